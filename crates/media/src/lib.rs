@@ -1,0 +1,15 @@
+//! The media core: protocols, codecs and containers, as pure state machines.
+//!
+//! - **In**: bytes from a socket or file, and `now` as an argument.
+//! - **Out**: protocol replies, [`Sample`]s, [`Fragment`]s, MP4 headers, playlists.
+//! - **Invariants**: decode times of a track strictly increase; a payload byte is copied once after the socket; every
+//!   buffer has a limit named in the module that owns it; any input, cut anywhere, gives the same result as in one piece.
+//! - **Never**: a clock, a file, a socket, `async`, a panic on foreign bytes, another crate of ours.
+
+mod fragment;
+mod sample;
+
+pub use fragment::{Fragment, FragmentIndexEntry, SampleMeta, SegmentIndex, TrackRun};
+pub use sample::{
+    AudioConfig, EndCause, Sample, SessionConfig, TICKS_PER_SECOND_VIDEO, TrackKind, VideoCodec, VideoConfig,
+};
