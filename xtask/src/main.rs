@@ -1,2 +1,70 @@
-//! Placeholder
-fn main() {}
+//! The one task runner: what people type and what CI runs are the same verbs.
+//!
+//! - **In**: a verb and a machine that has Rust, Node and apt.
+//! - **Out**: a running demo, a verdict, a measurement.
+//! - **Never**: a step that CI runs and a person cannot, or the other way round.
+
+mod check;
+mod install;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Build, run, test and measure Tu Repe")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what is missing, build the UI and the program, run it with simulated cameras and print the URL
+    Demo {
+        /// Where the demo keeps its footage
+        #[arg(long)]
+        data: Option<std::path::PathBuf>,
+    },
+    /// Install what is missing and run every check
+    Test {
+        /// Run only the steps whose name contains one of these words
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
+    /// Install what the tests and the demo need, and nothing else
+    Setup,
+    /// Build the web interface into web/dist
+    Web,
+    /// Make the demo clip again (crates/turepe/assets/demo.mp4)
+    Clip,
+    /// Measure: `media`, `record` (against nginx-rtmp) or `replay` (against ffmpeg)
+    Bench {
+        /// Which measurement
+        #[arg(value_parser = ["media", "record", "replay"])]
+        what: String,
+        /// Passed on to the measurement
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.verb {
+        Verb::Demo { data } => run::demo(data.as_deref()),
+        Verb::Test { only } => check::all(&only),
+        Verb::Setup => install::for_tests(),
+        Verb::Web => install::node().and_then(|()| run::build_web()),
+        Verb::Clip => install::for_tests().and_then(|()| run::clip()),
+        Verb::Bench { what, rest } => install::for_benches().and_then(|()| run::bench(&what, &rest)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nxtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
