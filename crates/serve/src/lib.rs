@@ -1,1 +1,15 @@
-//! Placeholder header, replaced by the room's first commit.
+//! HTTP: the public API, playlists, media bytes, pictures and the embedded user interface.
+//!
+//! - **In**: HTTP requests; rows of the catalog; views, ranges and keyframes of the archive; the clock.
+//! - **Out**: JSON with its OpenAPI document, HLS playlists, MP4 bytes, pictures, the user interface.
+//! - **Invariants**: every refusal is a problem document; every limit is named in `limits`; media is reached only
+//!   by a signed, expiring token that names its channel and range; a token is never logged.
+//! - **Never**: SQL, files of the archive, protocol parsing, decoding in this process.
+
+pub mod api;
+mod doc;
+mod openapi;
+mod problem;
+
+pub use openapi::openapi_json;
+pub use problem::{Problem, ProblemCode, ProblemDocument};

@@ -1,0 +1,42 @@
+//! What the public API says: its JSON types, and nothing of how they are made.
+//!
+//! Everything here is part of `docs/openapi.json`, from which the UI's client is generated. A field is added, never
+//! renamed. Names are camelCase, instants are RFC 3339 in UTC with milliseconds, local dates and times are the club's.
+
+mod club;
+mod instant;
+mod replay;
+mod slots;
+
+pub use club::{ChannelSummary, ClubList, ClubProfile, ClubSummary, CourtSummary, OpeningHours, Weekday};
+pub use instant::Instant;
+pub use replay::{ClubName, CourtName, GapCause, Replay, ReplayFragment, ReplayGap};
+pub use slots::{DayCoverage, DaySlots, MonthDays, SlotState, SlotSummary};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Whether the process, or a part it needs, works.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// Whether everything below is well.
+    pub ok: bool,
+    /// What was looked at, in words; empty for the plain liveness answer.
+    pub checks: Vec<HealthCheck>,
+}
+
+/// One thing that readiness depends on.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthCheck {
+    /// What was looked at: `catalog`, `disk`, `archive`.
+    pub name: String,
+    /// Whether it works.
+    pub ok: bool,
+}
+
+/// Bytes of a media file or picture.
+#[derive(Clone, Copy, Debug, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub struct Binary;

@@ -1,0 +1,68 @@
+//! The OpenAPI document: collected from the handlers, compared with `docs/openapi.json` by a test.
+
+use utoipa::OpenApi;
+
+/// What the document says beside the operations.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tu Repe",
+        description = "Records courts and replays matches. Errors are RFC 9457 problem documents: `code` is for programs, \
+                       `detail` for people. Addresses in answers are signed and expire: use them as they are, ask again for new ones."
+    ),
+    paths(
+        crate::doc::list_clubs,
+        crate::doc::get_club,
+        crate::doc::list_days,
+        crate::doc::list_slots,
+        crate::doc::get_replay,
+        crate::doc::get_playlist,
+        crate::doc::get_download,
+        crate::doc::get_media,
+        crate::doc::get_init,
+        crate::doc::get_frame,
+        crate::doc::healthz,
+        crate::doc::readyz
+    ),
+    tags(
+        (name = "clubs", description = "Clubs, courts and start times"),
+        (name = "replays", description = "Matches"),
+        (name = "media", description = "Playlists, files and pictures behind signed addresses"),
+        (name = "operations", description = "For those who run the server")
+    )
+)]
+pub(crate) struct Document;
+
+/// The OpenAPI document as pretty-printed JSON with a final newline: exactly the text of `docs/openapi.json`.
+///
+/// # Errors
+///
+/// When the document cannot be serialised, which no input can cause.
+pub fn openapi_json() -> Result<String, serde_json::Error> {
+    let mut text = serde_json::to_string_pretty(&Document::openapi())?;
+    text.push('\n');
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    /// Where the snapshot stands, from this crate's folder.
+    const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+
+    /// Set this variable to write the snapshot instead of comparing it.
+    const UPDATE: &str = "TUREPE_UPDATE_OPENAPI";
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the snapshot is a real file of this repository")]
+    fn the_snapshot_is_the_document() {
+        let document = super::openapi_json().unwrap();
+        if std::env::var_os(UPDATE).is_some() {
+            std::fs::write(SNAPSHOT, &document).unwrap();
+        }
+        let snapshot = std::fs::read_to_string(SNAPSHOT).unwrap_or_default();
+        assert!(
+            snapshot == document,
+            "docs/openapi.json is stale: run {UPDATE}=1 cargo test -p turepe-serve openapi, then generate the UI's client"
+        );
+    }
+}

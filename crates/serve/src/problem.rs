@@ -1,0 +1,273 @@
+//! Refusals that explain themselves (RFC 9457).
+//!
+//! Every error of every path is a [`Problem`]. `detail` is plain English for the one who wrote the request; `code` is
+//! what a user interface translates. Neither ever holds a secret: a token is "this link", never its text.
+
+use axum::{
+    Json,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use std::borrow::Cow;
+use utoipa::ToSchema;
+
+/// What went wrong, as a word that programs compare and interfaces translate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemCode {
+    /// No club has this slug.
+    ClubNotFound,
+    /// The club has no court with this slug.
+    CourtNotFound,
+    /// The court has no channel with this id.
+    ChannelNotFound,
+    /// No match begins on this date at this time.
+    NoSuchSlot,
+    /// The clocks go back and this local time occurs twice: `offset` is needed. `offsets` lists the choices.
+    AmbiguousTime,
+    /// The date or month is missing, malformed or absurd.
+    InvalidDate,
+    /// The time is missing or malformed.
+    InvalidTime,
+    /// The range is malformed, half given or upside down.
+    InvalidRange,
+    /// The range is longer than is served at once.
+    RangeTooLong,
+    /// The signed link was not made by this server, or does not allow this.
+    TokenInvalid,
+    /// The signed link was good once.
+    TokenExpired,
+    /// The segment does not exist (any more).
+    SegmentNotFound,
+    /// The bytes asked for lie outside of the file.
+    RangeNotSatisfiable,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// The path does not exist.
+    NotFound,
+    /// Nothing was recorded in this range.
+    NoFootage,
+    /// The request cannot be understood.
+    BadRequest,
+    /// The address is longer than is read.
+    UriTooLong,
+    /// The body is longer than is read.
+    BodyTooLarge,
+    /// Too much is asked of the server at once: try again soon.
+    Busy,
+    /// The answer took too long.
+    Timeout,
+    /// A fault of the server; it is in its log.
+    Internal,
+}
+
+impl ProblemCode {
+    /// The word in the document and in the problem's `type`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClubNotFound => "club_not_found",
+            Self::CourtNotFound => "court_not_found",
+            Self::ChannelNotFound => "channel_not_found",
+            Self::NoSuchSlot => "no_such_slot",
+            Self::AmbiguousTime => "ambiguous_time",
+            Self::InvalidDate => "invalid_date",
+            Self::InvalidTime => "invalid_time",
+            Self::InvalidRange => "invalid_range",
+            Self::RangeTooLong => "range_too_long",
+            Self::TokenInvalid => "token_invalid",
+            Self::TokenExpired => "token_expired",
+            Self::SegmentNotFound => "segment_not_found",
+            Self::RangeNotSatisfiable => "range_not_satisfiable",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::NotFound => "not_found",
+            Self::NoFootage => "no_footage",
+            Self::BadRequest => "bad_request",
+            Self::UriTooLong => "uri_too_long",
+            Self::BodyTooLarge => "body_too_large",
+            Self::Busy => "busy",
+            Self::Timeout => "timeout",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The status it is sent with.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::ClubNotFound
+            | Self::CourtNotFound
+            | Self::ChannelNotFound
+            | Self::NoSuchSlot
+            | Self::SegmentNotFound
+            | Self::NotFound
+            | Self::NoFootage => StatusCode::NOT_FOUND,
+            // 409: the request is well formed, the day's own state makes it ambiguous; repeating it with `offset` works.
+            Self::AmbiguousTime => StatusCode::CONFLICT,
+            Self::InvalidDate
+            | Self::InvalidTime
+            | Self::InvalidRange
+            | Self::RangeTooLong
+            | Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::TokenInvalid => StatusCode::FORBIDDEN,
+            Self::TokenExpired => StatusCode::GONE,
+            Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Busy | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::ClubNotFound => "Club not found",
+            Self::CourtNotFound => "Court not found",
+            Self::ChannelNotFound => "Channel not found",
+            Self::NoSuchSlot => "No match begins then",
+            Self::AmbiguousTime => "This time occurs twice",
+            Self::InvalidDate => "Invalid date",
+            Self::InvalidTime => "Invalid time",
+            Self::InvalidRange => "Invalid range",
+            Self::RangeTooLong => "Range too long",
+            Self::TokenInvalid => "Invalid link",
+            Self::TokenExpired => "Expired link",
+            Self::SegmentNotFound => "Segment not found",
+            Self::RangeNotSatisfiable => "Range not satisfiable",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::NotFound => "Not found",
+            Self::NoFootage => "No footage",
+            Self::BadRequest => "Bad request",
+            Self::UriTooLong => "Address too long",
+            Self::BodyTooLarge => "Body too large",
+            Self::Busy => "Busy",
+            Self::Timeout => "Took too long",
+            Self::Internal => "Internal error",
+        }
+    }
+}
+
+/// A problem document (RFC 9457), sent as `application/problem+json`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProblemDocument {
+    /// Names the kind of problem for ever: `urn:turepe:problem:` and the code.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:turepe:problem:no_such_slot")]
+    pub kind: String,
+    /// The kind of problem in English.
+    pub title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 404)]
+    pub status: u16,
+    /// What is wrong with this very request, in English.
+    pub detail: Cow<'static, str>,
+    /// What went wrong, for programs and translations.
+    pub code: ProblemCode,
+    /// With `ambiguous_time`: the offsets to choose from, in order of time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = json!(["+02:00", "+01:00"]))]
+    pub offsets: Option<Vec<String>>,
+}
+
+/// A refusal on its way out.
+#[derive(Clone, Debug)]
+pub struct Problem(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    code: ProblemCode,
+    detail: Cow<'static, str>,
+    offsets: Option<Vec<String>>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem with its explanation.
+    #[must_use]
+    pub fn new(code: ProblemCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner { code, detail: detail.into(), offsets: None, headers: Vec::new() }))
+    }
+
+    /// A fault of the server: `error` and its causes go to the log, once, here; the reader learns only that there was one.
+    pub fn internal(what: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut causes = error.to_string();
+        let mut next = error.source();
+        while let Some(cause) = next {
+            causes.push_str(": ");
+            causes.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        tracing::error!(what, error = %causes, "request failed");
+        Self::new(ProblemCode::Internal, "the server could not do this; the reason is in its log")
+    }
+
+    /// Adds the offsets to choose from.
+    #[must_use]
+    pub fn with_offsets(mut self, offsets: Vec<String>) -> Self {
+        self.0.offsets = Some(offsets);
+        self
+    }
+
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn code(&self) -> ProblemCode {
+        self.0.code
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Inner { code, detail, offsets, headers } = *self.0;
+        let status = code.status();
+        let document = ProblemDocument {
+            kind: format!("urn:turepe:problem:{}", code.as_str()),
+            title: code.title(),
+            status: status.as_u16(),
+            detail,
+            code,
+            offsets,
+        };
+        let mut response = (status, Json(document)).into_response();
+        let out = response.headers_mut();
+        out.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        out.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            out.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        for (name, value) in headers {
+            out.insert(name, value);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Problem, ProblemCode};
+    use axum::response::IntoResponse;
+
+    #[test]
+    fn the_word_is_the_one_that_is_serialised() {
+        for code in [ProblemCode::ClubNotFound, ProblemCode::UriTooLong, ProblemCode::RangeNotSatisfiable] {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+        }
+    }
+
+    #[test]
+    fn a_problem_is_not_cached() {
+        let response = Problem::new(ProblemCode::NotFound, "nothing here").into_response();
+        assert_eq!(response.status(), 404);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+    }
+}
