@@ -37,6 +37,6 @@ pub struct HealthCheck {
 }
 
 /// Bytes of a media file or picture.
-#[derive(Clone, Copy, Debug, ToSchema)]
+#[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String, format = Binary)]
-pub struct Binary;
+pub struct Binary(pub Vec<u8>);
