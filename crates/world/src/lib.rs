@@ -1,1 +1,22 @@
-//! Placeholder header, replaced by the room's first commit.
+//! The machine as the other rooms see it: what time it is, and files.
+//!
+//! - **In**: the machine's clock and file systems.
+//! - **Out**: [`Clock`], [`Disk`] and [`DiskFile`], each with a real and a simulated twin.
+//! - **Invariants**: an operation that returns `Ok` was done whole; a simulated twin is never kinder than POSIX: what
+//!   was not synced is gone after [`SimulatedDisk::crash`], names as well as bytes.
+//! - **Never**: a path of its own choosing, a policy (what to do about a full disk is `archive`'s decision), `async`,
+//!   another crate of ours.
+//!
+//! Everything blocks. Callers run it on threads that may block, never on the async executor.
+
+mod clock;
+mod disk;
+mod fault;
+mod simulated;
+mod system;
+
+pub use clock::{Clock, SimulatedClock, SystemClock};
+pub use disk::{DirEntry, Disk, DiskFile, read_exact_at, read_whole, write_whole};
+pub use fault::{Fault, FaultRule, Operation};
+pub use simulated::SimulatedDisk;
+pub use system::SystemDisk;

@@ -1,0 +1,265 @@
+//! The machine's file systems. The only code of the project that opens files.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::io::Errno;
+
+use crate::{DirEntry, Disk, DiskFile};
+
+/// How many slices one system call takes (`IOV_MAX` of Linux, `limits.h`).
+const MAX_SLICES_PER_CALL: usize = 1024;
+
+/// The file systems of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemDisk;
+
+impl Disk for SystemDisk {
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        if path.as_os_str().is_empty() {
+            return Ok(());
+        }
+        match fs::create_dir(path) {
+            Ok(()) => {}
+            // Another thread may have been quicker; a file in the way stays an error.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return if fs::metadata(path)?.is_dir() { Ok(()) } else { Err(error) };
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let parent = path.parent().ok_or(error)?;
+                self.create_dir_all(parent)?;
+                return self.create_dir_all(path);
+            }
+            Err(error) => return Err(error),
+        }
+        self.sync_dir(parent_of(path))
+    }
+
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        Ok(Arc::new(SystemFile::writable(file)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        Ok(Arc::new(SystemFile { file, end: None, appending: Mutex::new(()) }))
+    }
+
+    fn open_rw(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        Ok(Arc::new(SystemFile::writable(file)?))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that changes names")]
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let metadata = match fs::metadata(entry.path()) {
+                Ok(metadata) => metadata,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let is_dir = metadata.is_dir();
+            entries.push(DirEntry { name, is_dir, len: if is_dir { 0 } else { metadata.len() } });
+        }
+        entries.sort_unstable();
+        Ok(entries)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        OpenOptions::new().read(true).open(path)?.sync_all()
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let file_system = rustix::fs::statvfs(path)?;
+        // `f_bavail`, not `f_bfree`: blocks reserved for root are not ours. Counted in `f_frsize` (POSIX statvfs.h).
+        Ok(file_system.f_bavail.saturating_mul(file_system.f_frsize))
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// An open file and where its next append goes.
+#[derive(Debug)]
+struct SystemFile {
+    file: File,
+    /// Where the next append goes; `None` for a reader, which asks the file system.
+    end: Option<AtomicU64>,
+    /// Held while the end moves, so that appends of two threads do not interleave.
+    appending: Mutex<()>,
+}
+
+impl SystemFile {
+    fn writable(file: File) -> io::Result<Self> {
+        let end = file.metadata()?.len();
+        Ok(Self { file, end: Some(AtomicU64::new(end)), appending: Mutex::new(()) })
+    }
+
+    /// Where the next append goes; an error for a reader.
+    fn end(&self) -> io::Result<&AtomicU64> {
+        self.end.as_ref().ok_or_else(|| Errno::BADF.into())
+    }
+
+    /// Writes all slices at `offset` and returns where they end.
+    fn write_slices(&self, bufs: &[IoSlice<'_>], mut offset: u64) -> io::Result<u64> {
+        for window in bufs.chunks(MAX_SLICES_PER_CALL) {
+            let total: usize = window.iter().map(|buf| buf.len()).sum();
+            let mut done = 0;
+            while done < total {
+                let written = if done == 0 {
+                    rustix::io::pwritev(&self.file, window, offset)
+                } else {
+                    // A short write is rare (a full disk, a signal): what is left is gathered anew.
+                    rustix::io::pwritev(&self.file, &rest(window, done), offset)
+                };
+                match written {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(count) => {
+                        done += count;
+                        offset += count as u64;
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(offset)
+    }
+}
+
+/// The slices without their first `skip` bytes.
+fn rest<'a>(bufs: &'a [IoSlice<'_>], mut skip: usize) -> Vec<IoSlice<'a>> {
+    let mut left = Vec::with_capacity(bufs.len());
+    for buf in bufs {
+        match buf.get(skip..) {
+            Some(tail) => {
+                skip = 0;
+                left.push(IoSlice::new(tail));
+            }
+            None => skip -= buf.len(),
+        }
+    }
+    left
+}
+
+impl DiskFile for SystemFile {
+    fn append_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<()> {
+        let end = self.end()?;
+        let _appending = self.appending.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = end.load(Ordering::Acquire);
+        match self.write_slices(bufs, start) {
+            Ok(new_end) => {
+                end.store(new_end, Ordering::Release);
+                Ok(())
+            }
+            Err(error) => {
+                // Gives the torn bytes back to a full disk. If this fails too they stay until they are overwritten;
+                // the error worth telling is the first.
+                let _ = self.file.set_len(start);
+                Err(error)
+            }
+        }
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        loop {
+            match self.file.read_at(buf, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        let end = self.end()?;
+        let _appending = self.appending.lock().unwrap_or_else(PoisonError::into_inner);
+        self.file.write_all_at(buf, offset)?;
+        end.fetch_max(offset.saturating_add(buf.len() as u64), Ordering::AcqRel);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        match &self.end {
+            Some(end) => Ok(end.load(Ordering::Acquire)),
+            None => Ok(self.file.metadata()?.len()),
+        }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let end = self.end()?;
+        let _appending = self.appending.lock().unwrap_or_else(PoisonError::into_inner);
+        self.file.set_len(len)?;
+        end.store(len, Ordering::Release);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_slices_after_a_short_write() {
+        let (a, b, c) = ([1, 2, 3], [], [4, 5]);
+        let bufs = [IoSlice::new(&a), IoSlice::new(&b), IoSlice::new(&c)];
+        let whole = [1, 2, 3, 4, 5];
+        for skip in 0..=5 {
+            let left: Vec<u8> = rest(&bufs, skip).iter().flat_map(|buf| buf.to_vec()).collect();
+            assert_eq!(left, whole[skip..], "after {skip} bytes");
+        }
+    }
+
+    #[test]
+    fn more_slices_than_one_call_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = SystemDisk.create_new(&folder.path().join("many")).unwrap();
+        let bytes: Vec<u8> = (0..5000_u32).flat_map(|number| number.to_be_bytes()).collect();
+        let bufs: Vec<IoSlice<'_>> = bytes.chunks(2).map(IoSlice::new).collect();
+        file.append_vectored(&bufs).unwrap();
+        let mut back = vec![0; bytes.len()];
+        crate::read_exact_at(file.as_ref(), &mut back, 0).unwrap();
+        assert_eq!(back, bytes);
+    }
+
+    /// `/dev/full` fails every write with ENOSPC (full(4)).
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_is_an_error_and_nothing_counts_as_appended() {
+        let file = SystemDisk.open_rw(Path::new("/dev/full")).unwrap();
+        let error = file.append_vectored(&[IoSlice::new(b"match")]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(file.len().unwrap(), 0);
+    }
+}
