@@ -1,1 +1,21 @@
-//! Placeholder
+//! The program as its users meet it: the real binary, real publishers, real players, a real browser.
+//!
+//! - **In**: nothing but what `cargo xtask setup` installed; every server is started by the test that needs it, on a free
+//!   port, in a folder of its own.
+//! - **Out**: a [`Node`] to talk to, clips with a burnt-in frame counter, and readers of what was recorded.
+//! - **Never**: a sleep where a condition can be waited for.
+
+#![expect(clippy::missing_panics_doc, reason = "a test harness stops at what it did not expect")]
+#![expect(clippy::expect_used, reason = "a test harness stops at what it did not expect")]
+
+mod clip;
+mod demo;
+mod media;
+mod node;
+mod publisher;
+
+pub use clip::{Clip, clip, tool};
+pub use demo::{Demo, browser};
+pub use media::{Frame, Probe, counters, decode_warnings, packets, probe};
+pub use node::{Court, Node, NodeOptions, free_port, now_us, rfc3339, wait_until};
+pub use publisher::Publisher;

@@ -81,7 +81,7 @@ pub(crate) fn demo(data: Option<&Path>) -> Result<()> {
 
 /// Makes the demo clip.
 pub(crate) fn clip() -> Result<()> {
-    run(Command::new(root().join("xtask/assets/demo-clip.sh"))
+    run(Command::new(root().join("xtask/assets/clip.sh"))
         .arg(root().join("crates/turepe/assets/demo.mp4")))
 }
 

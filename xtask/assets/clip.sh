@@ -5,20 +5,22 @@
 # Burnt in: a running clock, and the frame's number as 16 squares of 32x32 px from (32,32), white 1 and black 0, most
 # significant bit first, so that a test can read from a picture which frame it is.
 #
-# Usage: demo-clip.sh OUT.mp4 [extra ffmpeg output options instead of the H.264 ones]
+# Usage: [RATE=30000/1001] clip.sh OUT.mp4 [ffmpeg's video options, instead of the H.264 ones]
 set -euo pipefail
 out=$1
 shift
+# Frames a second; tests also make 30000/1001.
+rate=${RATE:-25}
 font=/usr/share/fonts/truetype/dejavu/DejaVuSansMono-Bold.ttf
 bits=""
 for i in $(seq 0 15); do
     bits+=",drawbox=x=$((32 + 32 * i)):y=32:w=32:h=32:color=white:t=fill:enable='eq(mod(floor(n/pow(2,$((15 - i)))),2),1)'"
 done
 player() { # name colour
-    printf "color=c=%s:s=34x54:r=25[%sp];" "$2" "$1"
+    printf "color=c=%s:s=34x54:r=$rate[%sp];" "$2" "$1"
 }
 graph="
-color=c=0x1d5c9c:s=1280x720:r=25,
+color=c=0x1d5c9c:s=1280x720:r=$rate,
 drawbox=x=120:y=110:w=1040:h=560:color=0x2f7fc4:t=fill,
 drawbox=x=120:y=110:w=1040:h=560:color=white:t=5,
 drawbox=x=638:y=90:w=4:h=600:color=0xe8e8e8:t=fill,
@@ -31,7 +33,7 @@ $bits,
 drawtext=fontfile=$font:text='%{pts\:hms}':x=880:y=28:fontsize=44:fontcolor=white:box=1:boxcolor=0x0b2540:boxborderw=8
 [court];
 $(player a 0xf2b134)$(player b 0xf2b134)$(player c 0xe8594f)$(player d 0xe8594f)
-color=c=0xd9f24b:s=26x26:r=25,format=yuva420p,geq=lum='lum(X,Y)':cb='cb(X,Y)':cr='cr(X,Y)':a='255*lte(hypot(X-12.5,Y-12.5),12)'[ball];
+color=c=0xd9f24b:s=26x26:r=$rate,format=yuva420p,geq=lum='lum(X,Y)':cb='cb(X,Y)':cr='cr(X,Y)':a='255*lte(hypot(X-12.5,Y-12.5),12)'[ball];
 [court][ap]overlay=x='200+50*sin(2*PI*t/6)':y='230+80*sin(2*PI*t/4)':shortest=0[s1];
 [s1][bp]overlay=x='260+40*sin(2*PI*t/8+1)':y='500+70*sin(2*PI*t/6+2)'[s2];
 [s2][cp]overlay=x='1010+50*sin(2*PI*t/4+2)':y='240+70*sin(2*PI*t/8)'[s3];
