@@ -1,0 +1,205 @@
+//! Recording many publishers: CPU per stream-second and memory, `turepe serve` against nginx-rtmp `record all`.
+//!
+//! `cargo xtask bench record [--publishers 50] [--seconds 30] [--rounds 3]`
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use turepe_bench::{Usage, Watched, free_port, match_clip, median, turepe, wait_for_port};
+
+#[derive(Parser)]
+struct Arguments {
+    /// Publishers of 4 Mbit/s at a time
+    #[arg(long, default_value_t = 50)]
+    publishers: usize,
+    /// Measured seconds of each round
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+    /// Rounds of each server, in turn
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+/// Connections, first keyframes and caches have settled by then.
+const WARM_UP: Duration = Duration::from_secs(8);
+
+struct Figures {
+    cpu_us_per_stream_second: f64,
+    memory: Usage,
+    written_mb: f64,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let clip = match_clip(&std::env::temp_dir())?;
+    let mut rows: Vec<(&str, Figures)> = Vec::new();
+    for round in 1..=arguments.rounds {
+        eprintln!("round {round} of {}: nginx-rtmp", arguments.rounds);
+        rows.push(("nginx-rtmp", nginx(&arguments, &clip)?));
+        eprintln!("round {round} of {}: turepe", arguments.rounds);
+        rows.push(("turepe", ours(&arguments, &clip)?));
+    }
+    println!(
+        "{} publishers of 4 Mbit/s, {} s a round, {} rounds",
+        arguments.publishers, arguments.seconds, arguments.rounds
+    );
+    println!(
+        "{:<12} {:>28} {:>12} {:>20} {:>12}",
+        "server", "CPU µs per stream-second", "peak MB", "peak MB per stream", "written MB"
+    );
+    let middle = |name: &str, figure: fn(&Figures) -> f64| {
+        median(rows.iter().filter(|row| row.0 == name).map(|row| figure(&row.1)).collect())
+    };
+    for name in ["nginx-rtmp", "turepe"] {
+        let peak = middle(name, |f| f.memory.peak_mb);
+        println!(
+            "{name:<12} {:>28.0} {peak:>12.1} {:>20.2} {:>12.0}",
+            middle(name, |f| f.cpu_us_per_stream_second),
+            peak / arguments.publishers as f64,
+            middle(name, |f| f.written_mb),
+        );
+    }
+    let ratio = middle("turepe", |f| f.cpu_us_per_stream_second)
+        / middle("nginx-rtmp", |f| f.cpu_us_per_stream_second);
+    println!("CPU, turepe / nginx-rtmp: {ratio:.2}");
+    Ok(())
+}
+
+/// Lets the publishers run and reads what the server used meanwhile.
+fn measure(
+    arguments: &Arguments,
+    clip: &Path,
+    server: &Watched,
+    url: &str,
+    keys: &[String],
+    recordings: &Path,
+) -> Result<Figures> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    writeln!(file, "{}", keys.join("\n"))?;
+    let publisher = Watched::start(
+        Command::new(turepe()?)
+            .arg("publish")
+            .arg(clip)
+            .args([url, "--loop", "--streams", &arguments.publishers.to_string(), "--keys-from"])
+            .arg(file.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null()),
+    )?;
+    std::thread::sleep(WARM_UP);
+    let (before, start) = (server.usage()?, std::time::Instant::now());
+    let bytes_before = folder_bytes(recordings);
+    std::thread::sleep(Duration::from_secs(arguments.seconds));
+    let (after, elapsed) = (server.usage()?, start.elapsed());
+    let written_mb = (folder_bytes(recordings) - bytes_before) / 1e6;
+    publisher.end("-INT")?;
+    let expected_mb = arguments.publishers as f64 * elapsed.as_secs_f64() * 0.5;
+    ensure!(written_mb > 0.8 * expected_mb, "only {written_mb:.0} MB of {expected_mb:.0} MB were recorded");
+    let stream_seconds = arguments.publishers as f64 * elapsed.as_secs_f64();
+    Ok(Figures {
+        cpu_us_per_stream_second: (after.cpu_s - before.cpu_s) * 1e6 / stream_seconds,
+        memory: after,
+        written_mb,
+    })
+}
+
+fn ours(arguments: &Arguments, clip: &Path) -> Result<Figures> {
+    let folder = tempfile::tempdir()?;
+    let (http, rtmp) = (free_port()?, free_port()?);
+    let log = std::fs::File::options().create(true).append(true).open(folder.path().join("log"))?;
+    let server = Watched::start(
+        Command::new(turepe()?)
+            .args(["serve", "--data"])
+            .arg(folder.path().join("data"))
+            .env("TUREPE_HTTP_LISTEN", format!("127.0.0.1:{http}"))
+            .env("TUREPE_RTMP_LISTEN", format!("127.0.0.1:{rtmp}"))
+            .current_dir(folder.path())
+            .stdout(log.try_clone()?)
+            .stderr(log),
+    )?;
+    wait_for_port(http)?;
+    let admin = |words: &[&str]| -> Result<serde_json::Value> {
+        let output = Command::new(turepe()?)
+            .arg("admin")
+            .args(words)
+            .args(["--json", "--data"])
+            .arg(folder.path().join("data"))
+            .current_dir(folder.path())
+            .output()?;
+        ensure!(output.status.success(), "admin {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).context("admin prints JSON")
+    };
+    admin(&[
+        "club",
+        "add",
+        "--slug",
+        "b",
+        "--name",
+        "b",
+        "--zone",
+        "UTC",
+        "--open",
+        "00:00-24:00",
+        "--appointment-duration",
+        "90",
+    ])?;
+    let mut keys = Vec::new();
+    for number in 0..arguments.publishers {
+        let court = format!("c{number}");
+        admin(&["court", "add", "--club", "b", "--slug", &court, "--name", &court])?;
+        let channel = admin(&["channel", "add", "--club", "b", "--court", &court, "--push"])?;
+        keys.push(channel["streamKey"].as_str().context("streamKey")?.to_owned());
+    }
+    let figures = measure(
+        arguments,
+        clip,
+        &server,
+        &format!("rtmp://127.0.0.1:{rtmp}/live/"),
+        &keys,
+        &folder.path().join("data"),
+    )?;
+    server.end("-INT")?;
+    Ok(figures)
+}
+
+fn nginx(arguments: &Arguments, clip: &Path) -> Result<Figures> {
+    let folder = tempfile::tempdir()?;
+    let recordings = folder.path().join("recordings");
+    std::fs::create_dir(&recordings)?;
+    let rtmp = free_port()?;
+    let configuration = format!(
+        "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;
+daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
+events {{ worker_connections 4096; }}
+rtmp {{ server {{ listen 127.0.0.1:{rtmp}; chunk_size 65536;
+  application live {{ live on; record all; record_path {recordings}; record_unique on; }} }} }}\n",
+        folder = folder.path().display(),
+        recordings = recordings.display(),
+    );
+    let file = folder.path().join("nginx.conf");
+    std::fs::File::options().create_new(true).write(true).open(&file)?.write_all(configuration.as_bytes())?;
+    let server =
+        Watched::start(Command::new("/usr/sbin/nginx").arg("-c").arg(&file).arg("-p").arg(folder.path()))?;
+    wait_for_port(rtmp)?;
+    let keys: Vec<String> = (0..arguments.publishers).map(|number| format!("s{number}")).collect();
+    let figures =
+        measure(arguments, clip, &server, &format!("rtmp://127.0.0.1:{rtmp}/live/"), &keys, &recordings)?;
+    server.end("-TERM")?;
+    Ok(figures)
+}
+
+fn folder_bytes(folder: &Path) -> f64 {
+    let mut sum = 0.0;
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        sum += if path.is_dir() {
+            folder_bytes(&path)
+        } else {
+            entry.metadata().map_or(0.0, |m| m.len() as f64)
+        };
+    }
+    sum
+}
