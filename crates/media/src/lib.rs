@@ -7,6 +7,8 @@
 //! - **Never**: a clock, a file, a socket, `async`, a panic on foreign bytes, another crate of ours.
 
 mod fragment;
+pub mod index;
+pub mod playlist;
 mod sample;
 
 pub use fragment::{Fragment, FragmentIndexEntry, SampleMeta, SegmentIndex, TrackRun};
