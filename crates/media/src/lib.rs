@@ -6,9 +6,12 @@
 //!   buffer has a limit named in the module that owns it; any input, cut anywhere, gives the same result as in one piece.
 //! - **Never**: a clock, a file, a socket, `async`, a panic on foreign bytes, another crate of ours.
 
+pub mod amf0;
+pub mod flv;
 mod fragment;
 pub mod index;
 pub mod playlist;
+pub mod rtmp;
 mod sample;
 
 pub use fragment::{Fragment, FragmentIndexEntry, SampleMeta, SegmentIndex, TrackRun};

@@ -1,0 +1,29 @@
+//! FLV: the bodies of audio and video tags, as RTMP carries them too, and FLV files.
+//!
+//! In: tag headers of H.264, HEVC and AAC, old form and Enhanced RTMP (E-RTMP v2, "Enhancing Video", "Enhancing Audio"), both
+//! ways. Not in: what a decoder configuration or a frame holds (`codec`), times (`timeline`).
+//!
+//! Specification: "Adobe Flash Video File Format" 10.1, Annex E.
+
+mod audio;
+mod error;
+mod ex;
+mod file;
+mod video;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use audio::{AudioTag, parse_audio};
+pub use error::FlvError;
+pub use file::{FlvFileTag, FlvReader, FlvTagKind, write_file_header, write_file_tag};
+pub use video::{VideoTag, parse_video};
+pub use write::{TagPrefix, audio_parts, video_parts, write_audio, write_video};
+
+/// FourCCs that we carry.
+mod four_cc {
+    pub(super) const AVC: [u8; 4] = *b"avc1";
+    pub(super) const HEVC: [u8; 4] = *b"hvc1";
+    pub(super) const AAC: [u8; 4] = *b"mp4a";
+}

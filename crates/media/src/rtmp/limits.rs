@@ -1,0 +1,66 @@
+//! Every limit of an RTMP connection, in one place.
+
+/// Longest media message in bytes: what the 24-bit length field can say. A frame of 16 MB (16 000 000 bytes) passes.
+pub const MAX_MESSAGE_BYTES: u32 = 0xff_ffff;
+
+/// Longest data message (`onMetaData`) in bytes.
+pub const MAX_DATA_MESSAGE_BYTES: u32 = 256 * 1024;
+
+/// Longest command or control message in bytes.
+pub const MAX_COMMAND_MESSAGE_BYTES: u32 = 64 * 1024;
+
+/// Announced bytes of all messages of a connection that have begun and not ended: one largest frame and what may be
+/// interleaved with it. Two frames of 16 MB at once on two chunk streams are an error.
+pub const MAX_PARTIAL_BYTES: u32 = 20 * 1024 * 1024;
+
+/// Message bytes that a peer may send before its publication is accepted, counted anew after each publication.
+pub const MAX_PRE_PUBLISH_BYTES: u64 = 64 * 1024;
+
+/// Bytes that may wait unread while the driver judges a key.
+pub const MAX_UNREAD_BYTES: usize = 256 * 1024;
+
+/// Chunk streams of one connection. Publishers in the field use fewer than ten.
+pub const MAX_CHUNK_STREAMS: usize = 64;
+
+/// Largest chunk size in bytes (RTMP §5.4.1: the first bit of the field is zero). The smallest is 1.
+pub const MAX_CHUNK_SIZE: u32 = 0x7fff_ffff;
+
+/// Chunk size of both ends until one says otherwise (RTMP §5.4.1), in bytes.
+pub const DEFAULT_CHUNK_SIZE: u32 = 128;
+
+/// Message streams that one connection may create.
+pub const MAX_MESSAGE_STREAMS: u32 = 16;
+
+/// Longest stream key and application name in bytes.
+pub const MAX_NAME_BYTES: usize = 1024;
+
+/// Replies that may wait to be sent, in bytes: a peer that asks and never reads is cut off.
+pub const MAX_REPLY_BYTES: usize = 256 * 1024;
+
+/// A message shorter than this is copied out of the receive buffer, so that a small record kept for hours (a sequence
+/// header) does not keep a whole receive buffer alive; a longer one in a single chunk is handed on without a copy.
+pub const ZERO_COPY_MIN_BYTES: usize = 4096;
+
+/// Room offered to the socket while publishing, in bytes.
+pub const RECEIVE_BYTES: usize = 64 * 1024;
+
+/// Room offered to the socket before a publication, in bytes.
+pub const RECEIVE_BYTES_BEFORE_PUBLISH: usize = 4096;
+
+/// From the TCP connection to the `publish` command, in microseconds; also from one publication to the next.
+pub const SETUP_LIMIT_US: i64 = 10_000_000;
+
+/// From `NetStream.Publish.Start` to the first audio or video message, in microseconds.
+pub const FIRST_MEDIA_LIMIT_US: i64 = 20_000_000;
+
+/// Between two audio or video messages, in microseconds.
+pub const IDLE_LIMIT_US: i64 = 30_000_000;
+
+/// Window after which we acknowledge when the peer did not name one, and the window we ask of the peer, in bytes.
+pub const WINDOW_BYTES: u32 = 2_500_000;
+
+const _: () = assert!(MAX_PARTIAL_BYTES > MAX_MESSAGE_BYTES);
+const _: () = assert!(MAX_DATA_MESSAGE_BYTES <= MAX_MESSAGE_BYTES);
+const _: () = assert!(MAX_COMMAND_MESSAGE_BYTES as u64 <= MAX_PRE_PUBLISH_BYTES);
+const _: () = assert!(MAX_UNREAD_BYTES >= RECEIVE_BYTES);
+const _: () = assert!(MAX_CHUNK_STREAMS < 0xff);

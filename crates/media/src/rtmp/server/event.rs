@@ -1,0 +1,54 @@
+//! What a server session tells its driver.
+
+use bytes::Bytes;
+
+use crate::rtmp::key::StreamKey;
+
+/// Something a publisher did. Media events come only between accepting a publication and [`ServerEvent::Unpublished`].
+#[derive(Clone, PartialEq, Debug)]
+pub enum ServerEvent {
+    /// `connect` was answered.
+    Connected {
+        /// Application, without a query.
+        app: String,
+        /// `tcUrl` fit for a log: without user, password, query and control characters.
+        tc_url: String,
+        /// The peer's name for itself, fit for a log.
+        flash_ver: String,
+    },
+    /// `publish`: nothing is read until the driver calls `accept_publish` or `refuse_publish`.
+    PublishRequested {
+        /// Application, without a query.
+        app: String,
+        /// The stream name as the publisher gave it, query included.
+        key: StreamKey,
+    },
+    /// `play`: was answered `NetStream.Play.StreamNotFound`.
+    PlayRequested {
+        /// The name asked for.
+        stream: String,
+    },
+    /// `onMetaData`.
+    Metadata {
+        /// Verbatim from the string `onMetaData` on: the body of an FLV script tag.
+        body: Bytes,
+        /// Its `framerate`, where it has a plausible one: frames per second.
+        frame_rate: Option<f64>,
+    },
+    /// A video message: the body of an FLV video tag.
+    Video {
+        /// Milliseconds on the publisher's clock, modulo 2³².
+        timestamp_ms: u32,
+        /// The body.
+        body: Bytes,
+    },
+    /// An audio message: the body of an FLV audio tag.
+    Audio {
+        /// Milliseconds on the publisher's clock, modulo 2³².
+        timestamp_ms: u32,
+        /// The body.
+        body: Bytes,
+    },
+    /// The publisher said that it ends: `FCUnpublish`, `deleteStream` or `closeStream`. It may publish again.
+    Unpublished,
+}
