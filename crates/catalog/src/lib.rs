@@ -1,1 +1,42 @@
-//! Placeholder header, replaced by the room's first commit.
+//! What is known: clubs, courts, channels, segments, gaps, secrets. The only room with SQL.
+//!
+//! - **In**: questions, and facts from the rooms that know them.
+//! - **Out**: rows; typed errors that say what is wrong with an input. [`schedule`] turns a club's hours into slots.
+//! - **Invariants**: a write that returned `Ok` outlives a power cut; stream keys are stored as their hash only; a row
+//!   `sealed` is written by nobody before the bytes are durable; every query of a range is a scan of an index range,
+//!   however many rows there are; a database of a newer version is left untouched.
+//! - **Never**: the bytes of footage, HTTP, a secret in a log or an error, SQL that only one engine understands outside
+//!   `engine`.
+//!
+//! Every instant is UTC microseconds (`_us`), every id a UUID v7 and therefore in order of creation.
+
+mod catalog;
+mod channels;
+mod clubs;
+mod courts;
+mod engine;
+mod entity;
+mod error;
+mod gaps;
+mod inits;
+mod keys;
+mod migration;
+#[cfg(test)]
+mod plans;
+pub mod schedule;
+mod segments;
+mod settings;
+mod validate;
+
+pub use catalog::Catalog;
+pub use channels::{Channel, ChannelRoute, MAX_PULL_URL_BYTES, NewChannel, Source};
+pub use clubs::{Club, NewClub};
+pub use courts::Court;
+pub use error::{CatalogError, InvalidInput, Kind};
+pub use gaps::GapRow;
+pub use keys::{KEY_BYTES, MAX_KEY_TEXT_BYTES};
+pub use schedule::{Schedule, WeekHours};
+pub use segments::{
+    BULK_ROWS_PER_STATEMENT, Footage, MAX_SEGMENT_US, NewSegment, SealedSegment, SegmentRow, SegmentState,
+};
+pub use validate::{MAX_NAME_CHARS, MAX_SLUG_BYTES, RESERVED_CLUB_SLUGS};

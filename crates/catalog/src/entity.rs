@@ -1,0 +1,257 @@
+//! The tables as SeaORM entities: one module a table. Their meaning stands with the types the crate hands out; how they
+//! are created, in `migration`.
+#![expect(unreachable_pub, reason = "SeaORM's derives need `pub` in a private module")]
+
+pub mod club {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "clubs")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub slug: String,
+        pub name: String,
+        pub zone: String,
+        pub created_us: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod club_schedule {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "club_schedules")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub club_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub effective_from_us: i64,
+        pub hours: String,
+        pub appointment_duration_min: i32,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod court {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "courts")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub club_id: Uuid,
+        pub slug: String,
+        pub name: String,
+        pub position: i32,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        #[sea_orm(
+            belongs_to = "super::club::Entity",
+            from = "Column::ClubId",
+            to = "super::club::Column::Id"
+        )]
+        Club,
+    }
+
+    impl Related<super::club::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Club.def()
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod channel {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "channels")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub court_id: Option<Uuid>,
+        pub name: String,
+        /// `push` or `pull`.
+        pub source: String,
+        /// May hold a camera's password.
+        pub pull_url: Option<String>,
+        /// SHA-256 of the stream key in hexadecimal.
+        pub key_hash: Option<String>,
+        pub created_us: i64,
+    }
+
+    impl std::fmt::Debug for Model {
+        /// Without address and hash.
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("channel::Model").field("id", &self.id).finish_non_exhaustive()
+        }
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        #[sea_orm(
+            belongs_to = "super::court::Entity",
+            from = "Column::CourtId",
+            to = "super::court::Column::Id"
+        )]
+        Court,
+    }
+
+    impl Related<super::court::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Court.def()
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod segment {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "segments")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub channel_id: Uuid,
+        pub session_id: Uuid,
+        pub start_us: i64,
+        pub end_us: Option<i64>,
+        /// `growing` or `sealed`.
+        pub state: String,
+        pub size_bytes: i64,
+        pub moov_offset: i64,
+        pub object_name: String,
+        pub init_hash: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The ids of the segments that grow: a short list beside a long table, because not every engine can index only the few
+/// rows of a state.
+pub mod growing_segment {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "growing_segments")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub segment_id: Uuid,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        #[sea_orm(
+            belongs_to = "super::segment::Entity",
+            from = "Column::SegmentId",
+            to = "super::segment::Column::Id"
+        )]
+        Segment,
+    }
+
+    impl Related<super::segment::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Segment.def()
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Beside `segments`, so that a range of those fits in few pages.
+pub mod segment_index {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "segment_indexes")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub segment_id: Uuid,
+        pub fragments: Vec<u8>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod init {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "inits")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hash: String,
+        pub content: Vec<u8>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod gap {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "gaps")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub channel_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub start_us: i64,
+        pub end_us: Option<i64>,
+        pub cause: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+pub mod setting {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "settings")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub name: String,
+        pub content: Vec<u8>,
+    }
+
+    impl std::fmt::Debug for Model {
+        /// Without the content: it may be a secret.
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("setting::Model").field("name", &self.name).finish_non_exhaustive()
+        }
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}

@@ -1,0 +1,185 @@
+//! What can go wrong, in words for the one who can fix it. No secret ever stands in one of these.
+
+use std::fmt;
+
+use sea_orm::{DbErr, SqlErr};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::schedule::{HoursError, MAX_APPOINTMENT_DURATION_MIN, MIN_APPOINTMENT_DURATION_MIN};
+use crate::segments::MAX_SEGMENT_US;
+use crate::validate::{MAX_NAME_CHARS, MAX_SLUG_BYTES};
+
+/// What a row is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// A tenant.
+    Club,
+    /// A playing area.
+    Court,
+    /// A stream of video.
+    Channel,
+    /// A piece of a recording.
+    Segment,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Club => "club",
+            Self::Court => "court",
+            Self::Channel => "channel",
+            Self::Segment => "segment",
+        })
+    }
+}
+
+/// Why the catalog did not do what it was asked.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CatalogError {
+    /// What was handed in cannot be stored.
+    #[error(transparent)]
+    Invalid(#[from] InvalidInput),
+    /// Another club, or another court of the club, has that slug.
+    #[error("there is already a {kind} with the slug `{slug}`; choose another")]
+    SlugTaken {
+        /// What has it.
+        kind: Kind,
+        /// The slug.
+        slug: String,
+    },
+    /// There is no such row.
+    #[error("there is no such {0}")]
+    NotFound(Kind),
+    /// It cannot be removed while something hangs on it.
+    #[error("the {kind} still has {holds}; remove that first")]
+    InUse {
+        /// What was to be removed.
+        kind: Kind,
+        /// What it still has.
+        holds: &'static str,
+    },
+    /// There is a segment of that id already.
+    #[error("there is already a segment {0}")]
+    SegmentTaken(Uuid),
+    /// A segment is sealed once, while it grows.
+    #[error("segment {0} is not growing")]
+    NotGrowing(Uuid),
+    /// A pulled channel has no stream key.
+    #[error("channel {0} is pulled from its camera and has no stream key")]
+    NoKey(Uuid),
+    /// The database URL cannot be used.
+    #[error("the database URL cannot be used: {0}")]
+    Url(String),
+    /// The URL names an engine that this build does not have.
+    #[error("databases of the kind `{0}:` are not supported by this build; use sqlite:PATH")]
+    UnsupportedDatabase(String),
+    /// The database was written by a newer version.
+    #[error(
+        "the database was made by a newer version of this program (it has `{newest}`, which this one does not \
+         know); it was left untouched: run that version, or a newer one"
+    )]
+    NewerSchema {
+        /// The newest migration of the database that this program does not have.
+        newest: String,
+    },
+    /// A row holds what this program never writes.
+    #[error("the database holds a {what} that cannot be read: {reason}")]
+    Corrupt {
+        /// What it should be.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[source] DbErr),
+}
+
+impl From<DbErr> for CatalogError {
+    fn from(error: DbErr) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl CatalogError {
+    /// `taken` where a unique index refused the row, `parent` where what it belongs to is not there.
+    pub(crate) fn from_insert(error: DbErr, taken: impl FnOnce() -> Self, parent: Kind) -> Self {
+        match error.sql_err() {
+            Some(SqlErr::UniqueConstraintViolation(_)) => taken(),
+            Some(SqlErr::ForeignKeyConstraintViolation(_)) => Self::NotFound(parent),
+            _ => Self::Database(error),
+        }
+    }
+
+    /// `NotFound` where what the row belongs to is not there.
+    pub(crate) fn from_parent(error: DbErr, parent: Kind) -> Self {
+        match error.sql_err() {
+            Some(SqlErr::ForeignKeyConstraintViolation(_)) => Self::NotFound(parent),
+            _ => Self::Database(error),
+        }
+    }
+
+    /// `InUse` where something refers to the row.
+    pub(crate) fn from_delete(error: DbErr, kind: Kind, holds: &'static str) -> Self {
+        match error.sql_err() {
+            Some(SqlErr::ForeignKeyConstraintViolation(_)) => Self::InUse { kind, holds },
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// What is wrong with something that was handed in.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum InvalidInput {
+    /// Not a slug.
+    #[error(
+        "`{0}` is no slug: use 1 to {MAX_SLUG_BYTES} of a-z, 0-9 and -, beginning and ending with a letter or digit"
+    )]
+    Slug(String),
+    /// A slug that the web addresses of the program need.
+    #[error("`{0}` is taken by this program's own web addresses; choose another slug")]
+    ReservedSlug(String),
+    /// Not a name.
+    #[error("a name has 1 to {MAX_NAME_CHARS} characters, not only spaces, on one line")]
+    Name,
+    /// Not a time zone.
+    #[error("`{0}` is no time zone of the IANA database; examples are Europe/Madrid and America/Santiago")]
+    Zone(String),
+    /// Not a match length.
+    #[error(
+        "an appointment lasts {MIN_APPOINTMENT_DURATION_MIN} to {MAX_APPOINTMENT_DURATION_MIN} minutes, not {0}"
+    )]
+    AppointmentDuration(u32),
+    /// Not opening hours.
+    #[error(transparent)]
+    Hours(#[from] HoursError),
+    /// Not a camera address. The address is not repeated: it may hold a password.
+    #[error("a camera is pulled from an address like rtsp://user:password@host:554/path; this is {0}")]
+    PullUrl(&'static str),
+    /// Not a segment's time range.
+    #[error(
+        "a segment ends after it starts and lasts at most {} minutes, not {duration_us} µs",
+        MAX_SEGMENT_US / 60_000_000
+    )]
+    SegmentDuration {
+        /// End minus start.
+        duration_us: i64,
+    },
+    /// A number that the database cannot hold.
+    #[error("{what} is too large: {value}")]
+    TooLarge {
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        value: u64,
+    },
+    /// Not an object name, hash or setting name of ours.
+    #[error("the {0} is empty or too long")]
+    Text(&'static str),
+}

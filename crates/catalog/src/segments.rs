@@ -1,0 +1,422 @@
+//! Segments: which pieces of recording there are, and where their fragments lie.
+//!
+//! A segment's row is inserted `growing` before its first byte is written, and becomes `sealed` once its bytes are
+//! durable. Both in the order that `archive` keeps; here is only remembered what it says.
+
+use std::collections::HashMap;
+
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::{Func, SimpleExpr};
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, JoinType, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, RelationTrait as _, Select,
+};
+use uuid::Uuid;
+
+use crate::entity::{growing_segment, segment, segment_index};
+use crate::error::{CatalogError, InvalidInput, Kind};
+use crate::{Catalog, validate};
+
+/// Longest segment. A range query looks this far back for segments that began before the range, and no further: the
+/// configured length is an hour at most, and one segment may overrun it while it waits for a keyframe.
+pub const MAX_SEGMENT_US: i64 = 2 * 3600 * 1_000_000;
+
+/// Rows per statement of a bulk insert: 10 values each, of the 32 766 that SQLite takes.
+pub const BULK_ROWS_PER_STATEMENT: usize = 500;
+
+/// Rows per transaction of a bulk insert.
+const BULK_ROWS_PER_TRANSACTION: usize = 50_000;
+
+/// Ids per statement when indexes are asked for.
+const IDS_PER_STATEMENT: usize = 500;
+
+/// Longest object name, in bytes.
+const MAX_OBJECT_NAME_BYTES: usize = 512;
+
+/// Longest hash of an init segment, in bytes.
+pub(crate) const MAX_HASH_BYTES: usize = 64;
+
+/// What may be expected of a segment's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SegmentState {
+    /// It is being written.
+    Growing,
+    /// It is whole and durable.
+    Sealed,
+}
+
+impl SegmentState {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Growing => "growing",
+            Self::Sealed => "sealed",
+        }
+    }
+}
+
+/// A segment that begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewSegment {
+    /// Its id.
+    pub id: Uuid,
+    /// The channel it records.
+    pub channel_id: Uuid,
+    /// The session it is a part of.
+    pub session_id: Uuid,
+    /// Its first presented instant, UTC microseconds.
+    pub start_us: i64,
+    /// The name it will have in the store.
+    pub object_name: String,
+    /// Hash of its init segment.
+    pub init_hash: String,
+}
+
+/// What is known of a segment when it is whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SealedSegment {
+    /// End of its last presented instant, exclusive, UTC microseconds.
+    pub end_us: i64,
+    /// Length of the file in bytes.
+    pub size_bytes: u64,
+    /// Where its final `moov` begins, in bytes.
+    pub moov_offset: u64,
+    /// `media::SegmentIndex` in its encoded form.
+    pub index: Vec<u8>,
+}
+
+/// A segment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SegmentRow {
+    /// Its id.
+    pub id: Uuid,
+    /// The channel it records.
+    pub channel_id: Uuid,
+    /// The session it is a part of.
+    pub session_id: Uuid,
+    /// Its first presented instant, UTC microseconds.
+    pub start_us: i64,
+    /// End of its last presented instant, exclusive; `None` while it grows.
+    pub end_us: Option<i64>,
+    /// What may be expected of its bytes.
+    pub state: SegmentState,
+    /// Length of the file in bytes; 0 while it grows.
+    pub size_bytes: u64,
+    /// Where its final `moov` begins, in bytes; 0 while it grows.
+    pub moov_offset: u64,
+    /// Its name in the store.
+    pub object_name: String,
+    /// Hash of its init segment.
+    pub init_hash: String,
+}
+
+/// What a channel has recorded in all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Footage {
+    /// How many segments, the growing one included.
+    pub segments: u64,
+    /// Bytes of the sealed ones.
+    pub size_bytes: u64,
+    /// Start of the first, UTC microseconds.
+    pub first_start_us: Option<i64>,
+    /// End of the last sealed one, UTC microseconds.
+    pub last_end_us: Option<i64>,
+}
+
+impl TryFrom<segment::Model> for SegmentRow {
+    type Error = CatalogError;
+
+    fn try_from(model: segment::Model) -> Result<Self, CatalogError> {
+        let corrupt = |reason: &str| CatalogError::Corrupt {
+            what: "segment",
+            reason: format!("segment {}: {reason}", model.id),
+        };
+        let state = match (model.state.as_str(), model.end_us) {
+            ("growing", _) => SegmentState::Growing,
+            ("sealed", Some(_)) => SegmentState::Sealed,
+            ("sealed", None) => return Err(corrupt("sealed without an end")),
+            _ => return Err(corrupt("an unknown state")),
+        };
+        Ok(Self {
+            id: model.id,
+            channel_id: model.channel_id,
+            session_id: model.session_id,
+            start_us: model.start_us,
+            end_us: model.end_us,
+            state,
+            size_bytes: u64::try_from(model.size_bytes).map_err(|_| corrupt("a negative size"))?,
+            moov_offset: u64::try_from(model.moov_offset).map_err(|_| corrupt("a negative offset"))?,
+            object_name: model.object_name,
+            init_hash: model.init_hash,
+        })
+    }
+}
+
+impl Catalog {
+    /// Notes a segment that begins to grow.
+    pub async fn insert_segment(&self, new: NewSegment) -> Result<(), CatalogError> {
+        let id = new.id;
+        let row = row(new, None)?;
+        let transaction = self.begin().await?;
+        segment::Entity::insert(row).exec_without_returning(&transaction).await.map_err(|error| {
+            CatalogError::from_insert(error, || CatalogError::SegmentTaken(id), Kind::Channel)
+        })?;
+        let growing = growing_segment::ActiveModel { segment_id: Set(id) };
+        growing_segment::Entity::insert(growing).exec_without_returning(&transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Notes that a growing segment is whole and durable.
+    pub async fn seal_segment(&self, id: Uuid, sealed: SealedSegment) -> Result<(), CatalogError> {
+        let transaction = self.begin().await?;
+        let model = segment::Entity::find_by_id(id).one(&transaction).await?;
+        let model = model.ok_or(CatalogError::NotFound(Kind::Segment))?;
+        if model.state != SegmentState::Growing.as_str() {
+            return Err(CatalogError::NotGrowing(id));
+        }
+        require_duration(model.start_us, sealed.end_us)?;
+        let change = segment::ActiveModel {
+            end_us: Set(Some(sealed.end_us)),
+            state: Set(SegmentState::Sealed.as_str().to_owned()),
+            size_bytes: Set(validate::number("size of a segment", sealed.size_bytes)?),
+            moov_offset: Set(validate::number("offset of a segment's moov", sealed.moov_offset)?),
+            ..Default::default()
+        };
+        segment::Entity::update_many()
+            .set(change)
+            .filter(segment::Column::Id.eq(id))
+            .exec(&transaction)
+            .await?;
+        growing_segment::Entity::delete_by_id(id).exec(&transaction).await?;
+        let index = segment_index::ActiveModel { segment_id: Set(id), fragments: Set(sealed.index) };
+        segment_index::Entity::insert(index).exec_without_returning(&transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Forgets a segment and its index; whether there was one.
+    pub async fn delete_segment(&self, id: Uuid) -> Result<bool, CatalogError> {
+        let transaction = self.begin().await?;
+        let deleted = segment::Entity::delete_by_id(id).exec(&transaction).await?;
+        transaction.commit().await?;
+        Ok(deleted.rows_affected > 0)
+    }
+
+    /// The segments of a channel that overlap `[from_us, to_us)`, growing ones included, in order of time.
+    pub async fn segments_in_range(
+        &self,
+        channel_id: Uuid,
+        from_us: i64,
+        to_us: i64,
+    ) -> Result<Vec<SegmentRow>, CatalogError> {
+        if from_us >= to_us {
+            return Ok(Vec::new());
+        }
+        let models = in_range(channel_id, from_us, to_us).all(self.engine.reader()).await?;
+        models.into_iter().map(SegmentRow::try_from).collect()
+    }
+
+    /// The recorded time of a channel within `[from_us, to_us)`, of sealed segments alone, clipped to that range, in
+    /// order and with what touches or overlaps joined. Answered from the index, without rows or blobs.
+    pub async fn spans(
+        &self,
+        channel_id: Uuid,
+        from_us: i64,
+        to_us: i64,
+    ) -> Result<Vec<(i64, i64)>, CatalogError> {
+        if from_us >= to_us {
+            return Ok(Vec::new());
+        }
+        let rows = spans_in_range(channel_id, from_us, to_us);
+        let rows: Vec<(i64, i64)> = rows.into_tuple().all(self.engine.reader()).await?;
+        let mut spans: Vec<(i64, i64)> = Vec::new();
+        for (start_us, end_us) in rows {
+            let (start_us, end_us) = (start_us.max(from_us), end_us.min(to_us));
+            match spans.last_mut() {
+                Some((_, last_us)) if start_us <= *last_us => *last_us = end_us.max(*last_us),
+                _ => spans.push((start_us, end_us)),
+            }
+        }
+        Ok(spans)
+    }
+
+    /// The segment with an id.
+    pub async fn segment(&self, id: Uuid) -> Result<Option<SegmentRow>, CatalogError> {
+        segment::Entity::find_by_id(id).one(self.engine.reader()).await?.map(SegmentRow::try_from).transpose()
+    }
+
+    /// The encoded indexes of sealed segments, in the order of `ids`; those that have none are left out.
+    pub async fn segment_indexes(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, Vec<u8>)>, CatalogError> {
+        let mut found = HashMap::with_capacity(ids.len());
+        for some in ids.chunks(IDS_PER_STATEMENT) {
+            let models = indexes_of(some).all(self.engine.reader()).await?;
+            found.extend(models.into_iter().map(|model| (model.segment_id, model.fragments)));
+        }
+        Ok(ids.iter().filter_map(|id| found.remove(id).map(|index| (*id, index))).collect())
+    }
+
+    /// All segments that grow, oldest first: after a crash, those to repair.
+    pub async fn growing_segments(&self) -> Result<Vec<SegmentRow>, CatalogError> {
+        let models = growing().all(self.engine.reader()).await?;
+        models.into_iter().map(SegmentRow::try_from).collect()
+    }
+
+    /// What a channel has recorded in all.
+    pub async fn footage(&self, channel_id: Uuid) -> Result<Footage, CatalogError> {
+        let row = segment::Entity::find()
+            .select_only()
+            .expr(segment::Column::Id.count())
+            .expr(sum_of_sizes())
+            .expr(segment::Column::StartUs.min())
+            .expr(segment::Column::EndUs.max())
+            .filter(segment::Column::ChannelId.eq(channel_id))
+            .into_tuple::<(i64, Option<i64>, Option<i64>, Option<i64>)>()
+            .one(self.engine.reader())
+            .await?;
+        let (segments, size_bytes, first_start_us, last_end_us) = row.unwrap_or_default();
+        Ok(Footage {
+            segments: u64::try_from(segments).unwrap_or(0),
+            size_bytes: u64::try_from(size_bytes.unwrap_or(0)).unwrap_or(0),
+            first_start_us,
+            last_end_us,
+        })
+    }
+
+    /// Inserts sealed segments as fast as the engine takes them, for benchmarks and for rebuilding a catalog; returns
+    /// how many. An empty index is not stored. Not atomic: on an error, what came before may be there.
+    pub async fn insert_sealed_segments(
+        &self,
+        segments: impl IntoIterator<Item = (NewSegment, SealedSegment)>,
+    ) -> Result<u64, CatalogError> {
+        let mut segments = segments.into_iter().peekable();
+        let mut count = 0;
+        while segments.peek().is_some() {
+            let transaction = self.begin().await?;
+            for _ in 0..BULK_ROWS_PER_TRANSACTION / BULK_ROWS_PER_STATEMENT {
+                let some: Vec<_> = segments.by_ref().take(BULK_ROWS_PER_STATEMENT).collect();
+                count += insert_some(&transaction, some).await?;
+            }
+            transaction.commit().await?;
+        }
+        Ok(count)
+    }
+}
+
+async fn insert_some<C: ConnectionTrait>(
+    connection: &C,
+    segments: Vec<(NewSegment, SealedSegment)>,
+) -> Result<u64, CatalogError> {
+    let mut rows = Vec::with_capacity(segments.len());
+    let mut indexes = Vec::new();
+    let mut first = None;
+    for (new, mut sealed) in segments {
+        first.get_or_insert(new.id);
+        let fragments = std::mem::take(&mut sealed.index);
+        if !fragments.is_empty() {
+            indexes.push(segment_index::ActiveModel { segment_id: Set(new.id), fragments: Set(fragments) });
+        }
+        rows.push(row(new, Some(sealed))?);
+    }
+    let Some(first) = first else { return Ok(0) };
+    let count = rows.len() as u64;
+    segment::Entity::insert_many(rows).exec_without_returning(connection).await.map_err(|error| {
+        CatalogError::from_insert(error, || CatalogError::SegmentTaken(first), Kind::Channel)
+    })?;
+    if !indexes.is_empty() {
+        segment_index::Entity::insert_many(indexes).exec_without_returning(connection).await?;
+    }
+    Ok(count)
+}
+
+fn row(new: NewSegment, sealed: Option<SealedSegment>) -> Result<segment::ActiveModel, CatalogError> {
+    validate::text("object name", &new.object_name, MAX_OBJECT_NAME_BYTES)?;
+    validate::text("hash of an init segment", &new.init_hash, MAX_HASH_BYTES)?;
+    if let Some(sealed) = &sealed {
+        require_duration(new.start_us, sealed.end_us)?;
+    }
+    let (size_bytes, moov_offset) =
+        sealed.as_ref().map_or((0, 0), |sealed| (sealed.size_bytes, sealed.moov_offset));
+    let state = if sealed.is_some() { SegmentState::Sealed } else { SegmentState::Growing };
+    Ok(segment::ActiveModel {
+        id: Set(new.id),
+        channel_id: Set(new.channel_id),
+        session_id: Set(new.session_id),
+        start_us: Set(new.start_us),
+        end_us: Set(sealed.map(|sealed| sealed.end_us)),
+        state: Set(state.as_str().to_owned()),
+        size_bytes: Set(validate::number("size of a segment", size_bytes)?),
+        moov_offset: Set(validate::number("offset of a segment's moov", moov_offset)?),
+        object_name: Set(new.object_name),
+        init_hash: Set(new.init_hash),
+    })
+}
+
+fn require_duration(start_us: i64, end_us: i64) -> Result<(), InvalidInput> {
+    let duration_us = end_us.saturating_sub(start_us);
+    if (1..=MAX_SEGMENT_US).contains(&duration_us) {
+        Ok(())
+    } else {
+        Err(InvalidInput::SegmentDuration { duration_us })
+    }
+}
+
+/// A piece of the index `(channel_id, start_us, end_us)`: no segment that overlaps the range can have begun more than
+/// [`MAX_SEGMENT_US`] before it.
+fn started_around(channel_id: Uuid, from_us: i64, to_us: i64) -> Select<segment::Entity> {
+    segment::Entity::find()
+        .filter(segment::Column::ChannelId.eq(channel_id))
+        .filter(segment::Column::StartUs.gt(from_us.saturating_sub(MAX_SEGMENT_US)))
+        .filter(segment::Column::StartUs.lt(to_us))
+        .order_by_asc(segment::Column::StartUs)
+}
+
+fn in_range(channel_id: Uuid, from_us: i64, to_us: i64) -> Select<segment::Entity> {
+    let is_after =
+        Condition::any().add(segment::Column::EndUs.is_null()).add(segment::Column::EndUs.gt(from_us));
+    started_around(channel_id, from_us, to_us).filter(is_after)
+}
+
+/// Touches only columns of the index. A growing segment has no end and is left out.
+fn spans_in_range(channel_id: Uuid, from_us: i64, to_us: i64) -> Select<segment::Entity> {
+    started_around(channel_id, from_us, to_us)
+        .filter(segment::Column::EndUs.gt(from_us))
+        .select_only()
+        .column(segment::Column::StartUs)
+        .column(segment::Column::EndUs)
+}
+
+fn growing() -> Select<segment::Entity> {
+    segment::Entity::find()
+        .join(JoinType::InnerJoin, growing_segment::Relation::Segment.def().rev())
+        .order_by_asc(growing_segment::Column::SegmentId)
+}
+
+fn indexes_of(ids: &[Uuid]) -> Select<segment_index::Entity> {
+    segment_index::Entity::find().filter(segment_index::Column::SegmentId.is_in(ids.iter().copied()))
+}
+
+/// As BIGINT: MySQL and PostgreSQL add up to a decimal.
+fn sum_of_sizes() -> SimpleExpr {
+    use sea_orm::sea_query::ExprTrait as _;
+
+    Func::sum(segment::Column::SizeBytes.into_expr()).cast_as("bigint")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn query_range(channel_id: Uuid) -> Select<segment::Entity> {
+        in_range(channel_id, 1_000, 2_000)
+    }
+
+    pub(crate) fn query_spans(channel_id: Uuid) -> Select<segment::Entity> {
+        spans_in_range(channel_id, 1_000, 2_000)
+    }
+
+    pub(crate) fn query_growing() -> Select<segment::Entity> {
+        growing()
+    }
+
+    pub(crate) fn query_indexes(ids: &[Uuid]) -> Select<segment_index::Entity> {
+        indexes_of(ids)
+    }
+}

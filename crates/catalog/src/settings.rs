@@ -1,0 +1,45 @@
+//! What an installation keeps about itself: its secrets.
+
+use sea_orm::ActiveValue::Set;
+use sea_orm::EntityTrait as _;
+use sea_orm::sea_query::OnConflict;
+
+use crate::entity::setting;
+use crate::error::CatalogError;
+use crate::{Catalog, validate};
+
+/// Bytes in a secret.
+const SECRET_BYTES: usize = 32;
+
+/// Longest name of a setting, in bytes; of these, seven are the prefix of secrets.
+const MAX_SETTING_NAME_BYTES: usize = 57;
+
+impl Catalog {
+    /// The secret of a name, made of random bytes when it is first asked for. The same for every process that has this
+    /// database, for ever.
+    pub async fn secret(&self, name: &str) -> Result<[u8; SECRET_BYTES], CatalogError> {
+        validate::text("name of a secret", name, MAX_SETTING_NAME_BYTES)?;
+        let name = format!("secret.{name}");
+        if let Some(known) = setting::Entity::find_by_id(name.as_str()).one(self.engine.reader()).await? {
+            return secret_of(known);
+        }
+        let mut fresh = [0; SECRET_BYTES];
+        getrandom::fill(&mut fresh)?;
+        let transaction = self.begin().await?;
+        let row = setting::ActiveModel { name: Set(name.clone()), content: Set(fresh.to_vec()) };
+        let keep =
+            OnConflict::column(setting::Column::Name).do_nothing_on([setting::Column::Name]).to_owned();
+        setting::Entity::insert(row).on_conflict(keep).exec_without_returning(&transaction).await?;
+        // Another process may have been quicker: what is stored is the secret.
+        let stored = setting::Entity::find_by_id(name.as_str()).one(&transaction).await?;
+        transaction.commit().await?;
+        stored.map_or(Ok(fresh), secret_of)
+    }
+}
+
+fn secret_of(model: setting::Model) -> Result<[u8; SECRET_BYTES], CatalogError> {
+    model.content.try_into().map_err(|_| CatalogError::Corrupt {
+        what: "secret",
+        reason: format!("`{}` has the wrong length", model.name),
+    })
+}
