@@ -165,7 +165,10 @@ fn a_server_that_does_not_answer_is_given_up() {
     assert!(client.should_close());
 }
 
-fn any_tags() -> impl Strategy<Value = (VideoCodec, Vec<(u32, Result<VideoTag, AudioTag>)>)> {
+/// A tag and its time in milliseconds; video is `Ok`.
+type TimedTag = (u32, Result<VideoTag, AudioTag>);
+
+fn any_tags() -> impl Strategy<Value = (VideoCodec, Vec<TimedTag>)> {
     let codec = prop_oneof![Just(VideoCodec::H264), Just(VideoCodec::Hevc)];
     codec.prop_flat_map(|codec| {
         let data = |most| prop::collection::vec(any::<u8>(), 1..most).prop_map(Bytes::from);
