@@ -1,0 +1,102 @@
+import { useCallback, useMemo } from "react";
+
+import { getReplay, type MatchPath } from "../api/client";
+import type { Replay } from "../api/types";
+import { useResource } from "../api/useResource";
+import { useI18n } from "../i18n/context";
+import { capitalise, longDate, percent } from "../i18n/format";
+import { readMatch, type Match } from "../player/match";
+import { momentToInstant } from "../player/moment";
+import { Player } from "../player/Player";
+import { courtHref } from "../router/routes";
+import { localTime } from "../time/zone";
+import { Heading } from "../ui/Layout";
+import { LiveBadge } from "../ui/LiveBadge";
+import { Skeleton } from "../ui/Skeleton";
+import { useTitle } from "../ui/useTitle";
+import { MatchActions } from "./MatchActions";
+import { MatchProblem } from "./MatchProblem";
+import { Missing } from "./Missing";
+import { Neighbours } from "./Neighbours";
+import { NoFootage } from "./NoFootage";
+import { Shortcuts } from "./Shortcuts";
+
+/** While a match is being played: how often its gaps and its end are asked for. */
+const LIVE_REFRESH_MS = 10_000;
+
+interface MatchPageProps extends MatchPath {
+  /** `HH:MM:SS` to begin at. */
+  readonly at?: string | undefined;
+}
+
+export function MatchPage({ at, ...given }: MatchPageProps) {
+  const { club, court, date, time, offset } = given;
+  const path = useMemo(() => ({ club, court, date, time, offset }), [club, court, date, time, offset]);
+  const key = `replay/${club}/${court}/${date}/${time}/${offset ?? ""}`;
+  const replay = useResource(
+    key,
+    (signal) => getReplay(path, signal),
+    (value) => (value.isLive || Date.parse(value.start) > Date.now() ? LIVE_REFRESH_MS : null),
+  );
+  if (replay.status === "failed") return <MatchProblem path={path} problem={replay.problem} onRetry={replay.reload} />;
+  if (replay.status === "loading") return <Skeleton rows={1} kind="player" />;
+  return <Watch key={key} path={path} replay={replay.value} at={at} />;
+}
+
+interface WatchProps {
+  readonly path: MatchPath;
+  readonly replay: Replay;
+  readonly at: string | undefined;
+}
+
+function Watch({ path, replay, at }: WatchProps) {
+  const { t, intl } = useI18n();
+  const { zone } = replay.club;
+  const match = useMemo(() => readMatch(replay), [replay]);
+  const from = localTime(Date.parse(replay.start), zone);
+  const to = localTime(Date.parse(replay.end), zone);
+  const day = capitalise(longDate(path.date, intl));
+  useTitle(t.match.title(replay.court.name, from), day, replay.club.name);
+
+  const renew = useCallback(async (): Promise<Match | null> => {
+    const outcome = await getReplay(path, AbortSignal.timeout(RENEW_TIMEOUT_MS)).catch(() => null);
+    return outcome?.ok === true ? readMatch(outcome.value) : null;
+  }, [path]);
+
+  if (match === null) return <NoFootage path={path} replay={replay} />;
+  const beginMs = at === undefined ? undefined : (momentToInstant(at, match.startMs, match.endMs, zone) ?? undefined);
+
+  return (
+    <div className="match">
+      <div className="match-player">
+        <Player
+          match={match}
+          beginMs={beginMs}
+          poster={replay.thumbnailUrl}
+          downloadUrl={replay.downloadUrl}
+          renew={renew}
+        >
+          {({ wallMs }) => <MatchActions path={path} replay={replay} wallMs={wallMs} />}
+        </Player>
+      </div>
+      <div className="match-text">
+        <Heading
+          title={`${from} – ${to}`}
+          back={{ href: courtHref(path.club, path.court, path.date), label: `${replay.court.name} · ${day}` }}
+        >
+          <p className="facts">
+            {replay.isLive && <LiveBadge />}
+            <span>{replay.club.name}</span>
+            <span>{t.match.recorded(percent(replay.coverage, intl))}</span>
+          </p>
+        </Heading>
+        <Missing match={match} coverage={replay.coverage} />
+        <Neighbours path={path} start={replay.start} />
+        <Shortcuts />
+      </div>
+    </div>
+  );
+}
+
+/** Longer than any answer of a server that is well. */
+const RENEW_TIMEOUT_MS = 10_000;

@@ -1,0 +1,102 @@
+import Hls, { ErrorTypes, Events, type ErrorData, type LevelDetails } from "hls.js/light";
+
+import type { Engine, EngineEvents } from "./engine";
+import type { Trouble } from "./recovery";
+import { buildSpans, type Span } from "./timeline";
+
+/** Seconds ahead; a phone on mobile data should not load a match it may not watch. */
+const BUFFER_AHEAD_S = 30;
+const MAX_BUFFER_AHEAD_S = 60;
+/** Seconds kept behind, so that going back 30 s is instant. */
+const BUFFER_BEHIND_S = 60;
+
+const ADDRESS_NOT_GOOD = new Set([401, 403, 404, 410]);
+
+export function isHlsSupported(): boolean {
+  return Hls.isSupported();
+}
+
+export function createHlsEngine(video: HTMLVideoElement, events: EngineEvents): Engine {
+  const hls = new Hls({
+    // Fragmented MP4 passes through nearly untouched: a worker would cost more than it saves, and a `blob:` one is
+    // against the content security policy.
+    enableWorker: false,
+    // Started by hand once the dates are known: no byte is loaded that does not belong to the asked moment.
+    autoStartLoad: false,
+    maxBufferLength: BUFFER_AHEAD_S,
+    maxMaxBufferLength: MAX_BUFFER_AHEAD_S,
+    backBufferLength: BUFFER_BEHIND_S,
+    // A growing match is watched from where one likes; never jump to its end.
+    liveMaxLatencyDurationCount: Infinity,
+  });
+  let source = "";
+  let startAt: (spans: readonly Span[]) => number = () => 0;
+  let isStarted = false;
+
+  const tellSpans = (details: LevelDetails): void => {
+    const spans = buildSpans(
+      details.fragments.flatMap((fragment) =>
+        fragment.programDateTime === null
+          ? []
+          : [{ mediaStart: fragment.start, duration: fragment.duration, wallStartMs: fragment.programDateTime }],
+      ),
+    );
+    events.onSpans(spans, !details.live);
+    if (!isStarted) {
+      isStarted = true;
+      hls.startLoad(startAt(spans));
+    }
+  };
+
+  hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
+    tellSpans(details);
+  });
+  hls.on(Events.LEVEL_PTS_UPDATED, (_, { details }) => {
+    tellSpans(details);
+  });
+  hls.on(Events.FRAG_BUFFERED, () => {
+    events.onProgress();
+  });
+  hls.on(Events.ERROR, (_, data) => {
+    const trouble = troubleOf(data);
+    if (trouble === "expired") hls.stopLoad();
+    if (trouble !== null) events.onTrouble(trouble);
+    else if (data.type === ErrorTypes.NETWORK_ERROR) events.onHiccup();
+  });
+  hls.attachMedia(video);
+
+  return {
+    load(url, start) {
+      source = url;
+      startAt = start;
+      isStarted = false;
+      hls.loadSource(url);
+    },
+    retry() {
+      if (isStarted) hls.startLoad(video.currentTime);
+      else hls.loadSource(source);
+    },
+    recoverMedia() {
+      hls.recoverMediaError();
+    },
+    destroy() {
+      hls.destroy();
+    },
+  };
+}
+
+/** An address that is no longer good is told at once: hls.js would go on asking it. */
+function troubleOf({ type, fatal, response }: ErrorData): Trouble | null {
+  if (type === ErrorTypes.NETWORK_ERROR && ADDRESS_NOT_GOOD.has(response?.code ?? 0)) return "expired";
+  if (!fatal) return null;
+  switch (type) {
+    case ErrorTypes.NETWORK_ERROR:
+      return "network";
+    case ErrorTypes.MEDIA_ERROR:
+    case ErrorTypes.MUX_ERROR:
+      return "media";
+    case ErrorTypes.KEY_SYSTEM_ERROR:
+    case ErrorTypes.OTHER_ERROR:
+      return "other";
+  }
+}

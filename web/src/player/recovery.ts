@@ -1,0 +1,75 @@
+/**
+ * What to do when the video breaks. Pure: facts in, one action out; the controller acts. hls.js has tried again by
+ * itself before it calls anything fatal.
+ */
+
+export type Trouble =
+  /** The address is no longer good (401, 403, 404, 410): ask for a new one. */
+  | "expired"
+  /** Nothing came. */
+  | "network"
+  /** It came and could not be decoded. */
+  | "media"
+  /** hls.js has no idea either. */
+  | "other";
+
+export type Failure = "network" | "playback";
+
+export type Action =
+  | { readonly do: "retry"; readonly afterMs: number }
+  | { readonly do: "waitForNetwork" }
+  | { readonly do: "recoverMedia" }
+  /** New addresses from the API, then on from where it stopped. */
+  | { readonly do: "renew"; readonly afterMs: number }
+  | { readonly do: "giveUp"; readonly failure: Failure };
+
+/** Attempts since something last played. */
+export interface Attempts {
+  readonly network: number;
+  readonly media: number;
+  readonly renewals: number;
+}
+
+export const NO_ATTEMPTS: Attempts = { network: 0, media: 0, renewals: 0 };
+
+export const MAX_NETWORK_ATTEMPTS = 6;
+export const MAX_RENEWALS = 3;
+const FIRST_DELAY_MS = 1_000;
+const MAX_DELAY_MS = 8_000;
+
+export function recover(
+  attempts: Attempts,
+  trouble: Trouble,
+  isOnline: boolean,
+): { readonly action: Action; readonly attempts: Attempts } {
+  if (!isOnline) return { action: { do: "waitForNetwork" }, attempts };
+  switch (trouble) {
+    case "network":
+      if (attempts.network >= MAX_NETWORK_ATTEMPTS) return giveUp("network", attempts);
+      return {
+        action: { do: "retry", afterMs: delay(attempts.network) },
+        attempts: { ...attempts, network: attempts.network + 1 },
+      };
+    case "media":
+      if (attempts.media === 0) return { action: { do: "recoverMedia" }, attempts: { ...attempts, media: 1 } };
+      return renew(attempts, "playback");
+    case "expired":
+      return renew(attempts, "network");
+    case "other":
+      return renew(attempts, "playback");
+  }
+}
+
+function renew(attempts: Attempts, failure: Failure): { action: Action; attempts: Attempts } {
+  if (attempts.renewals >= MAX_RENEWALS) return giveUp(failure, attempts);
+  const afterMs = attempts.renewals === 0 ? 0 : delay(attempts.renewals - 1);
+  return { action: { do: "renew", afterMs }, attempts: { ...attempts, renewals: attempts.renewals + 1 } };
+}
+
+function giveUp(failure: Failure, attempts: Attempts): { action: Action; attempts: Attempts } {
+  return { action: { do: "giveUp", failure }, attempts };
+}
+
+function delay(attempt: number): number {
+  return Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt);
+}
