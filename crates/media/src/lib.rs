@@ -7,9 +7,11 @@
 //! - **Never**: a clock, a file, a socket, `async`, a panic on foreign bytes, another crate of ours.
 
 pub mod amf0;
+pub mod codec;
 pub mod flv;
 mod fragment;
 pub mod index;
+pub mod mp4;
 pub mod playlist;
 pub mod rtmp;
 mod sample;

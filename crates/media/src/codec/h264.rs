@@ -1,0 +1,163 @@
+//! `AVCDecoderConfigurationRecord` and the H.264 sequence parameter set.
+
+use bytes::Bytes;
+
+use super::bits::{BitReader, unescape};
+use super::{CodecError, MAX_RECORD_BYTES, frame_rate, split_parameter_set, vui_start};
+use crate::{VideoCodec, VideoConfig};
+
+const RECORD: &str = "avcC";
+
+/// ISO/IEC 14496-15 §5.3.3.1.2
+pub(super) fn config(record: Bytes) -> Result<VideoConfig, CodecError> {
+    if record.len() > MAX_RECORD_BYTES {
+        return Err(CodecError::TooLong { record: RECORD, size_bytes: record.len() });
+    }
+    let &[version, profile, compatibility, level, length, sets, ref rest @ ..] = &record[..] else {
+        return Err(CodecError::Truncated { record: RECORD });
+    };
+    let invalid = |problem| CodecError::Invalid { record: RECORD, problem };
+    if version != 1 {
+        return Err(invalid("its version is not 1"));
+    }
+    if length & 3 == 2 {
+        return Err(invalid("NAL unit lengths of 3 bytes do not exist"));
+    }
+    if sets & 0x1f == 0 {
+        return Err(invalid("it has no sequence parameter set"));
+    }
+    let (sps, _) = split_parameter_set(rest).ok_or(CodecError::Truncated { record: RECORD })?;
+    let sps = parse_sps(sps).ok_or_else(|| invalid("its sequence parameter set is damaged"))?;
+    Ok(VideoConfig {
+        codec: VideoCodec::H264,
+        width: sps.width,
+        height: sps.height,
+        codec_string: format!("avc1.{profile:02x}{compatibility:02x}{level:02x}"),
+        frame_rate: sps.frame_rate,
+        pixel_aspect_ratio: sps.pixel_aspect_ratio,
+        record,
+    })
+}
+
+struct Sps {
+    width: u16,
+    height: u16,
+    frame_rate: Option<(u32, u32)>,
+    pixel_aspect_ratio: Option<(u16, u16)>,
+}
+
+/// ITU-T H.264 §7.3.2.1.1, up to the timing in the VUI.
+fn parse_sps(nal_unit: &[u8]) -> Option<Sps> {
+    if nal_unit.first()? & 0x9f != 7 {
+        return None;
+    }
+    let payload = unescape(&nal_unit[1..]);
+    let mut bits = BitReader::new(&payload);
+    let profile = bits.bits(8)?;
+    bits.skip(16)?; // constraint flags, level_idc
+    bits.ue()?; // seq_parameter_set_id
+    let mut chroma_format = 1;
+    let mut is_separate_planes = false;
+    if matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
+        chroma_format = bits.ue()?;
+        if chroma_format == 3 {
+            is_separate_planes = bits.flag()?;
+        }
+        bits.ue()?; // bit depths
+        bits.ue()?;
+        bits.skip(1)?; // qpprime_y_zero_transform_bypass_flag
+        if bits.flag()? {
+            for list in 0..if chroma_format == 3 { 12 } else { 8 } {
+                if bits.flag()? {
+                    skip_scaling_list(&mut bits, if list < 6 { 16 } else { 64 })?;
+                }
+            }
+        }
+    }
+    bits.ue()?; // log2_max_frame_num_minus4
+    match bits.ue()? {
+        0 => {
+            bits.ue()?;
+        }
+        1 => {
+            bits.skip(1)?;
+            bits.skip_se()?;
+            bits.skip_se()?;
+            let cycle = bits.ue()?;
+            if cycle > 255 {
+                return None;
+            }
+            for _ in 0..cycle {
+                bits.skip_se()?;
+            }
+        }
+        2 => {}
+        _ => return None,
+    }
+    bits.ue()?; // max_num_ref_frames
+    bits.skip(1)?; // gaps_in_frame_num_value_allowed_flag
+    let width_mbs = u64::from(bits.ue()?) + 1;
+    let height_map_units = u64::from(bits.ue()?) + 1;
+    let is_frame_mbs_only = bits.flag()?;
+    if !is_frame_mbs_only {
+        bits.skip(1)?; // mb_adaptive_frame_field_flag
+    }
+    bits.skip(1)?; // direct_8x8_inference_flag
+    let fields = if is_frame_mbs_only { 1 } else { 2 };
+    // Equations 7-18 to 7-21: what one unit of cropping is.
+    let (unit_x, unit_y) = match chroma_format {
+        _ if is_separate_planes => (1, fields),
+        0 | 3 => (1, fields),
+        1 => (2, 2 * fields),
+        2 => (2, fields),
+        _ => return None,
+    };
+    let (mut crop_x, mut crop_y) = (0, 0);
+    if bits.flag()? {
+        crop_x = unit_x * (u64::from(bits.ue()?) + u64::from(bits.ue()?));
+        crop_y = unit_y * (u64::from(bits.ue()?) + u64::from(bits.ue()?));
+    }
+    let width = (width_mbs * 16).checked_sub(crop_x).filter(|width| *width > 0)?;
+    let height = (height_map_units * 16 * fields).checked_sub(crop_y).filter(|height| *height > 0)?;
+    let (pixel_aspect_ratio, frame_rate) = parse_vui(&mut bits).unwrap_or_default();
+    Some(Sps {
+        width: u16::try_from(width).ok()?,
+        height: u16::try_from(height).ok()?,
+        frame_rate,
+        pixel_aspect_ratio,
+    })
+}
+
+type Hints = (Option<(u16, u16)>, Option<(u32, u32)>);
+
+/// ITU-T H.264 §E.1.1
+fn parse_vui(bits: &mut BitReader<'_>) -> Option<Hints> {
+    if !bits.flag()? {
+        return None;
+    }
+    let aspect = vui_start(bits)?;
+    let timing = |bits: &mut BitReader<'_>| {
+        if !bits.flag()? {
+            return None;
+        }
+        let units_in_tick = bits.bits(32)?;
+        let time_scale = bits.bits(32)?;
+        // A tick is a field: two of them make a frame (§E.2.1).
+        frame_rate(time_scale, units_in_tick.checked_mul(2)?)
+    };
+    Some((aspect, timing(bits)))
+}
+
+/// ITU-T H.264 §7.3.2.1.1.1
+fn skip_scaling_list(bits: &mut BitReader<'_>, size: usize) -> Option<()> {
+    let (mut last, mut next) = (8_i32, 8_i32);
+    for _ in 0..size {
+        if next != 0 {
+            next = (last + bits.se()?.clamp(-128, 127) + 256) % 256;
+        }
+        if next != 0 {
+            last = next;
+        }
+    }
+    Some(())
+}

@@ -1,0 +1,190 @@
+//! What is remembered of a segment while it grows, and the two writes that turn it into a plain MP4.
+//!
+//! Sealing a file: append [`SampleTable::moov`], sync, write [`SampleTable::mdat_patch`] over `free`, sync. In front of the
+//! patch the file is a fragmented MP4 with something behind it, after it a plain MP4. Not here: those writes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::boxes::BoxWriter;
+use super::entry::MOVIE_TIMESCALE;
+use super::init::{FREE_BYTES, FREE_OFFSET, entry_of};
+use super::movie::{Edit, Movie, TrackBuilder, rescale};
+use super::tables::TrackTable;
+use crate::{Fragment, FragmentIndexEntry, SegmentIndex, SessionConfig, TICKS_PER_SECOND_VIDEO, TrackKind};
+
+/// Type of the `uuid` box in a sealed segment's `moov` that holds what the tables of a plain MP4 cannot say.
+pub(super) const SEGMENT_UUID: [u8; 16] = *b"turepe/segment/1";
+
+/// The samples and fragments of one segment file: five to nine bytes a sample.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SampleTable {
+    pub(super) config: Arc<SessionConfig>,
+    pub(super) index: SegmentIndex,
+    pub(super) end_offset: u64,
+    pub(super) start_us: Option<i64>,
+    pub(super) video: TrackTable,
+    pub(super) audio: TrackTable,
+}
+
+impl SampleTable {
+    /// The table of a segment without fragments. `first_fragment_offset` is the length of its file header.
+    #[must_use]
+    pub fn new(config: Arc<SessionConfig>, first_fragment_offset: u32) -> Self {
+        Self {
+            config,
+            index: SegmentIndex { first_fragment_offset, fragments: Vec::new() },
+            end_offset: u64::from(first_fragment_offset),
+            start_us: None,
+            video: TrackTable::default(),
+            audio: TrackTable::default(),
+        }
+    }
+
+    /// Appends a fragment that stands in the file directly behind the one before.
+    pub fn push(&mut self, fragment: &Fragment) {
+        self.start_us.get_or_insert(fragment.start_us);
+        self.push_runs(fragment);
+    }
+
+    /// [`SampleTable::push`] for a fragment whose wall-clock time is not known.
+    pub(super) fn push_runs(&mut self, fragment: &Fragment) {
+        self.video.push(&fragment.video, self.end_offset + u64::from(fragment.video.data_offset));
+        self.audio.push(&fragment.audio, self.end_offset + u64::from(fragment.audio.data_offset));
+        self.index.fragments.push(FragmentIndexEntry {
+            size_bytes: fragment.size_bytes,
+            duration_90k: fragment.duration_90k,
+            is_key: fragment.is_key,
+        });
+        self.end_offset += u64::from(fragment.size_bytes);
+    }
+
+    /// The configuration of its session.
+    #[must_use]
+    pub fn config(&self) -> &Arc<SessionConfig> {
+        &self.config
+    }
+
+    /// Where its fragments lie.
+    #[must_use]
+    pub fn index(&self) -> &SegmentIndex {
+        &self.index
+    }
+
+    /// Offset of the byte after the last fragment: where the final `moov` goes.
+    #[must_use]
+    pub fn end_offset(&self) -> u64 {
+        self.end_offset
+    }
+
+    /// UTC microseconds of its first presented instant, as far as it is known.
+    #[must_use]
+    pub fn start_us(&self) -> Option<i64> {
+        self.start_us
+    }
+
+    /// Says when it starts; for a table that was rebuilt from a torn file.
+    pub fn set_start_us(&mut self, start_us: i64) {
+        self.start_us = Some(start_us);
+    }
+
+    /// Number of samples of a track.
+    #[must_use]
+    pub fn sample_count(&self, track: TrackKind) -> usize {
+        self.track(track).len()
+    }
+
+    /// Decode time of the first sample of a track and where its last sample ends, in ticks since the session's origin.
+    #[must_use]
+    pub fn decode_range(&self, track: TrackKind) -> Option<(i64, i64)> {
+        let table = self.track(track);
+        (!table.is_empty()).then_some((table.base, table.end))
+    }
+
+    /// The track whose times rule: video where there is any.
+    #[must_use]
+    pub fn lead(&self) -> TrackKind {
+        if self.video.is_empty() { TrackKind::Audio } else { TrackKind::Video }
+    }
+
+    pub(super) fn track(&self, track: TrackKind) -> &TrackTable {
+        match track {
+            TrackKind::Video => &self.video,
+            TrackKind::Audio => &self.audio,
+        }
+    }
+
+    /// The `moov` box of the sealed file: full tables of everything in it.
+    ///
+    /// Presentation starts with the first picture at 0. Sound that starts later is delayed by an edit list, sound from
+    /// before it is hidden by one.
+    #[must_use]
+    pub fn moov(&self) -> Bytes {
+        let video_scale = TICKS_PER_SECOND_VIDEO;
+        let audio_scale = self.config.timescale(TrackKind::Audio);
+        let mut tracks = Vec::new();
+        // An edit list cannot start in front of the media: composition offsets make up for that.
+        let shift = 0.max(-self.video.offset(0));
+        if let Some(entry) = entry_of(&self.config, TrackKind::Video) {
+            let mut track = TrackBuilder::new(video_scale, self.video.len());
+            let description = track.entry(entry);
+            track.append(&self.video, 0..self.video.len(), video_scale, shift, description, |offset| offset);
+            let media_time = i64::from(self.video.offset(0)) + i64::from(shift);
+            if media_time > 0 {
+                let length = u64::try_from(track.end() - media_time).unwrap_or(0);
+                track.edits.push(Edit { duration: length, media_time });
+            }
+            tracks.push(track);
+        }
+        if let Some(entry) = entry_of(&self.config, TrackKind::Audio) {
+            let mut track = TrackBuilder::new(audio_scale, self.audio.len());
+            let description = track.entry(entry);
+            track.append(&self.audio, 0..self.audio.len(), audio_scale, 0, description, |offset| offset);
+            if !self.video.is_empty() && !self.audio.is_empty() {
+                let origin = self.video.base + i64::from(self.video.offset(0));
+                let start = self.audio.base - rescale(origin, video_scale, audio_scale);
+                track.edits = place(start, track.end(), audio_scale);
+            }
+            tracks.push(track);
+        }
+        let is_wide = u32::try_from(self.end_offset).is_err();
+        let movie = Movie::write(&mut tracks, is_wide, self.start_us, |w| self.write_segment_box(w, shift));
+        movie.bytes.into()
+    }
+
+    /// What to write over `free` once the `moov` is durable: offset and bytes of the head of an `mdat` that spans
+    /// everything up to `end`, where the `moov` starts.
+    #[must_use]
+    pub fn mdat_patch(&self, end: u64) -> (u64, [u8; FREE_BYTES]) {
+        let mut head = *b"\0\0\0\x01mdat\0\0\0\0\0\0\0\0";
+        head[8..].copy_from_slice(&end.saturating_sub(FREE_OFFSET).to_be_bytes());
+        (FREE_OFFSET, head)
+    }
+
+    fn write_segment_box(&self, w: &mut BoxWriter, shift: i32) {
+        w.boxed(b"uuid", |w| {
+            w.bytes(&SEGMENT_UUID);
+            w.u32(self.index.first_fragment_offset);
+            w.i64(self.start_us.unwrap_or(i64::MIN));
+            w.i64(self.video.base);
+            w.i64(self.audio.base);
+            w.i32(shift);
+            w.u64(self.end_offset);
+        });
+    }
+}
+
+/// The edit list for a track whose first sample is presented at `start` (ticks of the track, may be negative), and whose
+/// media lasts until `media_end`. Nothing where it is not needed.
+pub(super) fn place(start: i64, media_end: i64, timescale: u32) -> Vec<Edit> {
+    let to_movie = |time: i64| u64::try_from(rescale(time, timescale, MOVIE_TIMESCALE)).unwrap_or(0);
+    match start {
+        0 => Vec::new(),
+        1.. => vec![
+            Edit { duration: to_movie(start), media_time: -1 },
+            Edit { duration: to_movie(media_end), media_time: 0 },
+        ],
+        _ => vec![Edit { duration: to_movie(media_end + start), media_time: -start }],
+    }
+}
