@@ -1,5 +1,4 @@
 //! FFmpeg started by the test itself.
-#![expect(clippy::disallowed_methods, reason = "a test works on real files")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -63,7 +63,7 @@ impl ServerSession {
         }
         self.app = app.to_owned();
         self.events.push_back(ServerEvent::Connected {
-            app: printable(app),
+            app: printable(&first_part(app)),
             tc_url: printable(&without_secrets(text("tcUrl"))),
             flash_ver: printable(text("flashVer")),
         });
@@ -126,13 +126,18 @@ fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_LOGGED_CHARS).collect()
 }
 
-/// An address without user, password and query.
+/// An address without user, password, query and what may be a key.
 fn without_secrets(url: &str) -> String {
     let url = url.split('?').next().unwrap_or_default();
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let host = authority.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}/{path}")
+    format!("{scheme}://{host}/{}", first_part(path))
+}
+
+/// The first part of a path. Where somebody typed the whole address as the server's, the key stands behind it.
+fn first_part(path: &str) -> String {
+    path.split_once('/').map_or_else(|| path.to_owned(), |(first, _)| format!("{first}/***"))
 }
 
 #[cfg(test)]
@@ -142,6 +147,7 @@ mod tests {
     #[test]
     fn secrets_and_control_characters_stay_out_of_logs() {
         assert_eq!(without_secrets("rtmp://u:p@h:1935/live?key=k"), "rtmp://h:1935/live");
+        assert_eq!(without_secrets("rtmp://h/live/KEY"), "rtmp://h/live/***");
         assert_eq!(without_secrets("rtmp://h"), "rtmp://h/");
         assert_eq!(without_secrets("live?x"), "live");
         assert_eq!(printable("a\n\u{1b}[1mb"), "a[1mb");

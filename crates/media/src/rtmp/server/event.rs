@@ -9,9 +9,9 @@ use crate::rtmp::key::StreamKey;
 pub enum ServerEvent {
     /// `connect` was answered.
     Connected {
-        /// Application, without a query.
+        /// First part of the application, fit for a log.
         app: String,
-        /// `tcUrl` fit for a log: without user, password, query and control characters.
+        /// `tcUrl` fit for a log: without user, password, query, control characters and all but the first part of its path.
         tc_url: String,
         /// The peer's name for itself, fit for a log.
         flash_ver: String,

@@ -1,6 +1,7 @@
 //! The session: input, deadlines, output.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
@@ -36,7 +37,6 @@ pub(super) enum Phase {
 }
 
 /// The server's end of one connection, see [the loop of a driver](crate::rtmp).
-#[derive(Debug)]
 pub struct ServerSession {
     pub(super) config: ServerConfig,
     pub(super) phase: Phase,
@@ -60,6 +60,13 @@ pub struct ServerSession {
     /// Message stream of the publication.
     pub(super) publish_stream: u32,
     pub(super) has_fc_publish: bool,
+}
+
+/// Without the buffers: they hold the key.
+impl fmt::Debug for ServerSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerSession").field("phase", &self.phase).finish_non_exhaustive()
+    }
 }
 
 impl ServerSession {

@@ -277,7 +277,11 @@ fn a_flood_before_the_answer_is_bounded() {
 #[test]
 fn the_key_may_be_the_last_part_of_the_application() {
     let mut peer = Peer::new();
-    peer.command("connect", 1.0, vec![Value::object([("app", Value::string("live/KEY"))])], 0).unwrap();
+    let object = [("app", Value::string("live/KEY")), ("tcUrl", Value::string("rtmp://h/live/KEY"))];
+    peer.command("connect", 1.0, vec![Value::object(object)], 0).unwrap();
+    peer.session.receive_buffer().extend_from_slice(b"KEY");
+    assert!(!format!("{:?} {:?}", peer.events(), peer.session).contains("KEY"));
+    peer.session.receive_buffer().clear();
     peer.publish("");
     let ServerEvent::PublishRequested { app, key } = peer.events().pop().unwrap() else { panic!() };
     assert_eq!((app.as_str(), key.expose()), ("live", "KEY"));
