@@ -1,13 +1,14 @@
 //! The handle everybody holds. Its questions stand with their subjects: clubs, courts, channels, segments, gaps.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use sea_orm::DatabaseTransaction;
 use uuid::{NoContext, Timestamp, Uuid};
 use world::{Clock, SystemClock};
 
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::error::CatalogError;
 use crate::migration;
 
@@ -29,6 +30,12 @@ impl Catalog {
     /// schema up to date. A database of a newer version of this program is refused and left untouched.
     pub async fn open(url: &str) -> Result<Self, CatalogError> {
         Self::open_with_clock(url, Arc::new(SystemClock)).await
+    }
+
+    /// As [`Catalog::open`], for an SQLite file at a path, whatever characters that holds.
+    pub async fn open_file(path: &Path) -> Result<Self, CatalogError> {
+        let url = engine::sqlite::url_of(path);
+        Self::open(&url.ok_or_else(|| CatalogError::Url("the path is not UTF-8".into()))?).await
     }
 
     /// As [`Catalog::open`], with the clock that stamps new rows.

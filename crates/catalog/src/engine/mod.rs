@@ -5,7 +5,7 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionOptions
 
 use crate::error::CatalogError;
 
-mod sqlite;
+pub(crate) mod sqlite;
 
 /// Connections to one database.
 #[derive(Clone, Debug)]

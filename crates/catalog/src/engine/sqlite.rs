@@ -123,8 +123,22 @@ async fn connect_patiently(options: ConnectOptions) -> Result<DatabaseConnection
     }
 }
 
+/// The URL of a file, whatever its path holds; `None` for a path that is not UTF-8.
+pub(crate) fn url_of(path: &Path) -> Option<String> {
+    let mut url = String::from("sqlite:");
+    for c in path.to_str()?.chars() {
+        match c {
+            '%' => url.push_str("%25"),
+            '?' => url.push_str("%3F"),
+            '#' => url.push_str("%23"),
+            other => url.push(other),
+        }
+    }
+    Some(url)
+}
+
 fn is_in_memory(url: &str) -> bool {
-    url.contains(":memory:") || url.contains("mode=memory")
+    url.starts_with("sqlite::memory:") || url.starts_with("sqlite://:memory:") || url.contains("mode=memory")
 }
 
 /// SQLite would only say that it is "unable to open database file".

@@ -49,7 +49,7 @@ fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
     let mut courts = table("courts");
     courts.col(id("id").primary_key()).col(id("club_id")).col(word("slug", 64)).col(word("name", 200));
     courts.col(ColumnDef::new(Alias::new("position")).integer().not_null());
-    courts.foreign_key(&mut belongs("courts", "club_id", "clubs", "id", ForeignKeyAction::Restrict));
+    courts.foreign_key(&mut belongs("courts", "club_id", "clubs", "id", ForeignKeyAction::NoAction));
 
     let mut channels = table("channels");
     channels.col(id("id").primary_key());
@@ -58,7 +58,7 @@ fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
     channels.col(ColumnDef::new(Alias::new("pull_url")).string_len(2048).null());
     channels.col(ColumnDef::new(Alias::new("key_hash")).string_len(64).null());
     channels.col(big("created_us"));
-    channels.foreign_key(&mut belongs("channels", "court_id", "courts", "id", ForeignKeyAction::Restrict));
+    channels.foreign_key(&mut belongs("channels", "court_id", "courts", "id", ForeignKeyAction::NoAction));
 
     let mut segments = table("segments");
     segments.col(id("id").primary_key()).col(id("channel_id")).col(id("session_id")).col(big("start_us"));
@@ -70,7 +70,7 @@ fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
         "channel_id",
         "channels",
         "id",
-        ForeignKeyAction::Restrict,
+        ForeignKeyAction::NoAction,
     ));
 
     let mut growing_segments = table("growing_segments");
@@ -166,6 +166,8 @@ fn key(columns: &[&str]) -> IndexCreateStatement {
     key.primary().take()
 }
 
+/// Where rows keep their parent from going, it is NO ACTION and not RESTRICT: both refuse, but SQLite reports the latter
+/// as a failed trigger, not as a foreign key.
 fn belongs(
     table: &str,
     column: &str,

@@ -417,7 +417,7 @@ impl<'de> Deserialize<'de> for WeekHours {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -491,7 +491,7 @@ mod tests {
     }
 
     /// Days whose periods never touch the next day's.
-    pub(crate) fn week() -> impl Strategy<Value = WeekHours> {
+    pub(in crate::schedule) fn week() -> impl Strategy<Value = WeekHours> {
         let day = prop_oneof![
             1 => Just(Vec::new()),
             4 => proptest::collection::btree_set(0..1440_u16, 2..=2).prop_map(|times| times.into_iter().collect()),

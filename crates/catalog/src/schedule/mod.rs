@@ -7,8 +7,8 @@
 //! - **The grid is on the wall clock.** Start times are `open + k × duration` as a clock on the wall shows them, on
 //!   every day of the year: what is booked at "10:30" is found at "10:30", also on the day after the clocks changed.
 //! - **A start time that occurs twice names two slots**, told apart by offset; **one that does not exist is no slot.**
-//!   Each slot lasts the whole `appointmentDuration` in real minutes. So only where the clocks jump, two slots of one
-//!   date can overlap, or leave a hole between them, by no more than the jump.
+//!   Each slot lasts the whole `appointmentDuration` in real minutes. So only where the clocks jump, slots of one date
+//!   can overlap or leave a hole between them.
 //! - **A slot is offered only if it starts at or after opening and ends by closing.** What is left at the end of a
 //!   period that `appointmentDuration` does not divide is no slot, as nobody can book a whole match there.
 //! - **Opening or closing at a time that occurs twice** is the first of the two for opening and the second for closing;
@@ -19,6 +19,8 @@
 
 mod hours;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 pub use hours::{
     DayHours, HoursError, MAX_HOURS_TEXT_BYTES, MAX_PERIODS_PER_DAY, MINUTES_PER_DAY, Period, WEEKDAY_NAMES,

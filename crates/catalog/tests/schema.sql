@@ -1,0 +1,16 @@
+CREATE TABLE "channels" ( "id" uuid_text NOT NULL PRIMARY KEY, "court_id" uuid_text NULL, "name" varchar(200) NOT NULL, "source" varchar(8) NOT NULL, "pull_url" varchar(2048) NULL, "key_hash" varchar(64) NULL, "created_us" integer NOT NULL, FOREIGN KEY ("court_id") REFERENCES "courts" ("id") ON DELETE NO ACTION );
+CREATE TABLE "club_schedules" ( "club_id" uuid_text NOT NULL, "effective_from_us" integer NOT NULL, "hours" varchar(512) NOT NULL, "appointment_duration_min" integer NOT NULL, PRIMARY KEY ("club_id", "effective_from_us"), FOREIGN KEY ("club_id") REFERENCES "clubs" ("id") ON DELETE CASCADE );
+CREATE TABLE "clubs" ( "id" uuid_text NOT NULL PRIMARY KEY, "slug" varchar(64) NOT NULL, "name" varchar(200) NOT NULL, "zone" varchar(64) NOT NULL, "created_us" integer NOT NULL );
+CREATE TABLE "courts" ( "id" uuid_text NOT NULL PRIMARY KEY, "club_id" uuid_text NOT NULL, "slug" varchar(64) NOT NULL, "name" varchar(200) NOT NULL, "position" integer NOT NULL, FOREIGN KEY ("club_id") REFERENCES "clubs" ("id") ON DELETE NO ACTION );
+CREATE TABLE "gaps" ( "channel_id" uuid_text NOT NULL, "start_us" integer NOT NULL, "end_us" integer NULL, "cause" varchar(8) NOT NULL, PRIMARY KEY ("channel_id", "start_us"), FOREIGN KEY ("channel_id") REFERENCES "channels" ("id") ON DELETE CASCADE );
+CREATE TABLE "growing_segments" ( "segment_id" uuid_text NOT NULL PRIMARY KEY, FOREIGN KEY ("segment_id") REFERENCES "segments" ("id") ON DELETE CASCADE );
+CREATE TABLE "inits" ( "hash" varchar(64) NOT NULL PRIMARY KEY, "content" blob NOT NULL );
+CREATE TABLE "seaql_migrations" ( "version" varchar NOT NULL PRIMARY KEY, "applied_at" integer NOT NULL );
+CREATE TABLE "segment_indexes" ( "segment_id" uuid_text NOT NULL PRIMARY KEY, "fragments" blob NOT NULL, FOREIGN KEY ("segment_id") REFERENCES "segments" ("id") ON DELETE CASCADE );
+CREATE TABLE "segments" ( "id" uuid_text NOT NULL PRIMARY KEY, "channel_id" uuid_text NOT NULL, "session_id" uuid_text NOT NULL, "start_us" integer NOT NULL, "end_us" integer NULL, "state" varchar(8) NOT NULL, "size_bytes" integer NOT NULL, "moov_offset" integer NOT NULL, "object_name" varchar(512) NOT NULL, "init_hash" varchar(64) NOT NULL, FOREIGN KEY ("channel_id") REFERENCES "channels" ("id") ON DELETE NO ACTION );
+CREATE TABLE "settings" ( "name" varchar(64) NOT NULL PRIMARY KEY, "content" blob NOT NULL );
+CREATE INDEX "channels_court_id" ON "channels" ("court_id");
+CREATE UNIQUE INDEX "channels_key_hash" ON "channels" ("key_hash");
+CREATE UNIQUE INDEX "clubs_slug" ON "clubs" ("slug");
+CREATE UNIQUE INDEX "courts_club_id_slug" ON "courts" ("club_id", "slug");
+CREATE INDEX "segments_channel_id_start_us" ON "segments" ("channel_id", "start_us", "end_us");
