@@ -103,6 +103,11 @@ impl ServerSession {
         self.status(self.publish_stream, "status", "NetConnection.Connect.Closed", description);
     }
 
+    /// The peer did something that ends the connection.
+    pub(super) fn reply_failed(&mut self, description: &str) {
+        self.status(self.publish_stream, "error", "NetConnection.Connect.Closed", description);
+    }
+
     fn status(&mut self, stream: u32, level: &str, code: &str, description: &str) {
         let status = Command::new("onStatus", 0.0, vec![Value::Null, information(level, code, description)]);
         self.send(&status, STATUS_CHUNK_STREAM, stream);

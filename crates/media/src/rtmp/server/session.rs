@@ -239,7 +239,11 @@ impl ServerSession {
         }
     }
 
+    /// Ends the session; the peer is told why where it can hear it.
     fn fail(&mut self, error: RtmpError) -> RtmpError {
+        if !matches!(self.phase, Phase::Handshake | Phase::Closing) {
+            self.reply_failed(&error.to_string());
+        }
         self.close_now();
         error
     }

@@ -438,6 +438,18 @@ fn each_wait_has_its_limit() {
 }
 
 #[test]
+fn the_peer_is_told_what_ends_the_connection() {
+    let mut peer = Peer::publishing();
+    peer.session.handle_timeout(FIRST_MEDIA_LIMIT_US).unwrap_err();
+    let text = "no audio or video after publish within 20000 ms";
+    assert_eq!(peer.reply().arguments[1], information("error", "NetConnection.Connect.Closed", text));
+    let mut peer = Peer::publishing();
+    peer.send(message_type::SET_CHUNK_SIZE, 0, 0, &[0x80, 0, 0, 0]).unwrap_err();
+    let text = peer.reply().arguments[1].get("description").unwrap().as_str().unwrap().to_owned();
+    assert!(text.ends_with("chunk size 2147483648 is not between 1 and 2147483647"), "{text}");
+}
+
+#[test]
 fn before_publishing_a_peer_may_say_only_so_much() {
     let mut peer = Peer::connected();
     let error = (0..200).find_map(|_| peer.send(message_type::VIDEO, 0, 1, &[0; 1000]).err());
