@@ -74,7 +74,7 @@ function Day({ club, court, date }: DayProps) {
         )}
         {slots.status === "loading" && <Skeleton rows={6} kind="card" />}
         {slots.status === "ready" && (
-          <Slots path={path} date={shown} today={today} slots={slots.value.slots} footage={footage} />
+          <Slots path={path} date={shown} today={today} slots={slots.value.slots} zone={slots.value.zone} footage={footage} />
         )}
       </section>
     </>
@@ -86,10 +86,11 @@ interface SlotsProps {
   readonly date: string;
   readonly today: string;
   readonly slots: readonly Slot[];
+  readonly zone: string;
   readonly footage: ReadonlyMap<string, number>;
 }
 
-function Slots({ path, date, today, slots, footage }: SlotsProps) {
+function Slots({ path, date, today, slots, zone, footage }: SlotsProps) {
   const { t, intl } = useI18n();
   const of = (state: Slot["state"]): readonly Slot[] => slots.filter((slot) => slot.state === state);
   const [live, past, future] = [of("live"), of("past"), of("future")];
@@ -113,7 +114,7 @@ function Slots({ path, date, today, slots, footage }: SlotsProps) {
     <ul className="slots">
       {group.map((slot) => (
         <li key={slot.start}>
-          <SlotCard path={path} date={date} slot={slot} />
+          <SlotCard path={path} date={date} slot={slot} zone={zone} />
         </li>
       ))}
     </ul>

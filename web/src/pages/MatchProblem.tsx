@@ -47,7 +47,10 @@ function AmbiguousTime({ path, offsets }: { readonly path: MatchPath; readonly o
       {offsets.map((offset, index) => (
         <Link key={offset} className="button button-wide" href={matchHref({ ...path, offset })}>
           <strong>{path.time}</strong>
-          {index === 0 ? t.problems.firstTime : t.problems.secondTime} (UTC{offset})
+          <span>
+            {index === 0 ? t.problems.firstTime : t.problems.secondTime}
+            <small>UTC{offset}</small>
+          </span>
         </Link>
       ))}
     </Notice>

@@ -22,7 +22,7 @@ export function OtherSlots({ path }: { readonly path: MatchPath }) {
         <ul className="slots">
           {nearest.map((slot) => (
             <li key={slot.start}>
-              <SlotCard path={path} date={date} slot={slot} />
+              <SlotCard path={path} date={date} slot={slot} zone={slots.status === "ready" ? slots.value.zone : "UTC"} />
             </li>
           ))}
         </ul>

@@ -4,6 +4,7 @@ import { useI18n } from "../i18n/context";
 import { percent } from "../i18n/format";
 import { Link } from "../router/Link";
 import { matchHref } from "../router/routes";
+import { localTime } from "../time/zone";
 import { Icon } from "../ui/Icon";
 import { LiveBadge } from "../ui/LiveBadge";
 import { Picture } from "../ui/Picture";
@@ -12,10 +13,12 @@ interface SlotCardProps {
   readonly path: CourtPath;
   readonly date: string;
   readonly slot: Slot;
+  /** The club's. */
+  readonly zone: string;
 }
 
 /** A start time: its picture, its share recorded, its state in time. Without footage it says why one cannot watch it. */
-export function SlotCard({ path, date, slot }: SlotCardProps) {
+export function SlotCard({ path, date, slot, zone }: SlotCardProps) {
   const { t } = useI18n();
   const offset = slot.isAmbiguous ? slot.offset : undefined;
   const look = slot.state === "future" ? "future" : slot.coverage > 0 ? "recorded" : "missing";
@@ -40,6 +43,7 @@ export function SlotCard({ path, date, slot }: SlotCardProps) {
       <span className="slot-text">
         <span className="slot-time">
           {slot.time}
+          {look !== "future" && <small>– {localTime(Date.parse(slot.end), zone)}</small>}
           {slot.isAmbiguous && <small>{t.slot.secondTime(slot.offset)}</small>}
         </span>
         <SlotState slot={slot} look={look} />

@@ -26,8 +26,6 @@ export function createHlsEngine(video: HTMLVideoElement, events: EngineEvents): 
     maxBufferLength: BUFFER_AHEAD_S,
     maxMaxBufferLength: MAX_BUFFER_AHEAD_S,
     backBufferLength: BUFFER_BEHIND_S,
-    // A growing match is watched from where one likes; never jump to its end.
-    liveMaxLatencyDurationCount: Infinity,
   });
   let source = "";
   let startAt: (spans: readonly Span[]) => number = () => 0;

@@ -1,0 +1,114 @@
+import { describe, expect, it } from "vitest";
+
+import { DEFAULT_FRAME_S, frameDuration, frameStep } from "./frames";
+import { momentToInstant } from "./moment";
+import { readPlaylist } from "./playlist";
+import { MAX_NETWORK_ATTEMPTS, MAX_RENEWALS, NO_ATTEMPTS, recover, type Action, type Trouble } from "./recovery";
+import { neighbourSpeed } from "./speed";
+import { buildSpans } from "./timeline";
+
+describe("a shared moment", () => {
+  const start = Date.parse("2026-11-21T22:30:00Z"); // 23:30 in Madrid
+  const end = start + 90 * 60_000;
+
+  it("is a time of day within the match, past midnight too", () => {
+    expect(momentToInstant("23:45:10", start, end, "Europe/Madrid")).toBe(start + 910_000);
+    expect(momentToInstant("00:15:00", start, end, "Europe/Madrid")).toBe(start + 45 * 60_000);
+    expect(momentToInstant("23:30:00", start, end, "Europe/Madrid")).toBe(start);
+  });
+
+  it("is nothing when it is no time or not of this match", () => {
+    for (const moment of ["23:29:59", "01:00:00", "25:00:00", "12:00", "soon", ""]) {
+      expect(momentToInstant(moment, start, end, "Europe/Madrid")).toBeNull();
+    }
+  });
+
+  it("is right after the clocks have changed during the match", () => {
+    // 2026-03-29 in Madrid: from 01:59:59 to 03:00:00.
+    const spring = Date.parse("2026-03-29T00:30:00Z");
+    expect(momentToInstant("03:10:00", spring, spring + 5_400_000, "Europe/Madrid")).toBe(spring + 40 * 60_000);
+    expect(momentToInstant("02:10:00", spring, spring + 5_400_000, "Europe/Madrid")).toBeNull();
+  });
+});
+
+describe("recovery", () => {
+  const run = (trouble: Trouble, times: number, isOnline = true): readonly Action[] => {
+    let attempts = NO_ATTEMPTS;
+    return Array.from({ length: times }, () => {
+      const step = recover(attempts, trouble, isOnline);
+      attempts = step.attempts;
+      return step.action;
+    });
+  };
+
+  it("tries the network again, more and more slowly, then says so", () => {
+    const actions = run("network", MAX_NETWORK_ATTEMPTS + 1);
+    const delays = actions.flatMap((action) => (action.do === "retry" ? [action.afterMs] : []));
+    expect(delays).toEqual([1_000, 2_000, 4_000, 8_000, 8_000, 8_000]);
+    expect(actions.at(-1)).toEqual({ do: "giveUp", failure: "network" });
+  });
+
+  it("waits without counting while there is no network at all", () => {
+    expect(new Set(run("network", 50, false).map((action) => action.do))).toEqual(new Set(["waitForNetwork"]));
+  });
+
+  it("mends the decoder once, then starts over, then gives up", () => {
+    const actions = run("media", MAX_RENEWALS + 2).map((action) => action.do);
+    expect(actions).toEqual(["recoverMedia", "renew", "renew", "renew", "giveUp"]);
+  });
+
+  it("asks for new addresses at once when the old are no longer good", () => {
+    expect(run("expired", 1)).toEqual([{ do: "renew", afterMs: 0 }]);
+  });
+});
+
+it("reads dates and gaps out of a playlist", () => {
+  const text = [
+    "#EXTM3U",
+    "#EXT-X-MAP:URI=\"/init/a.mp4\"",
+    "#EXT-X-PROGRAM-DATE-TIME:2026-11-21T09:00:00.000Z",
+    "#EXTINF:2.0,",
+    "#EXT-X-BYTERANGE:10@0",
+    "/media/a.mp4",
+    "#EXTINF:2.5,",
+    "/media/a.mp4",
+    "#EXT-X-DISCONTINUITY",
+    "#EXT-X-PROGRAM-DATE-TIME:2026-11-21T09:02:00.000Z",
+    "#EXTINF:3,",
+    "/media/b.mp4",
+  ].join("\r\n");
+  const open = readPlaylist(text);
+  const T = Date.parse("2026-11-21T09:00:00Z");
+  expect(open.isComplete).toBe(false);
+  expect(buildSpans(open.fragments)).toEqual([
+    { mediaStart: 0, mediaEnd: 4.5, wallStartMs: T, wallEndMs: T + 4_500 },
+    { mediaStart: 4.5, mediaEnd: 7.5, wallStartMs: T + 120_000, wallEndMs: T + 123_000 },
+  ]);
+  expect(readPlaylist(`${text}\n#EXT-X-ENDLIST\n`).isComplete).toBe(true);
+});
+
+describe("frames", () => {
+  it("learns how long a frame lasts from two that were shown, dropped ones counted", () => {
+    const before = { mediaTime: 10, presentedFrames: 100 };
+    expect(frameDuration(before, { mediaTime: 10 + 1001 / 30_000, presentedFrames: 101 }, 0.04)).toBeCloseTo(0.033366, 5);
+    expect(frameDuration(before, { mediaTime: 10.08, presentedFrames: 102 }, 0.05)).toBeCloseTo(0.04, 9);
+  });
+
+  it("learns nothing from a seek", () => {
+    expect(frameDuration({ mediaTime: 10, presentedFrames: 1 }, { mediaTime: 500, presentedFrames: 2 }, 0.04)).toBe(0.04);
+    expect(frameDuration(null, { mediaTime: 1, presentedFrames: 2 }, DEFAULT_FRAME_S)).toBe(DEFAULT_FRAME_S);
+  });
+
+  it("steps to the middle of the neighbour", () => {
+    expect(frameStep(1, 1, 0.04)).toBeCloseTo(1.06, 9);
+    expect(frameStep(1, -1, 0.04)).toBeCloseTo(0.98, 9);
+    expect(frameStep(0, -1, 0.04)).toBe(0);
+  });
+});
+
+it("speeds have neighbours and ends", () => {
+  expect(neighbourSpeed(1, 1)).toBe(1.5);
+  expect(neighbourSpeed(1, -1)).toBe(0.5);
+  expect(neighbourSpeed(2, 1)).toBe(2);
+  expect(neighbourSpeed(0.25, -1)).toBe(0.25);
+});
