@@ -39,6 +39,24 @@ pub(super) fn config(record: Bytes) -> Result<VideoConfig, CodecError> {
     })
 }
 
+/// The sequence and picture parameter sets of a record.
+pub(super) fn parameter_sets(record: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut sets = Vec::new();
+    let (count, mut rest) = record.get(5..)?.split_first()?;
+    for _ in 0..count & 0x1f {
+        let (set, after) = split_parameter_set(rest)?;
+        sets.push(set);
+        rest = after;
+    }
+    let (count, mut rest) = rest.split_first()?;
+    for _ in 0..*count {
+        let (set, after) = split_parameter_set(rest)?;
+        sets.push(set);
+        rest = after;
+    }
+    Some(sets)
+}
+
 struct Sps {
     width: u16,
     height: u16,

@@ -29,7 +29,9 @@ pub(super) fn config(record: Bytes) -> Result<VideoConfig, CodecError> {
     if fixed[21] & 3 == 2 {
         return Err(invalid("NAL unit lengths of 3 bytes do not exist"));
     }
-    let sps = find_sps(arrays, fixed[22])?.ok_or_else(|| invalid("it has no sequence parameter set"))?;
+    let units = units(arrays, fixed[22]).ok_or(CodecError::Truncated { record: RECORD })?;
+    let sps = units.iter().find(|(kind, _)| *kind == NAL_SPS);
+    let (_, sps) = sps.ok_or_else(|| invalid("it has no sequence parameter set"))?;
     let sps = parse_sps(sps).ok_or_else(|| invalid("its sequence parameter set is damaged"))?;
     Ok(VideoConfig {
         codec: VideoCodec::Hevc,
@@ -42,22 +44,26 @@ pub(super) fn config(record: Bytes) -> Result<VideoConfig, CodecError> {
     })
 }
 
-fn find_sps(mut arrays: &[u8], count: u8) -> Result<Option<&[u8]>, CodecError> {
-    let truncated = CodecError::Truncated { record: RECORD };
+/// The NAL units in the arrays of a record, and of which type they are said to be.
+fn units(mut arrays: &[u8], count: u8) -> Option<Vec<(u8, &[u8])>> {
+    let mut units = Vec::new();
     for _ in 0..count {
-        let Some((&[kind, high, low], mut rest)) = arrays.split_first_chunk::<3>() else {
-            return Err(truncated);
-        };
+        let (&[kind, high, low], mut rest) = arrays.split_first_chunk::<3>()?;
         for _ in 0..u16::from_be_bytes([high, low]) {
-            let Some((unit, after)) = split_parameter_set(rest) else { return Err(truncated) };
-            if kind & 0x3f == NAL_SPS {
-                return Ok(Some(unit));
-            }
+            let (unit, after) = split_parameter_set(rest)?;
+            units.push((kind & 0x3f, unit));
             rest = after;
         }
         arrays = rest;
     }
-    Ok(None)
+    Some(units)
+}
+
+/// The parameter sets of a record.
+pub(super) fn parameter_sets(record: &[u8]) -> Option<Vec<&[u8]>> {
+    let (fixed, arrays) = record.split_first_chunk::<FIXED_BYTES>()?;
+    let parameter_sets = units(arrays, fixed[22])?.into_iter().filter(|(kind, _)| (32..=34).contains(kind));
+    Some(parameter_sets.map(|(_, unit)| unit).collect())
 }
 
 /// ISO/IEC 14496-15 annex E.3

@@ -75,6 +75,29 @@ impl VideoConfig {
     }
 }
 
+impl VideoConfig {
+    /// The parameter sets of the record as NAL units behind their lengths, as they may stand in front of a keyframe.
+    ///
+    /// Empty where the record is damaged.
+    pub(crate) fn parameter_sets(&self) -> Vec<u8> {
+        let sets = match self.codec {
+            VideoCodec::H264 => h264::parameter_sets(&self.record),
+            VideoCodec::Hevc => hevc::parameter_sets(&self.record),
+        };
+        let length_size = usize::from(self.nal_length_size());
+        let mut out = Vec::new();
+        for set in sets.unwrap_or_default() {
+            let length = (set.len() as u64).to_be_bytes();
+            if set.len() as u64 >> (8 * length_size) != 0 {
+                return Vec::new();
+            }
+            out.extend_from_slice(&length[length.len() - length_size..]);
+            out.extend_from_slice(set);
+        }
+        out
+    }
+}
+
 /// Whether decoding can start at a frame: whether its first slice belongs to an IDR (H.264) or IRAP (HEVC) picture.
 ///
 /// `data` holds NAL units, each behind its length in `length_size` bytes. Damaged data is no place to start.

@@ -6,7 +6,7 @@
 //!   shown one refers to them. No byte behind the last needed one is in the file.
 //! - Gaps are closed up. Sound is put back beside its picture at every join: whole frames are left out, or filled in with
 //!   silence, so that also a player that counts samples stays within half a frame; the rest is told by sample times.
-//! - Segments of one session join without a seam.
+//! - Segments of one session join without a seam; where the configuration changes, its parameter sets go in band.
 //!
 //! The same sources and range give the same bytes, so that a hash of them is an `ETag`.
 
@@ -16,8 +16,8 @@ use bytes::Bytes;
 
 use super::boxes::BoxWriter;
 use super::entry::MOVIE_TIMESCALE;
-use super::init::entry_of;
-use super::movie::{Edit, Movie, TrackBuilder, rescale};
+use super::init::{entry_of, parameter_sets};
+use super::movie::{Edit, Movie, Taken, TrackBuilder, rescale};
 use super::seal::SampleTable;
 use super::tables::{TrackTable, index};
 use crate::{TICKS_PER_SECOND_VIDEO, TrackKind};
@@ -99,6 +99,7 @@ pub fn cut(sources: &[Source<'_>], from_us: i64, to_us: i64) -> Result<Cut, CutE
     {
         return Err(CutError::MixedCodecs);
     }
+    find_parameter_sets(&mut pieces);
     let sound = Sound::plan(&mut pieces);
     let samples: usize = pieces.iter().map(|piece| piece.video_len() + piece.audio.len()).sum();
     if samples + sound.silent_frames() > u32::MAX as usize / 16 {
@@ -114,7 +115,7 @@ pub fn cut(sources: &[Source<'_>], from_us: i64, to_us: i64) -> Result<Cut, CutE
         let own = piece.ranges(position + 1 == pieces.len());
         let mut places = Vec::with_capacity(own.len());
         for range in own {
-            places.push((range.start, payload));
+            places.push(Place { range: range.clone(), payload });
             payload += range.end - range.start;
             ranges.push(CutRange { source: piece.source, start: range.start, end: range.end });
         }
@@ -180,6 +181,8 @@ struct Piece<'a> {
     is_cut_short: bool,
     /// Pictures in decode order; the second range is empty unless leading pictures have to be left out between.
     video: [Range<usize>; 2],
+    /// Where in the source the parameter sets stand that go in front of the first picture.
+    parameter_sets: Option<Range<u64>>,
     audio: Range<usize>,
     /// Added to a sound's ticks, gives its place in the new file in ticks of its own timescale.
     audio_shift: i64,
@@ -200,8 +203,22 @@ impl Piece<'_> {
         self.table.config.timescale(TrackKind::Audio)
     }
 
-    /// The bytes that are needed, in file order. Only at the very end are there pictures or sounds to leave out.
+    /// The bytes that are needed, parameter sets directly in front of the first picture.
     fn ranges(&self, is_last: bool) -> Vec<Range<u64>> {
+        let mut ranges = self.sample_ranges(is_last);
+        if let Some(sets) = &self.parameter_sets {
+            let picture = sample_bytes(&self.table.video, self.video[0].start).start;
+            if let Some(position) = ranges.iter().position(|range| range.contains(&picture)) {
+                let whole = ranges[position].clone();
+                let split = [whole.start..picture, sets.clone(), picture..whole.end];
+                ranges.splice(position..=position, split.into_iter().filter(|range| !range.is_empty()));
+            }
+        }
+        ranges
+    }
+
+    /// The bytes of the samples that are needed, in file order. Only at the very end are there any to leave out.
+    fn sample_ranges(&self, is_last: bool) -> Vec<Range<u64>> {
         let tracks = [(&self.table.video, self.video_span()), (&self.table.audio, self.audio.clone())];
         let used = || tracks.iter().filter(|(_, span)| !span.is_empty());
         let Some(start) = used().map(|(table, span)| sample_bytes(table, span.start).start).min() else {
@@ -370,6 +387,7 @@ fn select_pictures<'a>(
         continues,
         is_cut_short: has_later || end > to,
         video,
+        parameter_sets: None,
         audio: 0..0,
         audio_shift: 0,
     })
@@ -398,24 +416,42 @@ fn select_sounds<'a>(
         continues: continues(source, previous),
         is_cut_short: end < table.end,
         video: [0..0, 0..0],
+        parameter_sets: None,
         audio: 0..0,
         audio_shift: 0,
     })
 }
 
+/// Where the configuration changes, the new parameter sets go in front of the pictures as well: most players, Chromium and
+/// the parser of ffmpeg among them, look at the first sample description only.
+fn find_parameter_sets(pieces: &mut [Piece<'_>]) {
+    let mut current = None;
+    for piece in pieces.iter_mut().filter(|piece| !piece.video[0].is_empty()) {
+        let config = piece.table.config.video.as_ref();
+        if current.is_some() && current != Some(config) {
+            piece.parameter_sets =
+                parameter_sets(&piece.table.config, piece.table.index.first_fragment_offset);
+        }
+        current = Some(config);
+    }
+}
+
+/// A range of a source, and where it lies in the payload of the new file.
+struct Place {
+    range: Range<u64>,
+    payload: u64,
+}
+
 /// The video track, if any piece has pictures.
-fn picture_track<'a>(
-    pieces: &[Piece<'a>],
-    placed: &[Vec<(u64, u64)>],
-    total: i64,
-) -> Option<TrackBuilder<'a>> {
+fn picture_track<'a>(pieces: &[Piece<'a>], placed: &[Vec<Place>], total: i64) -> Option<TrackBuilder<'a>> {
     let first = pieces.iter().find(|piece| !piece.video[0].is_empty())?;
     let samples = pieces.iter().map(Piece::video_len).sum();
     let mut track = TrackBuilder::new(TICKS_PER_SECOND_VIDEO, samples);
-    // Media time of the first shown picture, whose keyframe is decoded at media time 0. An edit list cannot start in front
-    // of the media: composition offsets make up for that.
+    // Media time of the first shown picture, whose keyframe is decoded at media time 0.
     let lead_in = first.origin - first.table.video.decode_time(first.video[0].start);
-    let raised = 0.max(-lead_in);
+    let raise =
+        pieces.iter().map(|piece| piece.table.video.offset_raise(piece.video_span())).max().unwrap_or(0);
+    let raised = i64::from(raise);
     for (piece, places) in pieces.iter().zip(placed) {
         let table = &piece.table.video;
         let Some(entry) = entry_of(&piece.table.config, TrackKind::Video) else { continue };
@@ -427,10 +463,14 @@ fn picture_track<'a>(
         let wanted = table.decode_time(piece.video[0].start) + moved;
         let late = if track.is_empty() { 0 } else { (track.last_start() + 1 - wanted).max(0) };
         let shift = i32::try_from(raised - late).unwrap_or(0);
+        let mut prefix = piece.parameter_sets.as_ref().map_or(0, |sets| (sets.end - sets.start) as u32);
         for range in piece.video.iter().filter(|range| !range.is_empty()) {
             track.stretch_to(table.decode_time(range.start) + moved + late);
-            let place = |offset| place_in(places, offset);
-            track.append(table, range.clone(), TICKS_PER_SECOND_VIDEO, shift, description, place);
+            let samples = range.clone();
+            let timescale = TICKS_PER_SECOND_VIDEO;
+            let taken = Taken { table, samples, timescale, shift, description, prefix };
+            track.append(taken, |offset| place_in(places, offset));
+            prefix = 0;
         }
     }
     // Where the last pieces have no picture, the last one there was stays.
@@ -446,10 +486,10 @@ fn picture_track<'a>(
     Some(track)
 }
 
-/// Where in the payload a byte of a source lies, given the starts of its ranges there and here.
-fn place_in(places: &[(u64, u64)], offset: u64) -> u64 {
-    let after = places.partition_point(|(start, _)| *start <= offset);
-    after.checked_sub(1).map_or(0, |position| places[position].1 + (offset - places[position].0))
+/// Where in the payload a byte of a source lies.
+fn place_in(places: &[Place], offset: u64) -> u64 {
+    let place = places.iter().find(|place| place.range.contains(&offset));
+    place.map_or(0, |place| place.payload + (offset - place.range.start))
 }
 
 /// A run of sound, and the silence in front of it.
@@ -549,12 +589,7 @@ impl Sound {
     }
 
     /// The audio track, if there is any sound.
-    fn track<'a>(
-        &self,
-        pieces: &[Piece<'a>],
-        placed: &[Vec<(u64, u64)>],
-        total: i64,
-    ) -> Option<TrackBuilder<'a>> {
+    fn track<'a>(&self, pieces: &[Piece<'a>], placed: &[Vec<Place>], total: i64) -> Option<TrackBuilder<'a>> {
         let first = self.runs.first()?;
         let samples = pieces.iter().map(|piece| piece.audio.len()).sum::<usize>() + self.silent_frames();
         let mut track = TrackBuilder::new(self.timescale, samples);
@@ -583,8 +618,9 @@ impl Sound {
             track.stretch_to(run.at - first.at);
             let places = &placed[run.piece];
             let (table, scale) = (&piece.table.audio, piece.audio_scale());
-            track
-                .append(table, piece.audio.clone(), scale, 0, description, |offset| place_in(places, offset));
+            let samples = piece.audio.clone();
+            let taken = Taken { table, samples, timescale: scale, shift: 0, description, prefix: 0 };
+            track.append(taken, |offset| place_in(places, offset));
             before = Some((piece, description));
         }
         let delay = rescale(first.at.max(0), self.timescale, MOVIE_TIMESCALE);

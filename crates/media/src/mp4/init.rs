@@ -1,5 +1,7 @@
 //! What stands in front of the first fragment: `ftyp` and a `moov` without samples (ISO/IEC 14496-12 §8.8).
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::boxes::BoxWriter;
@@ -13,6 +15,9 @@ pub(super) const FTYP: [u8; 28] = *b"\0\0\0\x1cftypiso6\0\0\0\0iso6isommp41";
 pub(super) const FREE_OFFSET: u64 = FTYP.len() as u64;
 /// Length of `free`: what an `mdat` head with a 64-bit length needs.
 pub(super) const FREE_BYTES: usize = 16;
+/// Type of the `uuid` box at the end of the `moov` in a file header: the parameter sets as NAL units behind their lengths.
+/// A cut takes them from there, where the configuration changes: most players read only the first sample description.
+const PARAMETER_SETS_UUID: [u8; 16] = *b"turepe/param.set";
 pub(super) const FREE: [u8; FREE_BYTES] = *b"\0\0\0\x10free\0\0\0\0\0\0\0\0";
 
 /// The HLS initialisation section: `ftyp`, `moov` with `mvex`.
@@ -25,6 +30,13 @@ pub fn init_segment(config: &SessionConfig) -> Bytes {
 #[must_use]
 pub fn file_header(config: &SessionConfig) -> Bytes {
     header(config, &FREE)
+}
+
+/// Where the parameter sets stand in a segment file whose header has `header_len` bytes.
+pub(super) fn parameter_sets(config: &SessionConfig, header_len: u32) -> Option<Range<u64>> {
+    let len = config.video.as_ref()?.parameter_sets().len() as u64;
+    let end = u64::from(header_len);
+    end.checked_sub(len).map(|start| start..end).filter(|sets| !sets.is_empty())
 }
 
 /// The sample entry of a track, if the session has it.
@@ -74,6 +86,12 @@ fn header(config: &SessionConfig, between: &[u8]) -> Bytes {
                 });
             }
         });
+        if let Some(video) = &config.video {
+            w.boxed(b"uuid", |w| {
+                w.bytes(&PARAMETER_SETS_UUID);
+                w.bytes(&video.parameter_sets());
+            });
+        }
     });
     w.out.into()
 }

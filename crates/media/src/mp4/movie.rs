@@ -15,6 +15,20 @@ pub(super) struct Edit {
     pub(super) media_time: i64,
 }
 
+/// Samples that are taken over from a segment.
+pub(super) struct Taken<'t> {
+    pub(super) table: &'t TrackTable,
+    pub(super) samples: Range<usize>,
+    /// Ticks per second of `table`.
+    pub(super) timescale: u32,
+    /// Added to every composition offset.
+    pub(super) shift: i32,
+    /// Index of the sample description.
+    pub(super) description: u32,
+    /// Bytes in front of the first sample that become part of it.
+    pub(super) prefix: u32,
+}
+
 /// A track that is put together run by run.
 pub(super) struct TrackBuilder<'a> {
     pub(super) timescale: u32,
@@ -27,8 +41,8 @@ pub(super) struct TrackBuilder<'a> {
     offset_run: (u32, i32),
     least_offset: i32,
     greatest_offset: i32,
-    /// Earliest and latest presented instant, in ticks of the track.
-    presented: (i64, i64),
+    /// Media time up to which something is presented.
+    presented_end: i64,
     sizes: Vec<u8>,
     count: u32,
     sync: Vec<u32>,
@@ -52,7 +66,7 @@ impl<'a> TrackBuilder<'a> {
             offset_run: (0, 0),
             least_offset: 0,
             greatest_offset: 0,
-            presented: (i64::MAX, i64::MIN),
+            presented_end: 0,
             sizes: Vec::with_capacity(4 * samples),
             count: 0,
             sync: Vec::new(),
@@ -74,7 +88,7 @@ impl<'a> TrackBuilder<'a> {
 
     /// Media time up to which something is presented.
     pub(super) fn presented_end(&self) -> i64 {
-        self.presented.1
+        self.presented_end
     }
 
     /// Media time at which the last sample starts.
@@ -104,40 +118,31 @@ impl<'a> TrackBuilder<'a> {
     }
 
     /// Appends samples of a segment; `place` says where in the new file a byte of the segment lies.
-    ///
-    /// `timescale` is that of `table`; `shift` is added to every composition offset.
-    pub(super) fn append(
-        &mut self,
-        table: &TrackTable,
-        samples: Range<usize>,
-        timescale: u32,
-        shift: i32,
-        description: u32,
-        mut place: impl FnMut(u64) -> u64,
-    ) {
+    pub(super) fn append(&mut self, taken: Taken<'_>, mut place: impl FnMut(u64) -> u64) {
+        let Taken { table, samples, timescale, shift, description, prefix } = taken;
         if samples.is_empty() {
             return;
         }
         self.sizes.reserve(4 * samples.len());
-        self.sizes.extend(table.sizes[samples.clone()].iter().flat_map(|size| size.to_be_bytes()));
+        let first_size = table.sizes[samples.start].saturating_add(prefix);
+        self.sizes.extend_from_slice(&first_size.to_be_bytes());
+        self.sizes
+            .extend(table.sizes[samples.start + 1..samples.end].iter().flat_map(|size| size.to_be_bytes()));
 
-        // Composition offsets and what `cslg` says of them, while the times still count from here.
+        // Composition offsets, while the times still count from here.
         if table.offsets.is_empty() {
-            let start = self.end + i64::from(shift);
             let length = table.decode_time(samples.end) - table.decode_time(samples.start);
             self.push_offset(index(samples.len()), shift);
-            self.presented = (self.presented.0.min(start), self.presented.1.max(start + length));
+            self.presented_end = self.presented_end.max(self.end + i64::from(shift) + length);
         } else {
             let mut time = self.end;
             let mut offsets = table.offsets[samples.clone()].iter();
             for run in table.durations(samples.clone()) {
                 for offset in offsets.by_ref().take(run.count as usize) {
                     let offset = offset.saturating_add(shift);
-                    let start = time + i64::from(offset);
-                    self.presented.0 = self.presented.0.min(start);
-                    self.presented.1 = self.presented.1.max(start + i64::from(run.duration));
-                    self.push_offset(1, offset);
                     time += i64::from(run.duration);
+                    self.presented_end = self.presented_end.max(time + i64::from(offset));
+                    self.push_offset(1, offset);
                 }
             }
         }
@@ -183,8 +188,9 @@ impl<'a> TrackBuilder<'a> {
             if !taken.is_empty() {
                 let count = index(taken.len());
                 let skipped = table.sizes[inside.start..taken.start].iter().map(|size| u64::from(*size));
-                let offset = table.chunks[chunk].offset + skipped.sum::<u64>();
-                self.push_chunk(place(offset), count, description);
+                let offset = place(table.chunks[chunk].offset + skipped.sum::<u64>());
+                let prefix = if taken.start == samples.start { u64::from(prefix) } else { 0 };
+                self.push_chunk(offset.saturating_sub(prefix), count, description);
             }
         }
     }
@@ -379,13 +385,10 @@ fn write_sample_table(w: &mut BoxWriter, track: &TrackBuilder<'_>, is_wide: bool
         }
     });
     if track.least_offset != 0 || track.greatest_offset != 0 {
-        w.full(b"ctts", 1, 0, |w| {
+        w.full(b"ctts", u8::from(track.least_offset < 0), 0, |w| {
             w.u32(track.offset_entries);
             w.bytes(&track.offsets);
         });
-        if track.least_offset < 0 {
-            write_composition_range(w, track);
-        }
     }
     if !track.is_all_sync {
         w.full(b"stss", 0, 0, |w| {
@@ -418,21 +421,4 @@ fn write_sample_table(w: &mut BoxWriter, track: &TrackBuilder<'_>, is_wide: bool
         table = start..w.out.len();
     });
     table
-}
-
-/// `cslg` (§8.6.1.4): how far composition runs ahead of and behind decoding.
-fn write_composition_range(w: &mut BoxWriter, track: &TrackBuilder<'_>) {
-    let values = [
-        -i64::from(track.least_offset),
-        i64::from(track.least_offset),
-        i64::from(track.greatest_offset),
-        track.presented.0,
-        track.presented.1,
-    ];
-    let wide = values.iter().any(|value| i32::try_from(*value).is_err());
-    w.full(b"cslg", u8::from(wide), 0, |w| {
-        for value in values {
-            if wide { w.i64(value) } else { w.i32(value as i32) }
-        }
-    });
 }

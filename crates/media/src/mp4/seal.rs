@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::boxes::BoxWriter;
 use super::entry::MOVIE_TIMESCALE;
 use super::init::{FREE_BYTES, FREE_OFFSET, entry_of};
-use super::movie::{Edit, Movie, TrackBuilder, rescale};
+use super::movie::{Edit, Movie, Taken, TrackBuilder, rescale};
 use super::tables::TrackTable;
 use crate::{Fragment, FragmentIndexEntry, SegmentIndex, SessionConfig, TICKS_PER_SECOND_VIDEO, TrackKind};
 
@@ -124,15 +124,14 @@ impl SampleTable {
         let video_scale = TICKS_PER_SECOND_VIDEO;
         let audio_scale = self.config.timescale(TrackKind::Audio);
         let mut tracks = Vec::new();
-        // An edit list cannot start in front of the media: composition offsets make up for that.
-        let shift = 0.max(-self.video.offset(0));
+        let shift = self.video.offset_raise(0..self.video.len());
         if let Some(entry) = entry_of(&self.config, TrackKind::Video) {
             let mut track = TrackBuilder::new(video_scale, self.video.len());
             let description = track.entry(entry);
-            track.append(&self.video, 0..self.video.len(), video_scale, shift, description, |offset| offset);
+            track.append(whole(&self.video, video_scale, shift, description), |offset| offset);
             let media_time = i64::from(self.video.offset(0)) + i64::from(shift);
             if media_time > 0 {
-                let length = u64::try_from(track.end() - media_time).unwrap_or(0);
+                let length = u64::try_from(track.presented_end() - media_time).unwrap_or(0);
                 track.edits.push(Edit { duration: length, media_time });
             }
             tracks.push(track);
@@ -140,7 +139,7 @@ impl SampleTable {
         if let Some(entry) = entry_of(&self.config, TrackKind::Audio) {
             let mut track = TrackBuilder::new(audio_scale, self.audio.len());
             let description = track.entry(entry);
-            track.append(&self.audio, 0..self.audio.len(), audio_scale, 0, description, |offset| offset);
+            track.append(whole(&self.audio, audio_scale, 0, description), |offset| offset);
             if !self.video.is_empty() && !self.audio.is_empty() {
                 let origin = self.video.base + i64::from(self.video.offset(0));
                 let start = self.audio.base - rescale(origin, video_scale, audio_scale);
@@ -173,6 +172,10 @@ impl SampleTable {
             w.u64(self.end_offset);
         });
     }
+}
+
+fn whole(table: &TrackTable, timescale: u32, shift: i32, description: u32) -> Taken<'_> {
+    Taken { table, samples: 0..table.len(), timescale, shift, description, prefix: 0 }
 }
 
 /// The edit list for a track whose first sample is presented at `start` (ticks of the track, may be negative), and whose

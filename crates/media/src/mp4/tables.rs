@@ -159,6 +159,15 @@ impl TrackTable {
         self.offsets.get(sample).copied().unwrap_or(0)
     }
 
+    /// What has to be added to the composition offsets of these samples so that none is negative.
+    ///
+    /// Offsets in a plain MP4 are raised by it, and the edit list takes it back: older readers know only unsigned offsets,
+    /// and ffmpeg finds out too late about negative ones in a short table.
+    pub(super) fn offset_raise(&self, samples: Range<usize>) -> i32 {
+        let least = self.offsets.get(samples).and_then(|offsets| offsets.iter().min());
+        0.max(least.map_or(0, |least| least.saturating_neg()))
+    }
+
     /// The last sync sample at or before a sample.
     pub(super) fn sync_at_or_before(&self, sample: usize) -> Option<usize> {
         if self.is_all_sync {
