@@ -10,11 +10,13 @@ pub mod amf0;
 pub mod codec;
 pub mod flv;
 mod fragment;
+pub mod fragmenter;
 pub mod index;
 pub mod mp4;
 pub mod playlist;
 pub mod rtmp;
 mod sample;
+pub mod timeline;
 
 pub use fragment::{Fragment, FragmentIndexEntry, SampleMeta, SegmentIndex, TrackRun};
 pub use sample::{

@@ -14,7 +14,7 @@ fn index(seconds: u32, gop: usize) -> SegmentIndex {
         .map(|number| FragmentIndexEntry {
             size_bytes: 1000 + number,
             duration_90k: 45_045,
-            is_key: number as usize % gop == 0,
+            is_key: (number as usize).is_multiple_of(gop),
         })
         .collect();
     SegmentIndex { first_fragment_offset: 1234, fragments }
