@@ -78,7 +78,7 @@ describe("the way to a match", () => {
     const missing = await screen.findByRole("link", { name: /^11:30/ });
     expect(within(missing).getByText("La cámara no grabó este turno")).toBeDefined();
     expect(within(screen.getByRole("link", { name: /^13:00/ })).getByText("99 % grabado")).toBeDefined();
-    expect(within(screen.getByRole("link", { name: /^19:00/ })).getByText("Míralo desde el principio")).toBeDefined();
+    expect(within(screen.getByRole("link", { name: /^En vivo ?19:00/ })).getByText("Míralo desde el principio")).toBeDefined();
     expect(screen.getByRole("link", { name: /^20:30/ }).dataset["look"]).toBe("future");
   });
 });

@@ -25,11 +25,10 @@ export function Screen({ match, snapshot, controller, poster, downloadUrl, attac
         className="screen-video"
         playsInline
         preload="auto"
-        disablePictureInPicture={false}
         tabIndex={-1}
-        {...(poster === null ? {} : { poster })}
         onClick={() => controller?.togglePlay()}
       />
+      {snapshot.phase === "preparing" && poster !== null && <img className="screen-poster" src={poster} alt="" />}
       {snapshot.needsTap && !isCovered && (
         <button type="button" className="screen-tap" onClick={() => controller?.play()} aria-label={t.player.tapToPlay}>
           <Icon name="play" />

@@ -138,7 +138,9 @@ export class Controller {
 
   stepFrame(frames: 1 | -1): void {
     if (!this.#video.paused) return;
-    const media = frameStep(this.#shownFrame?.mediaTime ?? this.#video.currentTime, frames, this.#frameS);
+    // Where the browser does not tell which frame is shown: somewhere in the middle of it, as steps land there.
+    const shown = this.#shownFrame?.mediaTime ?? this.#video.currentTime - this.#frameS / 2;
+    const media = frameStep(shown, frames, this.#frameS);
     const first = wallToPosition(this.#spans, this.#match.startMs);
     const last = this.#lastPosition();
     if (first === null || last === null || media < first.media || media > last.media) return;
@@ -220,7 +222,10 @@ export class Controller {
       if (gap !== null && position !== null && position.wallMs - beginMs >= MIN_TOLD_GAP_MS) this.#tell(gap);
       this.#target = position;
       if (this.#wantsToPlay) this.#tryToPlay();
-      return (position?.media ?? 0) + SEEK_NUDGE_S;
+      const startS = (position?.media ?? 0) + SEEK_NUDGE_S;
+      // Before anything is loaded: what lies before the match must not flash up.
+      this.#video.currentTime = startS;
+      return startS;
     });
   }
 
@@ -231,7 +236,7 @@ export class Controller {
     };
     on("loadeddata", () => {
       this.#settle();
-      this.#change({ phase: "ready", isWaiting: false });
+      this.#uncover();
       if (this.#wantsToPlay && video.paused) this.#tryToPlay();
       this.#refresh();
     });
@@ -254,13 +259,14 @@ export class Controller {
       this.#change({ isWaiting: false });
     });
     on("seeking", () => {
+      this.#shownFrame = null;
       this.#change({ isWaiting: true });
     });
     on("seeked", () => {
       this.#target = null;
       this.#lastWallMs = null;
-      this.#shownFrame = null;
       this.#change({ isWaiting: false });
+      this.#uncover();
       this.#refresh();
     });
     on("timeupdate", () => {
@@ -286,6 +292,13 @@ export class Controller {
       { signal: this.#abort.signal },
     );
     this.#watchFrames();
+  }
+
+  /** Only once the picture asked for is there: browsers present the keyframe before it while they seek. */
+  #uncover(): void {
+    const { seeking, readyState } = this.#video;
+    if (this.#snapshot.phase !== "preparing" || seeking || readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+    this.#change({ phase: "ready", isWaiting: false });
   }
 
   /** A start that needed no seek, since it is the first picture of all, has landed as well. */

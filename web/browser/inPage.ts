@@ -1,0 +1,127 @@
+/**
+ * Functions that run inside the page. Each is sent there as text: it may use nothing from outside itself but what
+ * `installReader` has put on `window`.
+ */
+
+declare global {
+  interface Window {
+    /** The number burnt into the picture that a video shows. */
+    readFrame: (video: HTMLVideoElement) => number;
+    /** The first picture the player showed. */
+    firstShown: { readonly frame: number; readonly mediaTime: number } | null;
+    violations: string[];
+  }
+}
+
+/** Before any script of the page: reads frame numbers, remembers the first frame shown, collects policy violations. */
+export function installReader(): void {
+  window.violations = [];
+  window.firstShown = null;
+  document.addEventListener("securitypolicyviolation", (event) => {
+    window.violations.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sample}`);
+  });
+  const canvas = document.createElement("canvas");
+  canvas.width = 1280;
+  canvas.height = 720;
+  window.readFrame = (video) => {
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    if (context === null) throw new Error("no canvas");
+    context.drawImage(video, 0, 0, 1280, 720);
+    let frame = 0;
+    for (let bit = 0; bit < 16; bit += 1) {
+      const [red = 0] = context.getImageData(32 + 32 * bit + 16, 48, 1, 1).data;
+      frame = frame * 2 + (red > 127 ? 1 : 0);
+    }
+    return frame;
+  };
+  const seen = new WeakSet<HTMLVideoElement>();
+  new MutationObserver(() => {
+    const video = document.querySelector<HTMLVideoElement>(".player video");
+    if (video === null || seen.has(video)) return;
+    seen.add(video);
+    window.firstShown = null;
+    const look = (): void => {
+      video.requestVideoFrameCallback((_, { mediaTime }) => {
+        // Chromium decodes and presents the keyframe before a start in mid-fragment; the player keeps it covered.
+        if (getComputedStyle(video).visibility === "hidden") look();
+        else window.firstShown = { frame: window.readFrame(video), mediaTime };
+      });
+    };
+    look();
+  }).observe(document, { childList: true, subtree: true });
+}
+
+export interface Landed {
+  readonly tookMs: number;
+  readonly frame: number;
+  /** What the player says: seconds since the match's start. */
+  readonly saidS: number;
+}
+
+/** Presses a key and waits until the picture of where it leads is on the screen. */
+export async function seekByKey(key: string): Promise<Landed> {
+  const video = document.querySelector<HTMLVideoElement>(".player video");
+  const slider = document.querySelector(".player [role=slider]");
+  if (video === null || slider === null) throw new Error("no player");
+  const pressedAt = performance.now();
+  const shown = new Promise<void>((resolve, reject) => {
+    let shownTime: number | null = null;
+    let isOver = false;
+    const check = (): void => {
+      if (isOver || shownTime === null || video.seeking) return;
+      if (shownTime > video.currentTime + 0.001 || video.currentTime - shownTime > 0.25) return;
+      isOver = true;
+      resolve();
+    };
+    // The frame may be presented before the browser says that the seek is done, or after.
+    const look = (): void => {
+      video.requestVideoFrameCallback((_, { mediaTime }) => {
+        shownTime = mediaTime;
+        check();
+        if (!isOver) look();
+      });
+    };
+    look();
+    video.addEventListener("seeked", check);
+    setTimeout(() => {
+      reject(new Error(`no picture for ${key} at ${video.currentTime} s, last shown ${shownTime ?? "none"}`));
+    }, 10_000);
+  });
+  document.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+  await shown;
+  const tookMs = performance.now() - pressedAt;
+  // The page shows the new position with its next rendering.
+  await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  return { tookMs, frame: window.readFrame(video), saidS: Number(slider.getAttribute("aria-valuenow")) };
+}
+
+/** The frame number of the downloaded file at a time in it. */
+export async function frameInDownload({ url, atS }: { url: string; atS: number }): Promise<number> {
+  const id = "truth";
+  let video = document.querySelector<HTMLVideoElement>(`#${id}`);
+  if (video === null) {
+    video = document.createElement("video");
+    video.id = id;
+    video.muted = true;
+    video.preload = "auto";
+    video.src = url;
+    document.body.append(video);
+    const loading = video;
+    await new Promise((resolve, reject) => {
+      loading.addEventListener("loadeddata", resolve, { once: true });
+      loading.addEventListener("error", () => {
+        reject(new Error(`the download cannot be played: ${loading.error?.message ?? ""}`));
+      });
+    });
+  }
+  const truth = video;
+  const seeked = new Promise((resolve) => {
+    truth.addEventListener("seeked", resolve, { once: true });
+  });
+  const shown = new Promise((resolve) => truth.requestVideoFrameCallback(resolve));
+  truth.currentTime = atS;
+  await seeked;
+  // No new frame is shown where the one wanted already was.
+  await Promise.race([shown, new Promise((resolve) => setTimeout(resolve, 500))]);
+  return truth.readyState >= 2 ? window.readFrame(truth) : -1;
+}
