@@ -1,1 +1,50 @@
-//! Placeholder header, replaced by the room's first commit.
+//! Records fragments as durable segments, and gives ranges of them back.
+//!
+//! - **In**: fragments of live channels; questions for ranges.
+//! - **Out**: sealed MP4 objects in the store with their rows in the catalog; views, spans, gaps with causes, byte
+//!   streams, cuts.
+//! - **Invariants**: a row promises no bytes that are not durable; at every instant a segment's file is a valid recording
+//!   under exactly one name; a segment belongs to one session and begins with a keyframe; what is missing is a gap with
+//!   a cause, never a silence; a slow disk, store or catalog holds up no channel and costs a bounded amount of memory.
+//! - **Never**: HTTP, a socket, SQL, a file opened past `world::Disk`, a file with a recording deleted.
+//!
+//! A fragment's way: [`Recorder::push`] puts it into the channel's bounded queue; a writer thread (`writer`, `recording`)
+//! appends it to the spool file and cuts at the wall clock (`cutter`); sync threads (`syncer`) commit all files together;
+//! a task per segment (`registrar`) seals it, moves it into the store and registers it. What a crash leaves is taken up
+//! by `repair`.
+
+mod archive;
+mod cache;
+mod config;
+mod core;
+mod cutter;
+mod download;
+mod error;
+mod gap_log;
+mod gaps;
+mod growing;
+pub mod limits;
+mod name;
+mod quarantine;
+mod queue;
+mod read;
+mod reading;
+mod recorder;
+mod recording;
+mod registrar;
+mod repair;
+mod retry;
+mod segment;
+pub mod store;
+mod syncer;
+mod writer;
+
+pub use archive::{Archive, ArchiveStatus};
+pub use config::ArchiveConfig;
+pub use download::Download;
+pub use error::ArchiveError;
+pub use gaps::Gap;
+pub use queue::Full;
+pub use read::ByteStream;
+pub use recorder::{Recorder, RecorderTarget};
+pub use segment::{Keyframe, SegmentObject, SegmentView};

@@ -1,0 +1,89 @@
+//! The settings of this room.
+
+use std::path::PathBuf;
+
+use crate::error::ArchiveError;
+
+/// Microseconds of an hour, which segments divide.
+const HOUR_US: i64 = 3_600_000_000;
+
+/// Where and how is recorded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ArchiveConfig {
+    /// Folder where segments grow.
+    pub spool: PathBuf,
+    /// Folder of the local store. On the spool's file system a sealed segment is renamed into it, else copied.
+    pub store: PathBuf,
+    /// Length of a segment in microseconds: a divisor of an hour, at least [`ArchiveConfig::MIN_SEGMENT_US`].
+    pub segment_us: i64,
+    /// How often written fragments are synced, in microseconds: what a power cut may cost.
+    pub sync_us: i64,
+}
+
+impl ArchiveConfig {
+    /// A quarter of an hour.
+    pub const DEFAULT_SEGMENT_US: i64 = 900_000_000;
+    /// One second.
+    pub const DEFAULT_SYNC_US: i64 = 1_000_000;
+    /// Shortest segment.
+    pub const MIN_SEGMENT_US: i64 = 5_000_000;
+    /// Shortest time between two syncs.
+    pub const MIN_SYNC_US: i64 = 10_000;
+    /// Longest time between two syncs.
+    pub const MAX_SYNC_US: i64 = 60_000_000;
+
+    /// The default lengths with these folders.
+    #[must_use]
+    pub fn new(spool: impl Into<PathBuf>, store: impl Into<PathBuf>) -> Self {
+        Self {
+            spool: spool.into(),
+            store: store.into(),
+            segment_us: Self::DEFAULT_SEGMENT_US,
+            sync_us: Self::DEFAULT_SYNC_US,
+        }
+    }
+
+    /// Whether everything can be worked with.
+    ///
+    /// # Errors
+    /// The first setting that cannot, with the reason.
+    pub fn validate(&self) -> Result<(), ArchiveError> {
+        if self.segment_us < Self::MIN_SEGMENT_US || HOUR_US % self.segment_us != 0 {
+            return Err(ArchiveError::Config {
+                key: "archive.segment",
+                reason: "must divide an hour and be at least 5s".into(),
+            });
+        }
+        if !(Self::MIN_SYNC_US..=Self::MAX_SYNC_US).contains(&self.sync_us) {
+            return Err(ArchiveError::Config {
+                key: "archive.sync",
+                reason: "must be from 10ms to 60s".into(),
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_divide_an_hour() {
+        let with = |segment_us, sync_us| {
+            ArchiveConfig { segment_us, sync_us, ..ArchiveConfig::new("a", "b") }.validate()
+        };
+        assert!(with(900_000_000, 1_000_000).is_ok());
+        assert!(with(5_000_000, 10_000).is_ok());
+        for (segment_us, sync_us) in [
+            (4_000_000, 1_000_000),
+            (7_000_000, 1_000_000),
+            (7_200_000_000, 1_000_000),
+            (0, 1),
+            (900_000_000, 0),
+            (900_000_000, i64::MAX),
+        ] {
+            assert!(with(segment_us, sync_us).is_err(), "{segment_us} {sync_us}");
+        }
+    }
+}

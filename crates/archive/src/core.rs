@@ -1,0 +1,62 @@
+//! What the threads and tasks of one archive share.
+
+use std::sync::Arc;
+
+use catalog::Catalog;
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, Semaphore, oneshot, watch},
+};
+use tokio_util::sync::CancellationToken;
+use world::{Clock, Disk};
+
+use crate::{
+    config::ArchiveConfig,
+    gap_log::GapLog,
+    growing::{Growing, Registry},
+    registrar,
+    store::Store,
+    syncer::Syncer,
+};
+
+/// What the threads and tasks of one archive share.
+pub(crate) struct Core {
+    pub(crate) config: ArchiveConfig,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) catalog: Catalog,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) runtime: Handle,
+    pub(crate) registry: Registry,
+    pub(crate) syncer: Syncer,
+    pub(crate) gap_log: GapLog,
+    /// Longest segment that a search by time finds.
+    pub(crate) longest_segment_us: i64,
+    pub(crate) seal_permits: Semaphore,
+    /// Segments that have ended and are neither sealed rows nor set aside.
+    pub(crate) unregistered: watch::Sender<usize>,
+    /// Told when a segment was set aside.
+    pub(crate) set_aside: Notify,
+    /// Cancelled when the archive goes: tasks stop where they are.
+    pub(crate) is_gone: CancellationToken,
+}
+
+impl Core {
+    /// A segment has its first fragment: readers see it from now on, and its row is on the way. The sender tells that
+    /// nothing more is appended.
+    pub(crate) fn begin(self: &Arc<Self>, growing: &Arc<Growing>) -> oneshot::Sender<()> {
+        self.registry.insert(Arc::clone(growing));
+        let (finish, finished) = oneshot::channel();
+        self.runtime.spawn(registrar::run(Arc::clone(self), Arc::clone(growing), finished));
+        finish
+    }
+
+    /// Nothing more is appended to a segment.
+    pub(crate) fn finish(&self, finish: oneshot::Sender<()>) {
+        self.unregistered.send_modify(|count| *count += 1);
+        if finish.send(()).is_err() {
+            // Its registrar is gone with the runtime: the next start repairs the file.
+            self.unregistered.send_modify(|count| *count = count.saturating_sub(1));
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Reading files without holding up the executor: a bounded number of reads at once, each of a bounded size, one ahead of
+//! the reader, into buffers that are used again.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    io,
+    ops::Range,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::sync::Semaphore;
+use world::{DiskFile, read_exact_at};
+
+use crate::limits::{READ_BUFFERS_KEPT, READ_BYTES, READ_CONCURRENCY};
+
+/// Runs reads.
+pub(crate) struct Reader {
+    permits: Arc<Semaphore>,
+    buffers: Arc<Buffers>,
+}
+
+impl Reader {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { permits: Arc::new(Semaphore::new(READ_CONCURRENCY)), buffers: Arc::default() })
+    }
+
+    /// Runs something that blocks, such as opening a file, as one of the bounded number of reads.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(io::Error::other)?;
+        tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(permit);
+            result
+        })
+        .await
+        .map_err(io::Error::other)?
+    }
+
+    /// Reads a whole range at once.
+    pub(crate) async fn read(&self, file: Arc<dyn DiskFile>, range: Range<u64>) -> io::Result<Bytes> {
+        self.run(move || {
+            let len = usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?;
+            let mut bytes = vec![0; len];
+            read_exact_at(file.as_ref(), &mut bytes, range.start)?;
+            Ok(bytes.into())
+        })
+        .await
+    }
+
+    /// Reads at most [`READ_BYTES`] into a buffer that comes back when the bytes are let go.
+    async fn read_chunk(&self, file: Arc<dyn DiskFile>, offset: u64, len: usize) -> io::Result<Bytes> {
+        let buffers = Arc::clone(&self.buffers);
+        self.run(move || {
+            let mut chunk = Chunk { buffer: buffers.take(), len, buffers };
+            read_exact_at(file.as_ref(), chunk.buffer.get_mut(..len).unwrap_or_default(), offset)?;
+            Ok(Bytes::from_owner(chunk))
+        })
+        .await
+    }
+}
+
+/// Buffers of [`READ_BYTES`] that wait for their next use: neither zeroed nor mapped anew for each read.
+#[derive(Default)]
+struct Buffers {
+    free: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Buffers {
+    fn take(&self) -> Vec<u8> {
+        let kept = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| vec![0; READ_BYTES])
+    }
+}
+
+/// A filled buffer.
+struct Chunk {
+    buffer: Vec<u8>,
+    len: usize,
+    buffers: Arc<Buffers>,
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        self.buffer.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let mut free = self.buffers.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < READ_BUFFERS_KEPT {
+            free.push(std::mem::take(&mut self.buffer));
+        }
+    }
+}
+
+/// A part of what is streamed.
+#[derive(Clone)]
+pub(crate) enum Part {
+    /// Bytes that are there already.
+    Memory(Bytes),
+    /// A range of a file.
+    File(Arc<dyn DiskFile>, Range<u64>),
+}
+
+impl Part {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File(_, range) => range.end.saturating_sub(range.start),
+        }
+    }
+
+    /// The bytes `[start, end)` of this part.
+    fn slice(&self, start: u64, end: u64) -> Self {
+        match self {
+            Self::Memory(bytes) => {
+                let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+                Self::Memory(bytes.slice(index(start)..index(end).max(index(start))))
+            }
+            Self::File(file, range) => Self::File(Arc::clone(file), range.start + start..range.start + end),
+        }
+    }
+}
+
+/// The parts that make up `range` of the parts' bytes one after the other.
+pub(crate) fn slice_parts(parts: &[Part], range: &Range<u64>) -> VecDeque<Part> {
+    let mut sliced = VecDeque::new();
+    let mut offset = 0;
+    for part in parts {
+        let len = part.len();
+        let start = range.start.max(offset);
+        let end = range.end.min(offset + len);
+        if start < end {
+            sliced.push_back(part.slice(start - offset, end - offset));
+        }
+        offset += len;
+    }
+    sliced
+}
+
+/// Bytes of files and memory, one piece of at most [`READ_BYTES`] after the other, one read ahead. It ends after the first
+/// error.
+#[must_use]
+pub struct ByteStream {
+    reader: Arc<Reader>,
+    parts: VecDeque<Part>,
+    next: Option<Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send>>>,
+}
+
+impl ByteStream {
+    pub(crate) fn new(reader: Arc<Reader>, parts: VecDeque<Part>) -> Self {
+        Self { reader, parts, next: None }
+    }
+
+    /// Begins to get the next piece, if there is one.
+    fn begin(&mut self) {
+        let Some(part) = self.parts.front_mut() else { return };
+        let len = part.len();
+        let take = len.min(READ_BYTES as u64);
+        let piece = part.slice(0, take);
+        if take == len {
+            self.parts.pop_front();
+        } else {
+            *part = part.slice(take, len);
+        }
+        let reader = Arc::clone(&self.reader);
+        self.next = Some(match piece {
+            Part::Memory(bytes) => Box::pin(std::future::ready(Ok(bytes))),
+            Part::File(file, range) => Box::pin(async move {
+                let len = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
+                reader.read_chunk(file, range.start, len).await
+            }),
+        });
+    }
+}
+
+impl Stream for ByteStream {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.next.is_none() {
+            self.begin();
+        }
+        let Some(next) = &mut self.next else { return Poll::Ready(None) };
+        let piece = std::task::ready!(next.as_mut().poll(context));
+        self.next = None;
+        match piece {
+            Ok(bytes) => {
+                self.begin();
+                if let Some(ahead) = &mut self.next {
+                    // Polled once so that it gets going while the reader is busy with this piece. Its result is kept.
+                    if let Poll::Ready(ready) = ahead.as_mut().poll(context) {
+                        self.next = Some(Box::pin(std::future::ready(ready)));
+                    }
+                }
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            Err(error) => {
+                self.parts.clear();
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! Reading: what there is of a range, and its bytes. The catalog tells of sealed segments, memory of growing ones.
+
+use std::{collections::HashMap, sync::Arc};
+
+use catalog::{SegmentRow, SegmentState};
+use futures_util::future::try_join_all;
+use media::{
+    SegmentIndex,
+    index::us_to_ticks,
+    mp4::{
+        cut::{Cut, Source, cut},
+        reader::read_moov,
+        seal::SampleTable,
+    },
+};
+use uuid::Uuid;
+use world::DiskFile;
+
+use crate::{
+    archive::Archive,
+    download::Download,
+    error::ArchiveError,
+    gaps::{self, Background, Gap},
+    growing::Growing,
+    limits::{MAX_CUT_SEGMENTS, MAX_MOOV_BYTES},
+    read::Part,
+    segment::{EtagBuilder, Keyframe, SegmentObject, SegmentView},
+};
+
+impl Archive {
+    /// The segments that overlap `[from_us, to_us)`, in time order, each with its index.
+    ///
+    /// # Errors
+    /// The catalog does not answer, or an index in it is damaged.
+    pub async fn views(
+        &self,
+        channel_id: Uuid,
+        from_us: i64,
+        to_us: i64,
+    ) -> Result<Vec<SegmentView>, ArchiveError> {
+        let core = &self.inner.core;
+        // Memory first: a segment sealed in between is then seen twice, never not at all.
+        let growing = overlapping(core.registry.of_channel(channel_id), from_us, to_us);
+        let rows = core.catalog.segments_in_range(channel_id, from_us, to_us).await?;
+        let sealed: Vec<_> = rows
+            .into_iter()
+            .filter(|row| is_sealed(row) && !growing.iter().any(|known| known.id == row.id))
+            .collect();
+        let ids: Vec<_> = sealed.iter().map(|row| row.id).collect();
+        let mut indexes: HashMap<Uuid, Vec<u8>> =
+            core.catalog.segment_indexes(&ids).await?.into_iter().collect();
+        let mut views = Vec::with_capacity(sealed.len() + growing.len());
+        for row in sealed {
+            let bytes = indexes.remove(&row.id).unwrap_or_default();
+            let index = SegmentIndex::decode(&bytes)
+                .map_err(|source| ArchiveError::DamagedIndex { id: row.id, source })?;
+            views.push(SegmentView {
+                id: row.id,
+                channel_id,
+                session_id: row.session_id,
+                start_us: row.start_us,
+                end_us: row.end_us.unwrap_or(row.start_us),
+                is_growing: false,
+                size_bytes: row.size_bytes,
+                init_hash: row.init_hash,
+                index: Arc::new(index),
+            });
+        }
+        views.extend(growing.iter().map(|segment| {
+            let snapshot = segment.snapshot();
+            SegmentView {
+                id: segment.id,
+                channel_id,
+                session_id: segment.session_id,
+                start_us: segment.start_us,
+                end_us: snapshot.end_us,
+                is_growing: !snapshot.is_finished,
+                size_bytes: snapshot.len,
+                init_hash: segment.init_hash.clone(),
+                index: snapshot.index,
+            }
+        }));
+        views.sort_by_key(|view| (view.start_us, view.id));
+        Ok(views)
+    }
+
+    /// What is recorded of `[from_us, to_us)`: spans in time order that do not touch, clamped to the range.
+    ///
+    /// # Errors
+    /// The catalog does not answer.
+    pub async fn spans(
+        &self,
+        channel_id: Uuid,
+        from_us: i64,
+        to_us: i64,
+    ) -> Result<Vec<(i64, i64)>, ArchiveError> {
+        let core = &self.inner.core;
+        let growing = overlapping(core.registry.of_channel(channel_id), from_us, to_us);
+        let mut spans = core.catalog.spans(channel_id, from_us, to_us).await?;
+        spans.extend(growing.iter().map(|segment| (segment.start_us, segment.end_us())));
+        for span in &mut spans {
+            *span = (span.0.max(from_us), span.1.min(to_us));
+        }
+        Ok(gaps::join_spans(spans))
+    }
+
+    /// What is missing from `[from_us, to_us)` and why, in time order. What lies after `now_us` is no gap, nor is what
+    /// a running recording has not written yet.
+    ///
+    /// # Errors
+    /// The catalog does not answer.
+    pub async fn gaps(
+        &self,
+        channel_id: Uuid,
+        from_us: i64,
+        to_us: i64,
+        now_us: i64,
+    ) -> Result<Vec<Gap>, ArchiveError> {
+        let core = &self.inner.core;
+        let running =
+            core.registry.of_channel(channel_id).into_iter().rfind(|segment| !segment.is_finished());
+        // A fragment is on its way: what follows the last one is not missing before the recording ends.
+        let known_until_us = running.map_or(now_us, |segment| segment.end_us().min(now_us));
+        let spans = self.spans(channel_id, from_us, to_us).await?;
+        let missing = gaps::missing(&spans, from_us, to_us.min(known_until_us));
+        let (Some(first), Some(last)) = (missing.first(), missing.last()) else { return Ok(Vec::new()) };
+        let rows = core.catalog.gaps_in_range(channel_id, first.0, last.1).await?;
+        let background = if gaps::is_explained(&missing, &rows) {
+            Background::default()
+        } else {
+            Background {
+                created_us: core.catalog.channel(channel_id).await?.map(|channel| channel.created_us),
+                first_recorded_us: self.first_recorded_us(channel_id).await?,
+            }
+        };
+        Ok(gaps::explain(&missing, &rows, background))
+    }
+
+    /// Start of the channel's first segment. Remembered, as finding it takes the catalog a walk over all of them.
+    async fn first_recorded_us(&self, channel_id: Uuid) -> Result<Option<i64>, ArchiveError> {
+        if let Some(first_us) = self.inner.first_recorded.get(&channel_id) {
+            return Ok(Some(first_us));
+        }
+        let first_us = self.inner.core.catalog.footage(channel_id).await?.first_start_us;
+        if let Some(first_us) = first_us {
+            self.inner.first_recorded.put(channel_id, first_us, size_of::<(Uuid, i64)>());
+        }
+        Ok(first_us)
+    }
+
+    /// Whether the channel is being recorded.
+    #[must_use]
+    pub fn is_recording(&self, channel_id: Uuid) -> bool {
+        self.inner.core.registry.of_channel(channel_id).iter().any(|segment| !segment.is_finished())
+    }
+
+    /// A segment's bytes.
+    ///
+    /// # Errors
+    /// [`ArchiveError::SegmentNotFound`]; the catalog or the store does not answer.
+    pub async fn open_segment(&self, id: Uuid) -> Result<SegmentObject, ArchiveError> {
+        let inner = &self.inner;
+        if let Some(segment) = inner.core.registry.get(id) {
+            let len = segment.len();
+            return Ok(SegmentObject {
+                id,
+                channel_id: segment.channel_id,
+                len,
+                // Until it is sealed, its length tells all: what is written stays as it is. Sealing changes the tag.
+                etag: EtagBuilder::new("growing").with(id.as_bytes()).number(len.cast_signed()).finish(),
+                is_growing: true,
+                part: Part::File(Arc::clone(&segment.file), 0..len),
+                reader: Arc::clone(&inner.reader),
+            });
+        }
+        let row = inner
+            .core
+            .catalog
+            .segment(id)
+            .await?
+            .filter(is_sealed)
+            .ok_or(ArchiveError::SegmentNotFound(id))?;
+        let len = row.size_bytes;
+        let file = self.open_object(&row).await?;
+        Ok(SegmentObject {
+            id,
+            channel_id: row.channel_id,
+            len,
+            etag: EtagBuilder::new("sealed").with(id.as_bytes()).number(len.cast_signed()).finish(),
+            is_growing: false,
+            part: Part::File(file, 0..len),
+            reader: Arc::clone(&inner.reader),
+        })
+    }
+
+    /// `[from_us, to_us)` as one plain MP4, without what was not recorded.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NoFootage`] where nothing was recorded; [`ArchiveError::RangeTooLong`]; catalog or store do not
+    /// answer.
+    pub async fn cut(&self, channel_id: Uuid, from_us: i64, to_us: i64) -> Result<Download, ArchiveError> {
+        let footage = self.footage(channel_id, from_us, to_us).await?;
+        let mut etag = EtagBuilder::new("cut").number(from_us).number(to_us);
+        for piece in &footage {
+            etag = etag.with(piece.id().as_bytes()).number(piece.len().cast_signed()).number(piece.end_us());
+        }
+        let etag = etag.finish();
+        let files = try_join_all(footage.iter().map(|piece| self.open_piece(piece))).await?;
+        let cut = match self.inner.cuts.get(&etag) {
+            Some(cut) => cut,
+            None => {
+                let cut = Arc::new(self.make_cut(&footage, &files, from_us, to_us).await?);
+                self.inner.cuts.put(etag.clone(), Arc::clone(&cut), cut.header.len());
+                cut
+            }
+        };
+        let mut parts = Vec::with_capacity(cut.ranges.len() + 1);
+        parts.push(Part::Memory(cut.header.clone()));
+        for range in &cut.ranges {
+            if let Some(file) = files.get(range.source) {
+                parts.push(Part::File(Arc::clone(file), range.start..range.end));
+            }
+        }
+        Ok(Download {
+            cut,
+            segments: footage.iter().map(Piece::id).collect(),
+            etag,
+            is_growing: footage.iter().any(Piece::is_growing),
+            parts,
+            reader: Arc::clone(&self.inner.reader),
+        })
+    }
+
+    async fn make_cut(
+        &self,
+        footage: &[Piece],
+        files: &[Arc<dyn DiskFile>],
+        from_us: i64,
+        to_us: i64,
+    ) -> Result<Cut, ArchiveError> {
+        let tables = footage.iter().zip(files).map(|(piece, file)| self.table(piece, file));
+        let tables = try_join_all(tables).await?;
+        let times: Vec<_> = footage.iter().map(|piece| (piece.start_us(), piece.end_us())).collect();
+        // Millions of samples make it milliseconds of work: not on the executor.
+        tokio::task::spawn_blocking(move || {
+            let sources: Vec<_> = tables
+                .iter()
+                .zip(times)
+                .map(|(table, (start_us, end_us))| Source { table, start_us, end_us })
+                .collect();
+            cut(&sources, from_us, to_us)
+        })
+        .await
+        .map_err(|error| ArchiveError::io("cutting", std::io::Error::other(error)))?
+        .map_err(ArchiveError::from)
+    }
+
+    /// The key fragment that shows an instant: the last one that starts at or before it; `None` where nothing is
+    /// recorded.
+    ///
+    /// # Errors
+    /// Catalog or store do not answer.
+    pub async fn keyframe(&self, channel_id: Uuid, at_us: i64) -> Result<Option<Keyframe>, ArchiveError> {
+        let views = self.views(channel_id, at_us, at_us + 1).await?;
+        let Some(view) = views.iter().rfind(|view| view.start_us <= at_us && at_us < view.end_us) else {
+            return Ok(None);
+        };
+        let Some(key) = view.index.key_at_or_before(us_to_ticks(at_us - view.start_us)) else {
+            return Ok(None);
+        };
+        let init = match self.inner.core.registry.get(view.id) {
+            Some(segment) => Some(segment.init.clone()),
+            None => self.inner.core.catalog.init(&view.init_hash).await?,
+        };
+        let Some(init) = init else { return Ok(None) };
+        let Part::File(file, _) = self.open_segment(view.id).await?.part else { return Ok(None) };
+        let bytes = self.inner.reader.read(file, key.offset_bytes..key.end_bytes()).await;
+        let fragment =
+            bytes.map_err(|error| ArchiveError::io(format!("reading segment {}", view.id), error))?;
+        Ok(Some(Keyframe {
+            init,
+            fragment,
+            start_us: view.start_us + media::index::ticks_to_us(key.start_90k),
+        }))
+    }
+
+    /// The segments of a range, sealed and growing, in time order.
+    async fn footage(&self, channel_id: Uuid, from_us: i64, to_us: i64) -> Result<Vec<Piece>, ArchiveError> {
+        let core = &self.inner.core;
+        let growing = overlapping(core.registry.of_channel(channel_id), from_us, to_us);
+        let rows = core.catalog.segments_in_range(channel_id, from_us, to_us).await?;
+        let is_new = |row: &SegmentRow| is_sealed(row) && !growing.iter().any(|known| known.id == row.id);
+        let mut pieces: Vec<_> =
+            rows.into_iter().filter(is_new).map(|row| Piece::Sealed(Box::new(row))).collect();
+        if pieces.len() + growing.len() > MAX_CUT_SEGMENTS {
+            let segments = pieces.len() + growing.len();
+            return Err(ArchiveError::RangeTooLong { segments, limit: MAX_CUT_SEGMENTS });
+        }
+        pieces.extend(growing.iter().map(Piece::growing));
+        pieces.retain(|piece| piece.start_us() < to_us && piece.end_us() > from_us);
+        pieces.sort_by_key(|piece| (piece.start_us(), piece.id()));
+        if pieces.is_empty() { Err(ArchiveError::NoFootage) } else { Ok(pieces) }
+    }
+
+    async fn open_piece(&self, piece: &Piece) -> Result<Arc<dyn DiskFile>, ArchiveError> {
+        match piece {
+            Piece::Sealed(row) => self.open_object(row).await,
+            Piece::Growing { segment, .. } => Ok(Arc::clone(&segment.file)),
+        }
+    }
+
+    async fn open_object(&self, row: &SegmentRow) -> Result<Arc<dyn DiskFile>, ArchiveError> {
+        let (store, name) = (Arc::clone(&self.inner.core.store), row.object_name.clone());
+        let opened = self.inner.reader.run(move || store.open(&name)).await;
+        opened.map_err(|error| ArchiveError::io(format!("opening {}", row.object_name), error))
+    }
+
+    async fn table(&self, piece: &Piece, file: &Arc<dyn DiskFile>) -> Result<Arc<SampleTable>, ArchiveError> {
+        let row = match piece {
+            Piece::Growing { table, .. } => return Ok(Arc::clone(table)),
+            Piece::Sealed(row) => row,
+        };
+        if let Some(table) = self.inner.tables.get(&row.id) {
+            return Ok(table);
+        }
+        let (start, end) = (row.moov_offset, row.size_bytes);
+        let len = end.saturating_sub(start);
+        if len > MAX_MOOV_BYTES {
+            let error = std::io::Error::from(std::io::ErrorKind::FileTooLarge);
+            return Err(ArchiveError::io(format!("reading the tables of {}", row.object_name), error));
+        }
+        let moov = self.inner.reader.read(Arc::clone(file), start..end).await;
+        let moov = moov
+            .map_err(|error| ArchiveError::io(format!("reading the tables of {}", row.object_name), error))?;
+        let id = row.id;
+        let table = tokio::task::spawn_blocking(move || read_moov(&moov))
+            .await
+            .map_err(|error| ArchiveError::io("reading tables", std::io::Error::other(error)))?
+            .map_err(|source| ArchiveError::Damaged { id, source })?;
+        let table = Arc::new(table);
+        // The tables hold about as much as the box they come from.
+        self.inner.tables.put(id, Arc::clone(&table), usize::try_from(len).unwrap_or(usize::MAX));
+        Ok(table)
+    }
+}
+
+/// One segment of a cut, as it was at one instant.
+enum Piece {
+    Sealed(Box<SegmentRow>),
+    Growing { segment: Arc<Growing>, table: Arc<SampleTable>, len: u64, end_us: i64 },
+}
+
+impl Piece {
+    fn growing(segment: &Arc<Growing>) -> Self {
+        let (table, len, end_us) = segment.frozen();
+        Self::Growing { segment: Arc::clone(segment), table: Arc::new(table), len, end_us }
+    }
+
+    fn id(&self) -> Uuid {
+        match self {
+            Self::Sealed(row) => row.id,
+            Self::Growing { segment, .. } => segment.id,
+        }
+    }
+
+    fn start_us(&self) -> i64 {
+        match self {
+            Self::Sealed(row) => row.start_us,
+            Self::Growing { segment, .. } => segment.start_us,
+        }
+    }
+
+    fn end_us(&self) -> i64 {
+        match self {
+            Self::Sealed(row) => row.end_us.unwrap_or(row.start_us),
+            Self::Growing { end_us, .. } => *end_us,
+        }
+    }
+
+    fn len(&self) -> u64 {
+        match self {
+            Self::Sealed(row) => row.size_bytes,
+            Self::Growing { len, .. } => *len,
+        }
+    }
+
+    fn is_growing(&self) -> bool {
+        matches!(self, Self::Growing { .. })
+    }
+}
+
+fn is_sealed(row: &SegmentRow) -> bool {
+    row.state == SegmentState::Sealed
+}
+
+fn overlapping(mut segments: Vec<Arc<Growing>>, from_us: i64, to_us: i64) -> Vec<Arc<Growing>> {
+    segments.retain(|segment| segment.start_us < to_us && segment.end_us() > from_us);
+    segments
+}

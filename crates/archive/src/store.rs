@@ -1,0 +1,147 @@
+//! Where sealed segments live. A folder for now (`file:`); a bucket is another implementation of [`Store`].
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use world::{Disk, DiskFile};
+
+use crate::limits::READ_BYTES;
+
+/// Scheme of a store that is a local folder.
+const FILE_SCHEME: &str = "file:";
+
+/// A place for sealed objects. Calls block and belong on a thread that may.
+pub trait Store: Send + Sync + 'static {
+    /// Takes a sealed spool file under the object's name. When this returns, the object is durable and the spool file
+    /// is gone; when it fails, the spool file is still there. Taking the same file twice is the same as once.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn take(&self, spool_file: &Path, object_name: &str) -> io::Result<()>;
+
+    /// Opens an object for reading.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; else what the system said.
+    fn open(&self, object_name: &str) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Whether there is such an object.
+    fn exists(&self, object_name: &str) -> bool;
+}
+
+/// The folder that a store's URL names. A missing or unknown scheme is an error, never silently the local disk.
+///
+/// # Errors
+/// Why the URL is not one of a store, without repeating it: a bucket's URL may hold secrets.
+pub fn folder_of_url(url: &str) -> Result<PathBuf, String> {
+    let Some(rest) = url.strip_prefix(FILE_SCHEME) else {
+        return Err(format!(
+            "only `{FILE_SCHEME}…` is known; write for example `{FILE_SCHEME}/var/lib/turepe/store`"
+        ));
+    };
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    if path.is_empty() {
+        return Err(format!("`{FILE_SCHEME}` needs a folder after it"));
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// Objects as files below one folder.
+pub struct FolderStore {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+}
+
+impl FolderStore {
+    /// A store below `root`, which is made when it is first needed.
+    #[must_use]
+    pub fn new(disk: Arc<dyn Disk>, root: PathBuf) -> Self {
+        Self { disk, root }
+    }
+
+    /// Spool and store on different file systems: copy, sync, and only then let the spool file go.
+    fn copy(&self, spool_file: &Path, object: &Path) -> io::Result<()> {
+        let incoming = object.with_extension("incoming");
+        copy_file(self.disk.as_ref(), spool_file, &incoming)?;
+        self.disk.rename(&incoming, object)
+    }
+}
+
+/// Copies a file, byte for byte and synced, over whatever an earlier try left at `to`.
+pub(crate) fn copy_file(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
+    if disk.exists(to) {
+        disk.remove(to)?;
+    }
+    let source = disk.open(from)?;
+    let copy = disk.create_new(to)?;
+    let mut buffer = vec![0; READ_BYTES];
+    let mut offset = 0;
+    loop {
+        let read = source.read_at(&mut buffer, offset)?;
+        let bytes = buffer.get(..read).unwrap_or_default();
+        if bytes.is_empty() {
+            break;
+        }
+        copy.append_vectored(&[io::IoSlice::new(bytes)])?;
+        offset += read as u64;
+    }
+    if offset != source.len()? {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file changed while it was copied"));
+    }
+    copy.sync_data()
+}
+
+impl Store for FolderStore {
+    fn take(&self, spool_file: &Path, object_name: &str) -> io::Result<()> {
+        let object = self.root.join(object_name);
+        let folder = object.parent().unwrap_or(&self.root);
+        self.disk.create_dir_all(folder)?;
+        let is_taken = !self.disk.exists(spool_file) && self.disk.exists(&object);
+        let mut is_copied = false;
+        if !is_taken {
+            match self.disk.rename(spool_file, &object) {
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                    self.copy(spool_file, &object)?;
+                    is_copied = true;
+                }
+                renamed => renamed?,
+            }
+        }
+        // The new name first: between the two a power cut may leave both names, never none.
+        self.disk.sync_dir(folder)?;
+        if is_copied {
+            self.disk.remove(spool_file)?;
+        }
+        if let Some(spool_folder) = spool_file.parent().filter(|folder| self.disk.exists(folder)) {
+            self.disk.sync_dir(spool_folder)?;
+        }
+        Ok(())
+    }
+
+    fn open(&self, object_name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.disk.open(&self.root.join(object_name))
+    }
+
+    fn exists(&self, object_name: &str) -> bool {
+        self.disk.exists(&self.root.join(object_name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_named_never_guessed() {
+        assert_eq!(folder_of_url("file:/srv/store"), Ok(PathBuf::from("/srv/store")));
+        assert_eq!(folder_of_url("file:///srv/store"), Ok(PathBuf::from("/srv/store")));
+        assert_eq!(folder_of_url("file:data/store"), Ok(PathBuf::from("data/store")));
+        for wrong in ["", "/srv/store", "file:", "s3://key:secret@bucket/x"] {
+            let reason = folder_of_url(wrong).unwrap_err();
+            assert!(!reason.contains("secret"), "{reason}");
+        }
+    }
+}
