@@ -329,7 +329,8 @@ fn select_pictures<'a>(
     let from = if previous.is_some() { i64::MIN } else { at(from_us) };
     let to = at(to_us);
 
-    let (mut shown, mut last, mut end, mut has_later) = (None, None, i64::MIN, false);
+    let (mut shown, mut last, mut has_later) = (None, None, false);
+    let (mut earliest, mut latest) = (anchor, (anchor, 0));
     let mut time = table.base;
     let mut sample = 0;
     for run in &table.durations {
@@ -341,7 +342,8 @@ fn select_pictures<'a>(
             }
             if start < to {
                 last = Some(sample);
-                end = end.max(start + duration);
+                earliest = earliest.min(start);
+                latest = latest.max((start, duration));
             } else {
                 has_later = true;
             }
@@ -350,6 +352,12 @@ fn select_pictures<'a>(
         }
     }
     let last = last?;
+    // All pictures together are on screen as long as they take to decode, unless some are missing at the end.
+    let end = match earliest + (table.end - table.base) {
+        _ if has_later => to,
+        end if end > latest.0 => end,
+        _ => latest.0 + latest.1,
+    };
     if from >= end {
         return None;
     }

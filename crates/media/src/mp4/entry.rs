@@ -219,6 +219,16 @@ pub(super) enum OwnedEntry {
     Audio(AudioConfig),
 }
 
+impl OwnedEntry {
+    pub(super) fn into_video(self) -> Option<VideoConfig> {
+        if let Self::Video(config) = self { Some(config) } else { None }
+    }
+
+    pub(super) fn into_audio(self) -> Option<AudioConfig> {
+        if let Self::Audio(config) = self { Some(config) } else { None }
+    }
+}
+
 /// Why a sample entry cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EntryError {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::boxes::{BoxError, BoxHead, Boxes, Cursor, find};
-use super::entry::{EntryError, OwnedEntry};
+use super::entry::{EntryError, OwnedEntry, read_entries};
 use super::init::{FREE_BYTES, FREE_OFFSET};
 use super::parsed;
 use super::seal::{SEGMENT_UUID, SampleTable};
@@ -91,6 +91,17 @@ pub fn read_moov(bytes: &Bytes) -> Result<SampleTable, ReadError> {
             _ => return Err(ReadError::Inconsistent("an unknown track")),
         }
     }
+    for (_, stsd) in Boxes(facts.unused).filter(|(kind, _)| kind == b"stsd") {
+        match (read_entries(stsd, TrackKind::Video), read_entries(stsd, TrackKind::Audio)) {
+            (Ok(mut video), _) if config.video.is_none() => {
+                config.video = video.pop().and_then(OwnedEntry::into_video);
+            }
+            (_, Ok(mut audio)) if config.audio.is_none() => {
+                config.audio = audio.pop().and_then(OwnedEntry::into_audio);
+            }
+            _ => return Err(ReadError::Inconsistent("an unknown configuration")),
+        }
+    }
     let mut table = SampleTable {
         config: Arc::new(config),
         index: SegmentIndex { first_fragment_offset: facts.first_fragment_offset, fragments: Vec::new() },
@@ -104,17 +115,19 @@ pub fn read_moov(bytes: &Bytes) -> Result<SampleTable, ReadError> {
 }
 
 /// What [`SampleTable::moov`] adds to a plain MP4.
-struct SegmentFacts {
+struct SegmentFacts<'a> {
     first_fragment_offset: u32,
     start_us: Option<i64>,
     video_base: i64,
     audio_base: i64,
     shift: i32,
     end_offset: u64,
+    /// `stsd` boxes of tracks without samples.
+    unused: &'a [u8],
 }
 
-impl SegmentFacts {
-    fn read(body: &[u8]) -> Option<Self> {
+impl<'a> SegmentFacts<'a> {
+    fn read(body: &'a [u8]) -> Option<Self> {
         let mut cursor = Cursor::new(body);
         Some(Self {
             first_fragment_offset: cursor.u32()?,
@@ -123,6 +136,7 @@ impl SegmentFacts {
             audio_base: cursor.i64()?,
             shift: cursor.i32()?,
             end_offset: cursor.u64()?,
+            unused: cursor.rest,
         })
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::boxes::BoxWriter;
-use super::entry::MOVIE_TIMESCALE;
+use super::entry::{MOVIE_TIMESCALE, sample_description};
 use super::init::{FREE_BYTES, FREE_OFFSET, entry_of};
 use super::movie::{Edit, Movie, Taken, TrackBuilder, rescale};
 use super::tables::TrackTable;
@@ -170,6 +170,12 @@ impl SampleTable {
             w.i64(self.audio.base);
             w.i32(shift);
             w.u64(self.end_offset);
+            // A track without samples is not in the tables, but in the configuration of the session.
+            for track in [TrackKind::Video, TrackKind::Audio] {
+                if let Some(entry) = entry_of(&self.config, track).filter(|_| self.track(track).is_empty()) {
+                    sample_description(w, &[entry]);
+                }
+            }
         });
     }
 }

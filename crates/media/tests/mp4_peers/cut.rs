@@ -1,6 +1,8 @@
 //! Downloads: exact to the picture, whatever they are cut from.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use tempfile::TempPath;
 
 use turepe_media::mp4::cut::{Cut, CutError, Source, cut};
 
@@ -26,7 +28,7 @@ fn bytes(cut: &Cut, segments: &[Segment]) -> Vec<u8> {
     bytes
 }
 
-fn cut_file(name: &str, segments: &[Segment], from_us: i64, to_us: i64) -> (Cut, PathBuf) {
+fn cut_file(name: &str, segments: &[Segment], from_us: i64, to_us: i64) -> (Cut, TempPath) {
     let cut = cut(&sources(segments), from_us, to_us).unwrap();
     let path = file(name, &bytes(&cut, segments));
     (cut, path)
@@ -74,7 +76,7 @@ fn any_range_shows_exactly_its_pictures() {
             (4_100_000, 4_120_000),
         ];
         for (from, to) in ranges {
-            let name = format!("cut-{source:?}-{segment_us}-{from}-{to}.mp4");
+            let name = format!("cut-{source:?}-{segment_us}-{from}-{to}");
             let (cut, path) = cut_file(&name, &segments, START_US + from, START_US + to);
             assert_silent(&path);
             let got = pictures(&path);
@@ -135,7 +137,7 @@ fn gaps_are_closed_up_and_sound_stays_in_place() {
     segments.extend(record(Clip::H264, START_US + 40_123_456, 3_000_000));
     let all = pictures(&clip(Clip::H264));
     let (from, to) = (START_US + 3_000_000, START_US + 45_000_000);
-    let (cut, path) = cut_file("gaps.mp4", &segments, from, to);
+    let (cut, path) = cut_file("gaps", &segments, from, to);
     assert_silent(&path);
     let first = shown(&all, ticks(3_000_000), i64::MAX);
     let last = shown(&all, 0, ticks(45_000_000 - 40_123_456));
@@ -163,7 +165,7 @@ fn another_configuration_gets_its_own_description() {
     let mut segments = record(Clip::H264, START_US, 5_000_000);
     segments.extend(record(Clip::Small, START_US + 15_000_000, i64::MAX));
     segments.extend(record(Clip::H264, START_US + 30_000_000, i64::MAX));
-    let (_, path) = cut_file("configurations.mp4", &segments, START_US + 9_000_000, START_US + 33_000_000);
+    let (_, path) = cut_file("configurations", &segments, START_US + 9_000_000, START_US + 33_000_000);
     assert_silent(&path);
     let video = packets(&path, "v");
     assert_increasing(&video);
@@ -178,7 +180,7 @@ fn missing_sound_is_filled_with_silence() {
     let mut segments = record(Clip::H264, START_US, i64::MAX);
     segments.extend(record(Clip::Silent, START_US + 15_000_000, i64::MAX));
     segments.extend(record(Clip::H264, START_US + 30_000_000, i64::MAX));
-    let (_, path) = cut_file("silence.mp4", &segments, START_US + 10_000_000, START_US + 35_000_000);
+    let (_, path) = cut_file("silence", &segments, START_US + 10_000_000, START_US + 35_000_000);
     assert_silent(&path);
     let sound = shown_packets(&path, "a");
     let start = sound[0].pts;

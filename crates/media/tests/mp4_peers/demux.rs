@@ -50,8 +50,8 @@ fn configurations_are_read() {
 #[test]
 fn a_file_in_fragments_is_refused_with_a_reason() {
     let growing = record(Clip::H264, START_US, i64::MAX).remove(0).growing;
-    let (read, _) = demux(&file("fragmented.mp4", &growing));
+    let (read, _) = demux(&file("fragmented", &growing));
     assert_eq!(read, Err(DemuxError::Fragmented));
-    let (read, _) = demux(&file("nothing.mp4", b"this is no MP4"));
+    let (read, _) = demux(&file("nothing", b"this is no MP4"));
     assert_eq!(read, Err(DemuxError::NoMovie));
 }

@@ -1,8 +1,11 @@
 //! ffmpeg and ffprobe: sources are made and results are judged by them.
 
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+
+use tempfile::TempPath;
 
 /// A clip that ffmpeg makes once for all tests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,7 +32,6 @@ pub(crate) fn clip(clip: Clip) -> PathBuf {
 }
 
 fn make(clip: Clip) -> PathBuf {
-    let path = folder().join(format!("source-{clip:?}.mp4"));
     let (picture, sound, options) = match clip {
         Clip::H264 => (
             "testsrc2=size=320x180:rate=25:duration=12",
@@ -63,22 +65,25 @@ fn make(clip: Clip) -> PathBuf {
     if let Some(sound) = sound {
         command.args(["-f", "lavfi", "-i", sound]);
     }
-    command.args(["-pix_fmt", "yuv420p"]).args(options.split_whitespace()).arg(&path);
-    run(&mut command);
+    command.args(["-pix_fmt", "yuv420p"]).args(options.split_whitespace());
+    // Made once for a set of options, whoever runs; complete as soon as it has its name.
+    let mut hasher = std::hash::DefaultHasher::new();
+    format!("{command:?}").hash(&mut hasher);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let path = folder.join(format!("mp4-peers-{clip:?}-{:016x}.mp4", hasher.finish()));
+    if !path.exists() {
+        let unfinished = tempfile::Builder::new().suffix(".mp4").tempfile_in(folder).unwrap();
+        run(command.arg(unfinished.path()));
+        unfinished.persist(&path).unwrap();
+    }
     path
 }
 
-fn folder() -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mp4-peers-{}", std::process::id()));
-    std::fs::create_dir_all(&path).unwrap();
-    path
-}
-
-/// Writes bytes to a file of that name.
-pub(crate) fn file(name: &str, bytes: &[u8]) -> PathBuf {
-    let path = folder().join(name);
-    std::fs::write(&path, bytes).unwrap();
-    path
+/// Writes bytes to a file that is gone with the test.
+pub(crate) fn file(name: &str, bytes: &[u8]) -> TempPath {
+    let file = tempfile::Builder::new().prefix(name).suffix(".mp4").tempfile().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    file.into_temp_path()
 }
 
 fn run(command: &mut Command) -> (String, String) {

@@ -20,7 +20,7 @@ fn growing_and_sealed_files_decode_to_the_same_pictures() {
         let segment = record(source, START_US, i64::MAX).remove(0);
         let wanted = md5s(&clip(source));
         for (state, bytes) in [("growing", &segment.growing), ("sealed", &segment.sealed)] {
-            let path = file(&format!("{state}-{source:?}.mp4"), bytes);
+            let path = file(&format!("{state}-{source:?}"), bytes);
             assert_silent(&path);
             assert_eq!(md5s(&path), wanted, "{state} {source:?}");
             let video = packets(&path, "v");
@@ -45,7 +45,7 @@ fn a_later_segment_starts_at_zero_with_its_sound_in_place() {
         let segments = super::recording::segments(&config, &fragments, 3_000_000);
         assert!(segments.len() >= 2);
         for (position, segment) in segments.iter().enumerate() {
-            let path = file(&format!("later-{source:?}-{position}.mp4"), &segment.sealed);
+            let path = file(&format!("later-{source:?}-{position}"), &segment.sealed);
             assert_silent(&path);
             let video = packets(&path, "v");
             assert_increasing(&video);
@@ -73,7 +73,7 @@ fn a_run_of_fragments_plays_behind_the_init_segment() {
         let first = segment.table.index().first_fragment_offset as usize;
         let mut bytes = init::init_segment(segment.table.config()).to_vec();
         bytes.extend_from_slice(&segment.growing[first..]);
-        let path = file(&format!("hls-{source:?}.mp4"), &bytes);
+        let path = file(&format!("hls-{source:?}"), &bytes);
         assert_silent(&path);
         let start = segment.table.decode_range(TrackKind::Video).unwrap().0;
         let video = packets(&path, "v");
