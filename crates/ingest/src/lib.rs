@@ -1,1 +1,15 @@
-//! Placeholder header, replaced by the room's first commit.
+//! Where cameras arrive: sockets in, samples on one timeline out.
+//!
+//! - **In**: TCP connections of publishers ([`RtmpServer`]), judged by a [`Gate`] that is handed in.
+//! - **Out**: [`TimelineEvent`](media::timeline::TimelineEvent)s, pushed into the [`Sink`] of the publication.
+//! - **Invariants**: a channel has one session at any moment; a newcomer with the same channel replaces the stale
+//!   connection at once; nothing is pushed before the gate agreed; what one connection sends never delays another
+//!   beyond the limits in [`limits`].
+//! - **Never**: SQL, a file, a key in a log or an error, a queue without a limit.
+
+mod gate;
+pub mod limits;
+mod rtmp;
+
+pub use gate::{BoxFuture, Gate, Publication, Refusal, Sink};
+pub use rtmp::{Publishers, RtmpConfig, RtmpServer};

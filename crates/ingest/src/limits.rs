@@ -1,0 +1,71 @@
+//! Every limit of this room, with its reason.
+
+use std::time::Duration;
+
+/// Spare room offered to the first reads of a connection: a handshake is 3 kB, and a connection that only idles
+/// must cost little.
+pub const FIRST_READ_BYTES: usize = 4 * 1024;
+
+/// Spare room offered to a read once the connection publishes: at 4 Mbit/s a tick brings 20 kB.
+pub const MIN_READ_BYTES: usize = 64 * 1024;
+
+/// Spare room offered when reads keep filling what is offered (high bit rates, catching up after a stall).
+pub const MAX_READ_BYTES: usize = 256 * 1024;
+
+/// Offered to a read of a publisher that runs ahead of the clock: a few seconds of even a slow stream, so that pauses
+/// stay far below the idle timeout.
+pub const PACED_READ_BYTES: usize = 16 * 1024;
+
+/// A publisher's socket is read at most this often. It sends some seventy small packets a second (40 ms video, 21 ms
+/// audio); waking for each costs more processor time than everything that is done with them.
+pub const READ_TICK: Duration = Duration::from_millis(50);
+
+/// Replies waiting for a peer that does not read. A whole publish dialogue is under 5 kB.
+pub const MAX_TRANSMIT_BYTES: usize = 64 * 1024;
+
+/// Replies written in one system call.
+pub const MAX_TRANSMIT_SLICES: usize = 16;
+
+/// A peer that takes no byte of a waiting reply for this long is gone.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The first media may take this many times as long as the way to `publish`: encoders start up in between.
+pub const FIRST_MEDIA_FACTOR: i64 = 2;
+
+/// How long a gate may think.
+pub const AUTHORISE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a newcomer waits until the connection it replaces has pushed its last sample.
+pub const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A publisher whose pictures run ahead of the clock by more than this is read more slowly, so that TCP slows it down.
+pub const MAX_AHEAD_US: i64 = 2_000_000;
+
+/// Longest single pause of a publisher that runs ahead; its position is judged anew after it.
+pub const MAX_PAUSE: Duration = Duration::from_millis(500);
+
+/// After a refusal the socket stays open this long for the peer to read the reason: closing at once with unread input
+/// would reset the connection and lose it (RFC 1122 §4.2.2.13).
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Bytes thrown away while lingering; a peer that sends more than this is cut off.
+pub const MAX_LINGER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Connections that the kernel completes while we are busy.
+pub const ACCEPT_BACKLOG: u32 = 1024;
+
+/// Pause after `accept` failed, for example because file descriptors ran out.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Turned-away connections are logged at most this often, with their number.
+pub const TURNED_AWAY_LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long connections may take to say goodbye when the node stops.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+
+const _: () = assert!(
+    FIRST_READ_BYTES <= PACED_READ_BYTES
+        && PACED_READ_BYTES <= MIN_READ_BYTES
+        && MIN_READ_BYTES <= MAX_READ_BYTES
+);
+const _: () = assert!(TAKEOVER_TIMEOUT.as_millis() < AUTHORISE_TIMEOUT.as_millis());

@@ -1,0 +1,406 @@
+//! One connection, from its first byte to its last: the loop around [`ServerSession`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BufMut as _;
+use media::EndCause;
+use media::flv;
+use media::rtmp::StreamKey;
+use media::rtmp::server::{ServerConfig, ServerEvent, ServerSession};
+use media::timeline::{Timeline, TimelineConfig, TimelineEvent};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use uuid::Uuid;
+use world::Clock;
+
+use super::error::ConnectionError;
+use super::reading::Reading;
+use super::registry::{Lease, NoLease, Publishers};
+use super::server::RtmpConfig;
+use super::transmit::Transmit;
+use crate::gate::{Gate, Publication, Refusal, Sink};
+use crate::limits::{
+    AUTHORISE_TIMEOUT, FIRST_MEDIA_FACTOR, LINGER_TIMEOUT, MAX_AHEAD_US, MAX_LINGER_BYTES, TAKEOVER_TIMEOUT,
+};
+
+/// What all connections of a server have in common.
+pub(super) struct Shared {
+    pub(super) config: RtmpConfig,
+    pub(super) gate: Arc<dyn Gate>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) publishers: Publishers,
+    pub(super) grid: Instant,
+}
+
+/// A connection and its state.
+pub(super) struct Connection {
+    number: u64,
+    peer: SocketAddr,
+    stream: TcpStream,
+    shared: Arc<Shared>,
+    session: ServerSession,
+    reading: Reading,
+    transmit: Transmit,
+    publishing: Option<Publishing>,
+    received_bytes: u64,
+}
+
+/// A publication that was accepted.
+struct Publishing {
+    channel_id: Uuid,
+    sink: Box<dyn Sink>,
+    timeline: Timeline,
+    /// Wall time of the newest sample.
+    newest_us: i64,
+    /// Last: the next connection may go on only after everything above is done.
+    lease: Lease,
+}
+
+/// Why the loop ended without an error.
+enum Ended {
+    /// The peer, or the protocol's course, closed the connection.
+    Closed,
+    /// The node stops.
+    Stopping,
+}
+
+/// What the loop woke up for.
+enum Wake {
+    Stop,
+    Replaced,
+    Readable(io::Result<()>),
+    Writable(io::Result<()>),
+    Timer,
+}
+
+impl Connection {
+    pub(super) fn new(number: u64, peer: SocketAddr, stream: TcpStream, shared: Arc<Shared>) -> Self {
+        let config = ServerConfig {
+            seed: number,
+            setup_limit_us: micros(shared.config.establish_timeout),
+            first_media_limit_us: micros(shared.config.establish_timeout).saturating_mul(FIRST_MEDIA_FACTOR),
+            idle_limit_us: micros(shared.config.idle_timeout),
+            ..ServerConfig::default()
+        };
+        let session = ServerSession::new(config, shared.clock.now_us());
+        Self {
+            number,
+            peer,
+            stream,
+            session,
+            reading: Reading::new(shared.grid),
+            shared,
+            transmit: Transmit::default(),
+            publishing: None,
+            received_bytes: 0,
+        }
+    }
+
+    /// Runs until the connection ends, for whatever reason, and says so once.
+    pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        tracing::debug!(connection = self.number, peer = %self.peer, "RTMP connection");
+        let result = self.serve(&mut stopped).await;
+        let (cause, was_publishing) = (
+            match &result {
+                Ok(Ended::Stopping) => EndCause::Process,
+                Ok(Ended::Closed) => EndCause::Network,
+                Err(error) => error.end_cause(),
+            },
+            self.publishing.is_some(),
+        );
+        let channel =
+            self.publishing.as_ref().map(|publishing| tracing::field::display(publishing.channel_id));
+        self.end_publication(cause);
+        match &result {
+            Err(ConnectionError::Replaced) => self.session.close("a newer connection publishes this channel"),
+            Ok(Ended::Stopping) => self.session.close("the server stops"),
+            _ => {}
+        }
+        let (connection, peer, byte_offset) = (self.number, self.peer, self.received_bytes);
+        match result {
+            Err(ConnectionError::Refused(refusal)) => {
+                tracing::warn!(connection, %peer, reason = %refusal, "publisher refused");
+            }
+            Err(error) => {
+                tracing::warn!(connection, %peer, channel, byte_offset, %error, "RTMP connection ended")
+            }
+            Ok(_) if was_publishing => {
+                tracing::info!(connection, %peer, channel, byte_offset, "publisher left")
+            }
+            Ok(_) => tracing::debug!(connection, %peer, byte_offset, "RTMP connection closed"),
+        }
+        self.close(&mut stopped).await;
+    }
+
+    async fn serve(&mut self, stopped: &mut watch::Receiver<bool>) -> Result<Ended, ConnectionError> {
+        loop {
+            self.flush()?;
+            if *stopped.borrow() {
+                return Ok(Ended::Stopping);
+            }
+            if self.session.should_close() {
+                return Ok(Ended::Closed);
+            }
+            match self.wait(stopped).await {
+                Wake::Stop => return Ok(Ended::Stopping),
+                Wake::Replaced => return Err(ConnectionError::Replaced),
+                Wake::Writable(result) => result.map_err(ConnectionError::Socket)?,
+                Wake::Timer => self.session.handle_timeout(self.shared.clock.now_us())?,
+                Wake::Readable(result) => {
+                    result.map_err(ConnectionError::Socket)?;
+                    if let Some(ended) = self.read(stopped).await? {
+                        return Ok(ended);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for whatever comes first.
+    async fn wait(&mut self, stopped: &mut watch::Receiver<bool>) -> Wake {
+        let timer = self.next_timer();
+        let pause = self.reading.not_before();
+        let lease = self.publishing.as_ref().map(|publishing| &publishing.lease);
+        let stream = &self.stream;
+        let readable = async {
+            if let Some(pause) = pause {
+                tokio::time::sleep_until(pause).await;
+            }
+            stream.readable().await
+        };
+        tokio::select! {
+            biased;
+            _ = stopped.changed() => Wake::Stop,
+            () = replaced(lease) => Wake::Replaced,
+            result = stream.writable(), if !self.transmit.is_empty() => Wake::Writable(result),
+            result = readable => Wake::Readable(result),
+            () = sleep_until(timer) => Wake::Timer,
+        }
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        // The session counts wall time, the runtime its own: only the distance is carried over.
+        let session = self.session.poll_timeout().map(|at_us| {
+            let wait_us = at_us.saturating_sub(self.shared.clock.now_us()).max(0);
+            Instant::now() + Duration::from_micros(wait_us.unsigned_abs())
+        });
+        [session, self.transmit.deadline()].into_iter().flatten().min()
+    }
+
+    /// One read from the socket into the session, and everything that follows from it.
+    async fn read(&mut self, stopped: &mut watch::Receiver<bool>) -> Result<Option<Ended>, ConnectionError> {
+        let now_us = self.shared.clock.now_us();
+        let ahead = self.ahead(now_us);
+        if !ahead.is_zero() {
+            self.reading.pause(ahead, Instant::now());
+            return Ok(None);
+        }
+        let offered = self.reading.size();
+        let buffer = self.session.receive_buffer();
+        buffer.reserve(offered);
+        let count = match self.stream.try_read_buf(&mut buffer.limit(offered)) {
+            Ok(0) if self.publishing.is_some() => return Err(ConnectionError::Closed),
+            Ok(0) => return Ok(Some(Ended::Closed)),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.reading.may_read();
+                return Ok(None);
+            }
+            Err(error) => return Err(ConnectionError::Socket(error)),
+        };
+        self.received_bytes += count as u64;
+        let result = self.session.handle_input(now_us);
+        // What came whole before the error is worth keeping.
+        if let Some(ended) = self.handle_events(now_us, stopped).await? {
+            return Ok(Some(ended));
+        }
+        result?;
+        self.reading.arrived(count, offered, self.ahead(now_us), Instant::now());
+        Ok(None)
+    }
+
+    async fn handle_events(
+        &mut self,
+        now_us: i64,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Result<Option<Ended>, ConnectionError> {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                ServerEvent::Video { timestamp_ms, body } => {
+                    if let Some(publishing) = &mut self.publishing {
+                        publishing.timeline.video(timestamp_ms, flv::parse_video(body)?, now_us)?;
+                    }
+                }
+                ServerEvent::Audio { timestamp_ms, body } => {
+                    if let Some(publishing) = &mut self.publishing {
+                        publishing.timeline.audio(timestamp_ms, flv::parse_audio(body)?, now_us)?;
+                    }
+                }
+                ServerEvent::Metadata { frame_rate, .. } => {
+                    if let (Some(publishing), Some(frame_rate)) = (&mut self.publishing, frame_rate) {
+                        publishing.timeline.frame_rate_hint(frame_rate);
+                    }
+                }
+                ServerEvent::PublishRequested { key, .. } => {
+                    self.end_publication(EndCause::Camera);
+                    tokio::select! {
+                        biased;
+                        _ = stopped.changed() => return Ok(Some(Ended::Stopping)),
+                        result = self.start_publication(&key) => result?,
+                    }
+                }
+                ServerEvent::Unpublished => {
+                    if let Some(publishing) = &self.publishing {
+                        let (connection, peer) = (self.number, self.peer);
+                        let (channel, byte_offset) = (publishing.channel_id, self.received_bytes);
+                        tracing::info!(connection, %peer, %channel, byte_offset, "publisher stopped");
+                    }
+                    self.end_publication(EndCause::Camera);
+                }
+                ServerEvent::Connected { .. } | ServerEvent::PlayRequested { .. } => {}
+            }
+        }
+        if let Some(publishing) = &mut self.publishing {
+            publishing.pass_on();
+        }
+        Ok(None)
+    }
+
+    /// Asks the gate, sends a stale connection away, and accepts or refuses.
+    async fn start_publication(&mut self, key: &StreamKey) -> Result<(), ConnectionError> {
+        let shared = self.shared.clone();
+        let result =
+            match tokio::time::timeout(AUTHORISE_TIMEOUT, shared.gate.authorise(key, self.peer)).await {
+                Ok(Ok(publication)) => self.take_over(publication).await,
+                Ok(Err(refusal)) => Err(ConnectionError::Refused(refusal)),
+                Err(_) => Err(ConnectionError::AuthoriseTimeout { limit: AUTHORISE_TIMEOUT }),
+            };
+        match &result {
+            Ok(()) => self.session.accept_publish(),
+            Err(error) => self.session.refuse_publish(match error {
+                ConnectionError::Refused(refusal) => refusal.describe(),
+                _ => Refusal::Unavailable.describe(),
+            }),
+        }
+        result
+    }
+
+    async fn take_over(&mut self, publication: Publication) -> Result<(), ConnectionError> {
+        let (connection, peer, channel) = (self.number, self.peer, publication.channel_id);
+        let (lease, previous) = match self.shared.publishers.acquire(channel, connection).await {
+            Ok(acquired) => acquired,
+            Err(NoLease::Replaced) => return Err(ConnectionError::Replaced),
+            Err(NoLease::Timeout) => {
+                return Err(ConnectionError::TakeoverTimeout { limit: TAKEOVER_TIMEOUT });
+            }
+        };
+        match previous {
+            Some(replaced) => {
+                tracing::info!(connection, %peer, %channel, replaced, "publisher took over its channel");
+            }
+            None => tracing::info!(connection, %peer, %channel, "publisher accepted"),
+        }
+        self.publishing = Some(Publishing {
+            channel_id: channel,
+            sink: publication.sink,
+            timeline: Timeline::new(TimelineConfig { earliest_start_us: lease.last_end_us() }),
+            newest_us: i64::MIN,
+            lease,
+        });
+        self.reading.set_publishing(true);
+        Ok(())
+    }
+
+    /// Pushes what is left and lets the channel go.
+    fn end_publication(&mut self, cause: EndCause) {
+        if let Some(mut publishing) = self.publishing.take() {
+            publishing.timeline.end(self.shared.clock.now_us(), cause);
+            publishing.pass_on();
+            self.reading.set_publishing(false);
+        }
+    }
+
+    /// How far the publisher is beyond what it may be ahead of the clock.
+    fn ahead(&self, now_us: i64) -> Duration {
+        let Some(publishing) = &self.publishing else { return Duration::ZERO };
+        let ahead_us = publishing.newest_us.saturating_sub(now_us).saturating_sub(MAX_AHEAD_US);
+        Duration::from_micros(ahead_us.max(0).unsigned_abs())
+    }
+
+    fn flush(&mut self) -> Result<(), ConnectionError> {
+        while let Some(reply) = self.session.poll_transmit() {
+            self.transmit.push(reply)?;
+        }
+        self.transmit.flush(&self.stream)
+    }
+
+    /// Says the last words and closes: waits, within limits, until the peer has read them.
+    async fn close(mut self, stopped: &mut watch::Receiver<bool>) {
+        let linger = async {
+            if self.flush().is_err() {
+                return;
+            }
+            while !self.transmit.is_empty() {
+                if self.stream.writable().await.is_err() || self.transmit.flush(&self.stream).is_err() {
+                    return;
+                }
+            }
+            if self.stream.shutdown().await.is_err() {
+                return;
+            }
+            let mut thrown_away = 0;
+            let mut scratch = [0; 4096];
+            while thrown_away < MAX_LINGER_BYTES {
+                match self.stream.read(&mut scratch).await {
+                    Ok(count) if count > 0 => thrown_away += count,
+                    _ => return,
+                }
+            }
+        };
+        let is_stopping = *stopped.borrow();
+        tokio::select! {
+            () = linger => {}
+            () = tokio::time::sleep(if is_stopping { Duration::ZERO } else { LINGER_TIMEOUT }) => {}
+            // The node stops: the peer hears it from the closed socket.
+            _ = stopped.changed() => {}
+        }
+    }
+}
+
+impl Publishing {
+    fn pass_on(&mut self) {
+        while let Some(event) = self.timeline.poll() {
+            match &event {
+                TimelineEvent::SessionStart { start_us: at_us, .. }
+                | TimelineEvent::Sample { wall_us: at_us, .. } => {
+                    self.newest_us = *at_us;
+                }
+                TimelineEvent::SessionEnd { end_us, .. } => self.lease.session_ended(*end_us),
+            }
+            self.sink.push(event);
+        }
+    }
+}
+
+async fn replaced(lease: Option<&Lease>) {
+    match lease {
+        Some(lease) => lease.replaced().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

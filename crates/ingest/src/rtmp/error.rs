@@ -1,0 +1,73 @@
+//! Why a connection ended, for the log.
+
+use std::io;
+use std::time::Duration;
+
+use media::EndCause;
+use media::flv::FlvError;
+use media::rtmp::RtmpError;
+use media::timeline::TimelineError;
+
+use crate::gate::Refusal;
+
+/// What ended a connection against somebody's will. Contains no secret.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectionError {
+    /// The peer breaks the protocol or one of its time limits.
+    #[error(transparent)]
+    Rtmp(#[from] RtmpError),
+    /// The peer's media cannot be understood.
+    #[error(transparent)]
+    Flv(#[from] FlvError),
+    /// The peer's media cannot be put on a timeline.
+    #[error(transparent)]
+    Timeline(#[from] TimelineError),
+    /// The socket failed.
+    #[error("the connection was lost: {0}")]
+    Socket(io::Error),
+    /// The peer closed the connection in the middle of a publication.
+    #[error("the publisher closed the connection without a goodbye")]
+    Closed,
+    /// The peer does not read.
+    #[error("the publisher did not read its replies for {limit:?}")]
+    WriteTimeout {
+        /// [`crate::limits::WRITE_TIMEOUT`]
+        limit: Duration,
+    },
+    /// The peer asks for more replies than it reads.
+    #[error("more than {limit_bytes} bytes of replies wait for the publisher")]
+    TransmitFull {
+        /// [`crate::limits::MAX_TRANSMIT_BYTES`]
+        limit_bytes: usize,
+    },
+    /// The gate said no.
+    #[error("refused: {0}")]
+    Refused(#[from] Refusal),
+    /// The gate said nothing.
+    #[error("stream keys could not be checked within {limit:?}")]
+    AuthoriseTimeout {
+        /// [`crate::limits::AUTHORISE_TIMEOUT`]
+        limit: Duration,
+    },
+    /// A newer connection publishes the channel.
+    #[error("a newer connection publishes this channel")]
+    Replaced,
+    /// The connection that was to be replaced did not end.
+    #[error("the previous connection of this channel did not end within {limit:?}")]
+    TakeoverTimeout {
+        /// [`crate::limits::TAKEOVER_TIMEOUT`]
+        limit: Duration,
+    },
+}
+
+impl ConnectionError {
+    /// The cause of the gap that follows.
+    pub(super) fn end_cause(&self) -> EndCause {
+        match self {
+            // What it sends is what the camera or encoder made.
+            Self::Flv(_) | Self::Timeline(_) => EndCause::Camera,
+            Self::Rtmp(error) if !matches!(error, RtmpError::Timeout { .. }) => EndCause::Camera,
+            _ => EndCause::Network,
+        }
+    }
+}

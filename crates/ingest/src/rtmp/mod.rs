@@ -1,0 +1,14 @@
+//! RTMP publishers: the listener, one task per connection, and who holds which channel.
+//!
+//! Belongs here: sockets, time limits, takeover. Not here: the protocol itself (`media::rtmp`).
+
+mod admission;
+mod connection;
+mod error;
+mod reading;
+mod registry;
+mod server;
+mod transmit;
+
+pub use registry::Publishers;
+pub use server::{RtmpConfig, RtmpServer};

@@ -1,0 +1,131 @@
+//! How much is read at once, and how often: few wake-ups at a steady rate, none too many bytes held.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::limits::{
+    FIRST_READ_BYTES, MAX_PAUSE, MAX_READ_BYTES, MIN_READ_BYTES, PACED_READ_BYTES, READ_TICK,
+};
+
+/// Decides the size and the moment of the next read of one connection.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// Spare room to offer to the next read.
+    size: usize,
+    /// Do not read before.
+    not_before: Option<Instant>,
+    /// Whether media flows: only then is waiting worth while.
+    is_publishing: bool,
+    /// The ticks of all connections fall on one grid, so that one wake-up of a worker serves many of them.
+    grid: Instant,
+}
+
+impl Reading {
+    /// `grid` is the same for all connections of a server.
+    pub(super) fn new(grid: Instant) -> Self {
+        Self { size: FIRST_READ_BYTES, not_before: None, is_publishing: false, grid }
+    }
+
+    /// Bytes of spare room to offer.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// When the next read may happen; `None`: at once.
+    pub(super) fn not_before(&self) -> Option<Instant> {
+        self.not_before
+    }
+
+    /// Media begins or ends.
+    pub(super) fn set_publishing(&mut self, is_publishing: bool) {
+        self.is_publishing = is_publishing;
+        self.size = if is_publishing { MIN_READ_BYTES } else { FIRST_READ_BYTES };
+    }
+
+    /// `count` bytes arrived where `offered` would have fitted; the publisher is `ahead` of where it may be.
+    pub(super) fn arrived(&mut self, count: usize, offered: usize, ahead: Duration, now: Instant) {
+        self.not_before = None;
+        if !self.is_publishing {
+            return;
+        }
+        if !ahead.is_zero() {
+            self.size = PACED_READ_BYTES;
+            self.pause(ahead, now);
+            return;
+        }
+        if count < offered {
+            // The socket is empty: let the next packets gather.
+            self.not_before = Some(self.next_tick(now));
+        }
+        if count >= offered {
+            self.size = (self.size * 2).min(MAX_READ_BYTES);
+        } else if count < self.size / 4 {
+            self.size = (self.size / 2).max(MIN_READ_BYTES);
+        }
+    }
+
+    /// The publisher is `ahead` of where it may be: it waits, and is judged anew after at most [`MAX_PAUSE`].
+    pub(super) fn pause(&mut self, ahead: Duration, now: Instant) {
+        self.not_before = Some(now + ahead.min(MAX_PAUSE));
+    }
+
+    /// The pause is over, or there was nothing to read.
+    pub(super) fn may_read(&mut self) {
+        self.not_before = None;
+    }
+
+    fn next_tick(&self, now: Instant) -> Instant {
+        let since = now.saturating_duration_since(self.grid).as_micros();
+        let tick = READ_TICK.as_micros();
+        let wait = tick - since % tick;
+        now + Duration::from_micros(u64::try_from(wait).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn before_publishing_nothing_waits_and_reads_are_small() {
+        let now = Instant::now();
+        let mut reading = Reading::new(now);
+        reading.arrived(100, FIRST_READ_BYTES, Duration::ZERO, now);
+        assert_eq!((reading.size(), reading.not_before()), (FIRST_READ_BYTES, None));
+    }
+
+    #[test]
+    fn a_drained_socket_is_left_alone_until_the_next_tick_of_the_grid() {
+        let grid = Instant::now();
+        let mut reading = Reading::new(grid);
+        reading.set_publishing(true);
+        let now = grid + READ_TICK * 3 + Duration::from_millis(1);
+        reading.arrived(1000, MIN_READ_BYTES, Duration::ZERO, now);
+        assert_eq!(reading.not_before(), Some(grid + READ_TICK * 4));
+    }
+
+    #[test]
+    fn reads_grow_while_they_are_filled_and_shrink_again() {
+        let now = Instant::now();
+        let mut reading = Reading::new(now);
+        reading.set_publishing(true);
+        for _ in 0..5 {
+            reading.arrived(reading.size(), reading.size(), Duration::ZERO, now);
+        }
+        assert_eq!((reading.size(), reading.not_before()), (MAX_READ_BYTES, None));
+        for _ in 0..5 {
+            reading.arrived(10, reading.size(), Duration::ZERO, now);
+        }
+        assert_eq!(reading.size(), MIN_READ_BYTES);
+    }
+
+    #[test]
+    fn a_publisher_that_is_ahead_pauses_in_bounded_steps() {
+        let now = Instant::now();
+        let mut reading = Reading::new(now);
+        reading.set_publishing(true);
+        reading.arrived(MIN_READ_BYTES, MIN_READ_BYTES, Duration::from_secs(3600), now);
+        assert_eq!((reading.size(), reading.not_before()), (PACED_READ_BYTES, Some(now + MAX_PAUSE)));
+    }
+}

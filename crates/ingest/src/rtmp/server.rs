@@ -1,0 +1,170 @@
+//! The listener.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use world::Clock;
+
+use super::admission::{Admission, TurnedAway};
+use super::connection::{Connection, Shared};
+use super::registry::Publishers;
+use crate::gate::Gate;
+use crate::limits::{ACCEPT_BACKLOG, ACCEPT_RETRY, SHUTDOWN_TIMEOUT, TURNED_AWAY_LOG_INTERVAL};
+
+/// Where to listen and what to bear.
+#[derive(Clone, Debug)]
+pub struct RtmpConfig {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Connections at the same time.
+    pub max_connections: usize,
+    /// Connections at the same time from one address, or one IPv6 /64 network.
+    pub max_connections_per_address: usize,
+    /// Until a connection publishes; [`FIRST_MEDIA_FACTOR`](crate::limits::FIRST_MEDIA_FACTOR) times as long from then
+    /// until its first media.
+    pub establish_timeout: Duration,
+    /// Longest silence of a publisher.
+    pub idle_timeout: Duration,
+}
+
+impl RtmpConfig {
+    /// The documented defaults on an address.
+    #[must_use]
+    pub fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            max_connections: 2000,
+            max_connections_per_address: 500,
+            establish_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A bound listener that is not running yet.
+pub struct RtmpServer {
+    listener: TcpListener,
+    admission: Admission,
+    shared: Arc<Shared>,
+}
+
+impl RtmpServer {
+    /// Binds the address; connections wait in the backlog until [`RtmpServer::run`].
+    ///
+    /// # Errors
+    ///
+    /// When the address is in use or not ours. Must be called inside a Tokio runtime.
+    pub fn bind(config: RtmpConfig, gate: Arc<dyn Gate>, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let socket = if config.listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A restart must not wait for the old connections' TIME_WAIT.
+        socket.set_reuseaddr(true)?;
+        socket.bind(config.listen)?;
+        let listener = socket.listen(ACCEPT_BACKLOG)?;
+        let admission = Admission::new(config.max_connections, config.max_connections_per_address);
+        let shared = Shared { config, gate, clock, publishers: Publishers::default(), grid: Instant::now() };
+        Ok(Self { listener, admission, shared: Arc::new(shared) })
+    }
+
+    /// The address in use.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Who publishes, now and later.
+    #[must_use]
+    pub fn publishers(&self) -> Publishers {
+        self.shared.publishers.clone()
+    }
+
+    /// Serves until `shutdown` resolves, then ends every session (cause `process`) and returns within
+    /// [`SHUTDOWN_TIMEOUT`].
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let (stop, stopped) = watch::channel(false);
+        let mut connections = JoinSet::new();
+        let mut turned_away = TurnedAwayLog::default();
+        let mut number = 0u64;
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                Some(ended) = connections.join_next() => {
+                    if let Err(error) = ended && error.is_panic() {
+                        tracing::error!(%error, "a connection's task panicked");
+                    }
+                    continue;
+                }
+                accepted = self.listener.accept() => accepted,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept an RTMP connection");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                    continue;
+                }
+            };
+            match self.admission.enter(peer.ip()) {
+                Ok(ticket) => {
+                    number += 1;
+                    self.prepare(&stream, peer);
+                    let connection = Connection::new(number, peer, stream, self.shared.clone());
+                    let stopped = stopped.clone();
+                    connections.spawn(async move {
+                        connection.run(stopped).await;
+                        drop(ticket);
+                    });
+                }
+                Err(reason) => turned_away.note(peer, reason),
+            }
+        }
+        // New connections are refused from here on, not left waiting.
+        drop(self.listener);
+        stop.send_replace(true);
+        let all_ended = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, all_ended).await.is_err() {
+            tracing::warn!(left = connections.len(), "RTMP connections did not end in time and are cut off");
+        }
+    }
+
+    /// Replies are small and awaited: Nagle's algorithm would only delay them.
+    fn prepare(&self, stream: &TcpStream, peer: SocketAddr) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
+        }
+    }
+}
+
+/// Says that connections were turned away without letting a flood write the log.
+#[derive(Default)]
+struct TurnedAwayLog {
+    last: Option<Instant>,
+    unreported: u64,
+}
+
+impl TurnedAwayLog {
+    fn note(&mut self, peer: SocketAddr, reason: TurnedAway) {
+        self.unreported += 1;
+        let now = Instant::now();
+        if self.last.is_some_and(|last| now.duration_since(last) < TURNED_AWAY_LOG_INTERVAL) {
+            return;
+        }
+        let key = match reason {
+            TurnedAway::Total => "rtmp.max_connections",
+            TurnedAway::PerAddress => "rtmp.max_connections_per_address",
+        };
+        tracing::warn!(%peer, connections = self.unreported, limit = key, "turned RTMP connections away");
+        (self.last, self.unreported) = (Some(now), 0);
+    }
+}
