@@ -7,9 +7,20 @@
 //! - **Never**: SQL, files of the archive, protocol parsing, decoding in this process.
 
 pub mod api;
-mod doc;
+mod app;
+mod coverage;
+mod frames;
+mod handlers;
+mod http;
+pub mod limits;
 mod openapi;
 mod problem;
+mod query;
+mod server;
+mod token;
+mod ui;
 
+pub use app::{Live, ServeConfig};
 pub use openapi::openapi_json;
 pub use problem::{Problem, ProblemCode, ProblemDocument};
+pub use server::{ServeError, Server};

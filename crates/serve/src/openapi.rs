@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-/// What the document says beside the operations.
+/// What the document says beside the operations that the router describes.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -10,19 +10,12 @@ use utoipa::OpenApi;
         description = "Records courts and replays matches. Errors are RFC 9457 problem documents: `code` is for programs, \
                        `detail` for people. Addresses in answers are signed and expire: use them as they are, ask again for new ones."
     ),
+    // Routed in `server::files` and `server::pictures`: the router cannot write an extension behind a parameter.
     paths(
-        crate::doc::list_clubs,
-        crate::doc::get_club,
-        crate::doc::list_days,
-        crate::doc::list_slots,
-        crate::doc::get_replay,
-        crate::doc::get_playlist,
-        crate::doc::get_download,
-        crate::doc::get_media,
-        crate::doc::get_init,
-        crate::doc::get_frame,
-        crate::doc::healthz,
-        crate::doc::readyz
+        crate::handlers::get_download,
+        crate::handlers::get_media,
+        crate::handlers::get_init,
+        crate::handlers::get_frame
     ),
     tags(
         (name = "clubs", description = "Clubs, courts and start times"),
@@ -39,7 +32,7 @@ pub(crate) struct Document;
 ///
 /// When the document cannot be serialised, which no input can cause.
 pub fn openapi_json() -> Result<String, serde_json::Error> {
-    let mut text = serde_json::to_string_pretty(&Document::openapi())?;
+    let mut text = serde_json::to_string_pretty(&crate::server::document())?;
     text.push('\n');
     Ok(text)
 }

@@ -48,6 +48,8 @@ pub enum ProblemCode {
     NotFound,
     /// Nothing was recorded in this range.
     NoFootage,
+    /// The file is not the version that the request insists on.
+    PreconditionFailed,
     /// The request cannot be understood.
     BadRequest,
     /// The address is longer than is read.
@@ -83,6 +85,7 @@ impl ProblemCode {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NotFound => "not_found",
             Self::NoFootage => "no_footage",
+            Self::PreconditionFailed => "precondition_failed",
             Self::BadRequest => "bad_request",
             Self::UriTooLong => "uri_too_long",
             Self::BodyTooLarge => "body_too_large",
@@ -112,6 +115,7 @@ impl ProblemCode {
             | Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::TokenInvalid => StatusCode::FORBIDDEN,
             Self::TokenExpired => StatusCode::GONE,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
@@ -139,6 +143,7 @@ impl ProblemCode {
             Self::MethodNotAllowed => "Method not allowed",
             Self::NotFound => "Not found",
             Self::NoFootage => "No footage",
+            Self::PreconditionFailed => "Precondition failed",
             Self::BadRequest => "Bad request",
             Self::UriTooLong => "Address too long",
             Self::BodyTooLarge => "Body too large",
@@ -216,6 +221,12 @@ impl Problem {
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.push((name, value));
         self
+    }
+
+    /// What is wrong with this very request, in English.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.0.detail
     }
 
     /// What went wrong.

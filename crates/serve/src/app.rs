@@ -1,0 +1,61 @@
+//! What every handler reaches: the rooms behind this one, the clock and the signer.
+
+use crate::{frames::Frames, handlers::Readiness, token::Signer};
+use archive::Archive;
+use catalog::Catalog;
+use std::{path::PathBuf, sync::Arc};
+use uuid::Uuid;
+use world::{Clock, Disk};
+
+/// Who knows which channels are being recorded at this moment.
+pub trait Live: Send + Sync + 'static {
+    /// Whether a publisher of this channel is connected and its session runs.
+    fn is_live(&self, channel: Uuid) -> bool;
+}
+
+/// Settings of this room.
+#[derive(Clone)]
+pub struct ServeConfig {
+    /// The data folder: pictures are kept in `covers/frames` below it, and readiness is whether it can be written.
+    pub data: PathBuf,
+    /// The ffmpeg program, by path or by name; without it pictures are neutral ones.
+    pub ffmpeg: PathBuf,
+    /// The disk on which both are.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl ServeConfig {
+    /// Settings for a data folder, with ffmpeg from the search path.
+    pub fn new(data: impl Into<PathBuf>, disk: Arc<dyn Disk>) -> Self {
+        Self { data: data.into(), ffmpeg: PathBuf::from("ffmpeg"), disk }
+    }
+}
+
+/// Shared by all handlers; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Parts>);
+
+/// The parts of an [`App`].
+pub(crate) struct Parts {
+    pub(crate) archive: Archive,
+    pub(crate) catalog: Catalog,
+    pub(crate) live: Arc<dyn Live>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) signer: Signer,
+    pub(crate) frames: Frames,
+    pub(crate) readiness: Readiness,
+}
+
+impl App {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

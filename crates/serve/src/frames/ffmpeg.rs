@@ -1,0 +1,131 @@
+//! One ffmpeg for one keyframe: foreign bytes are decoded in a process of their own that is bounded in every way.
+
+use crate::limits::{FFMPEG_TIMEOUT, FRAME_WIDTH, MAX_FFMPEG_COMPLAINT_BYTES, MAX_FRAME_BYTES};
+use bytes::Bytes;
+use std::{io, path::Path, process::Stdio};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::Command,
+};
+
+/// Why there is no picture.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FfmpegError {
+    /// It could not be started, or its pipes failed.
+    #[error("ffmpeg cannot be run: {0}")]
+    Run(#[from] io::Error),
+    /// It ran for too long and was killed.
+    #[error("ffmpeg took longer than {} s", FFMPEG_TIMEOUT.as_secs())]
+    TooSlow,
+    /// It gave more than a picture can have.
+    #[error("ffmpeg gave more than {MAX_FRAME_BYTES} bytes")]
+    TooLarge,
+    /// It could not decode, and says why.
+    #[error("ffmpeg failed: {0}")]
+    Failed(String),
+}
+
+/// A JPEG of the first frame of these bytes, [`FRAME_WIDTH`] wide.
+pub(super) async fn jpeg(ffmpeg: &Path, media: [Bytes; 2]) -> Result<Bytes, FfmpegError> {
+    match tokio::time::timeout(FFMPEG_TIMEOUT, run(ffmpeg, media)).await {
+        Ok(result) => result,
+        // The process was dropped with its future, and is killed with it.
+        Err(_) => Err(FfmpegError::TooSlow),
+    }
+}
+
+async fn run(ffmpeg: &Path, media: [Bytes; 2]) -> Result<Bytes, FfmpegError> {
+    let scale = format!("scale={FRAME_WIDTH}:-2");
+    let mut command = Command::new(ffmpeg);
+    command
+        .args(["-hide_banner", "-loglevel", "error", "-threads", "1"])
+        // One demuxer, one protocol, and pictures of a size that cameras have: whatever the bytes say, nothing else is
+        // opened and no memory for it is taken.
+        .args(["-max_pixels", "67108864", "-protocol_whitelist", "pipe", "-f", "mov", "-i", "pipe:0"])
+        .args(["-an", "-frames:v", "1", "-vf", &scale, "-c:v", "mjpeg", "-q:v", "5", "-threads", "1"])
+        .args(["-f", "image2pipe", "pipe:1"])
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    if let Some(path) = std::env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    let mut child = command.spawn()?;
+    let (Some(mut stdin), Some(stdout), Some(stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(io::Error::other("no pipes").into());
+    };
+    let feed = async move {
+        for part in media {
+            // It closes its end as soon as it has one frame; that is no failure.
+            if stdin.write_all(&part).await.is_err() {
+                break;
+            }
+        }
+        drop(stdin);
+        Ok::<_, FfmpegError>(())
+    };
+    let take = async {
+        let mut picture = Vec::new();
+        let mut stdout = stdout.take(MAX_FRAME_BYTES as u64 + 1);
+        stdout.read_to_end(&mut picture).await?;
+        if picture.len() > MAX_FRAME_BYTES { Err(FfmpegError::TooLarge) } else { Ok(picture) }
+    };
+    let hear = async {
+        let mut complaint = Vec::new();
+        let mut stderr = stderr.take(MAX_FFMPEG_COMPLAINT_BYTES);
+        stderr.read_to_end(&mut complaint).await?;
+        // The rest is let go, but read: a full or closed pipe would stop it in its work.
+        tokio::io::copy(&mut stderr.into_inner(), &mut tokio::io::sink()).await?;
+        Ok::<_, FfmpegError>(complaint)
+    };
+    // The first error ends all of it, and the process with it.
+    let ((), picture, complaint) = tokio::try_join!(feed, take, hear)?;
+    let status = child.wait().await?;
+    // JPEG begins with SOI (ITU-T T.81 §B.1.1.3).
+    if !status.success() || !picture.starts_with(&[0xff, 0xd8]) {
+        let complaint = String::from_utf8_lossy(&complaint);
+        return Err(FfmpegError::Failed(
+            complaint.lines().next().unwrap_or("no picture came out").to_owned(),
+        ));
+    }
+    Ok(picture.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FfmpegError, jpeg};
+    use bytes::Bytes;
+    use std::path::Path;
+
+    #[tokio::test]
+    async fn a_missing_ffmpeg_is_an_error_and_not_a_wait() {
+        let error = jpeg(Path::new("/nonexistent/ffmpeg"), [Bytes::new(), Bytes::new()]).await.unwrap_err();
+        assert!(matches!(error, FfmpegError::Run(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn rubbish_is_an_error() {
+        let rubbish = Bytes::from(vec![0x55; 100_000]);
+        let result = jpeg(Path::new("ffmpeg"), [rubbish.clone(), rubbish]).await;
+        assert!(matches!(result, Err(FfmpegError::Failed(_) | FfmpegError::Run(_))));
+    }
+
+    #[tokio::test]
+    async fn endless_output_is_cut_off() {
+        // `yes` takes no such arguments as ours on some systems: a shell loop stands in for a decoder gone wild.
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("wild");
+        {
+            use std::os::unix::fs::PermissionsExt;
+            #[expect(clippy::disallowed_methods, reason = "a test works on real files")]
+            std::fs::write(&program, "#!/bin/sh\nexec yes\n").unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let result = jpeg(&program, [Bytes::new(), Bytes::new()]).await;
+        assert!(matches!(result, Err(FfmpegError::TooLarge)), "{result:?}");
+    }
+}

@@ -1,0 +1,18 @@
+//! The operations: each reads its request, asks the other rooms, and writes its answer. One file a subject.
+
+mod clubs;
+mod files;
+mod frame;
+mod operations;
+mod playlist;
+mod replay;
+mod scope;
+mod slots;
+
+pub(crate) use clubs::*;
+pub(crate) use files::*;
+pub(crate) use frame::*;
+pub(crate) use operations::*;
+pub(crate) use playlist::*;
+pub(crate) use replay::*;
+pub(crate) use slots::*;

@@ -1,0 +1,99 @@
+//! Every limit of this room, with its reason. What a user notices first when one is too small stands beside it.
+
+use std::time::Duration;
+
+/// Longest address that is read, path and query together, in bytes. Ours stay below 300.
+pub const MAX_URI_BYTES: usize = 4 * 1024;
+
+/// Longest request head that is read, in bytes; a longer one is refused by the connection itself (431).
+pub const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// Most header fields of a request.
+pub const MAX_HEADERS: usize = 64;
+
+/// Longest request body that is let in, in bytes. No operation reads one yet.
+pub const MAX_BODY_BYTES: u64 = 64 * 1024;
+
+/// Connections at once; the next one waits in the listener's backlog.
+pub const MAX_CONNECTIONS: usize = 4_096;
+
+/// Answers that are being worked out at once in each group of routes (not counting bodies that are being sent): the API
+/// with its media, pictures, operations.
+pub const MAX_REQUESTS_IN_WORK: usize = 128;
+
+/// How long a request may wait for its turn before it is told that the server is busy.
+pub const TURN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the head of an answer may take. Bodies have no end time: a download may last an hour.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a connection may take to send a request's head, and how long it may be idle between two.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a reader may take nothing before its connection is closed. A paused player comes back with a Range.
+pub const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long requests in work may go on after the signal to stop; then their connections are closed.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
+/// How long to wait after the listener failed to accept, for example for want of file descriptors.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Longest range that one replay covers.
+pub const MAX_REPLAY_US: i64 = 24 * 3_600 * 1_000_000;
+
+/// First year in which a date makes sense.
+pub const MIN_YEAR: i16 = 2000;
+
+/// Last year in which a date makes sense.
+pub const MAX_YEAR: i16 = 2100;
+
+/// A signed address lives at least this much longer than the match is long.
+pub const TOKEN_SPARE_US: i64 = 6 * 3_600 * 1_000_000;
+
+/// Expiry times are multiples of this, so that the same match has the same addresses for hours and can be cached.
+pub const TOKEN_STEP_US: i64 = 6 * 3_600 * 1_000_000;
+
+/// How far what is recorded may lie behind the clock while a channel is live, before it counts as missing: a fragment
+/// being filled, a queue, a sync.
+pub const LIVE_LAG_US: i64 = 15 * 1_000_000;
+
+/// ffmpeg processes at once, for pictures.
+pub const MAX_FFMPEG: usize = 2;
+
+/// How long a picture may wait for its turn.
+pub const FRAME_TURN_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How long one ffmpeg may run.
+pub const FFMPEG_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Largest picture that is taken from ffmpeg, in bytes.
+pub const MAX_FRAME_BYTES: usize = 512 * 1024;
+
+/// Most of ffmpeg's complaint that goes into the log, in bytes.
+pub const MAX_FFMPEG_COMPLAINT_BYTES: u64 = 2 * 1024;
+
+/// Width of a picture in pixels; the height follows.
+pub const FRAME_WIDTH: u32 = 480;
+
+/// How far into the footage of a match its picture lies: the very first seconds show an empty court.
+pub const FRAME_LEAD_US: i64 = 60 * 1_000_000;
+
+/// Disk space for pictures, in bytes.
+pub const MAX_FRAME_CACHE_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Most pictures kept on disk.
+pub const MAX_FRAME_CACHE_FILES: usize = 8_192;
+
+/// A readiness answer is reused for this long, so that asking often costs nothing.
+pub const READY_CACHE_US: i64 = 1_000_000;
+
+/// Below this much free space the disk does not count as writable, in bytes.
+pub const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
+
+// The whole shutdown fits into the three seconds that the node promises.
+const _: () = assert!(SHUTDOWN_GRACE.as_millis() < 3_000);
+// A picture is answered before its request runs out of time.
+const _: () = assert!(FRAME_TURN_TIMEOUT.as_secs() + FFMPEG_TIMEOUT.as_secs() < ANSWER_TIMEOUT.as_secs());
+// An address that is refused for its length must first be read.
+const _: () = assert!(MAX_URI_BYTES * 2 < MAX_HEAD_BYTES);

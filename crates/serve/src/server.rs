@@ -1,0 +1,176 @@
+//! The server as the program wires it: routes, what stands around them, and the listener.
+
+use crate::{
+    app::{App, Live, Parts, ServeConfig},
+    frames::Frames,
+    handlers::{self, Readiness},
+    http::{guard, listen},
+    openapi::Document,
+    problem::{Problem, ProblemCode},
+    token::Signer,
+    ui,
+};
+use archive::Archive;
+use axum::{
+    Router,
+    http::{HeaderValue, Method, Response, header},
+    middleware::map_response,
+    routing::get,
+};
+use catalog::Catalog;
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
+use tower_http::{
+    CompressionLevel,
+    compression::CompressionLayer,
+    cors::{Any, CorsLayer},
+};
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use world::Clock;
+
+/// Name of the secret that signs media addresses.
+const SECRET: &str = "media";
+
+/// How long a browser may remember what other sites may ask of media.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(86_400);
+
+/// Why a server cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The secret that signs addresses cannot be read or made.
+    #[error("the catalog has no secret to sign addresses with")]
+    Secret(#[source] catalog::CatalogError),
+}
+
+/// The HTTP side of a node.
+#[derive(Clone)]
+pub struct Server {
+    app: App,
+}
+
+impl Server {
+    /// Makes a server over the other rooms.
+    ///
+    /// # Errors
+    ///
+    /// When the catalog cannot give the signing secret.
+    pub async fn new(
+        config: ServeConfig,
+        archive: Archive,
+        catalog: Catalog,
+        live: Arc<dyn Live>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ServeError> {
+        let secret = catalog.secret(SECRET).await.map_err(ServeError::Secret)?;
+        let parts = Parts {
+            archive,
+            catalog,
+            live,
+            clock,
+            signer: Signer::new(&secret),
+            frames: Frames::open(&config).await,
+            readiness: Readiness::new(&config),
+        };
+        Ok(Self { app: App::new(parts) })
+    }
+
+    /// All routes, with everything around them.
+    pub fn router(&self) -> Router {
+        let [api, playlists, operations] = described().map(|group| {
+            // Before the layers below, which then see these refusals as well: a preflight is such a method.
+            Router::from(group).method_not_allowed_fallback(wrong_method)
+        });
+        let files = files().method_not_allowed_fallback(wrong_method);
+        let operations = operations
+            .route("/openapi.json", get(handlers::openapi))
+            .method_not_allowed_fallback(wrong_method);
+        let pictures = pictures().method_not_allowed_fallback(wrong_method);
+        let answers = api.layer(compression()).layer(map_response(not_stored));
+        let media = playlists.layer(compression()).merge(files).layer(cors());
+        let routes = guard::paced(answers.merge(media))
+            // A page of start times asks for dozens of pictures at once, and each may wait for its ffmpeg.
+            .merge(guard::paced(pictures))
+            // Whoever watches over the server is answered even when players are not.
+            .merge(guard::paced(operations.layer(map_response(not_stored))))
+            .fallback(ui::fallback)
+            .with_state(self.app.clone());
+        guard::around(routes)
+    }
+
+    /// Serves until `shutdown` resolves; ends within three seconds of it, whatever is being downloaded.
+    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+        listen::serve(listener, self.router(), shutdown).await;
+    }
+}
+
+/// The OpenAPI document: what the routes say of themselves.
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    let groups = described().into_iter();
+    groups.fold(OpenApiRouter::with_openapi(Document::openapi()), OpenApiRouter::merge).into_openapi()
+}
+
+/// The routes whose path the router and the document write alike: described and routed from one place.
+///
+/// In order: the JSON API, playlists, operations.
+fn described() -> [OpenApiRouter<App>; 3] {
+    let api = OpenApiRouter::default()
+        .routes(routes!(handlers::list_clubs))
+        .routes(routes!(handlers::get_club))
+        .routes(routes!(handlers::list_days))
+        .routes(routes!(handlers::list_slots))
+        .routes(routes!(handlers::get_replay));
+    let playlists = OpenApiRouter::default().routes(routes!(handlers::get_playlist));
+    let operations =
+        OpenApiRouter::default().routes(routes!(handlers::healthz)).routes(routes!(handlers::readyz));
+    [api, playlists, operations]
+}
+
+/// The files of media. They have an extension behind the parameter, which the router cannot write: `{token}` takes the
+/// whole part, and the handler looks for the extension. They are described in [`Document`].
+fn files() -> Router<App> {
+    Router::new()
+        .route("/replay/{token}", get(handlers::get_download))
+        .route("/media/{token}/{segment}", get(handlers::get_media))
+        .route("/init/{hash}", get(handlers::get_init))
+}
+
+/// The pictures of matches; like [`files`], but for this site alone.
+fn pictures() -> Router<App> {
+    Router::new().route("/frame/{token}", get(handlers::get_frame))
+}
+
+/// Media may be played from any site: who has the signed address has what it grants, and there are no cookies.
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::HEAD])
+        .allow_headers([header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH, header::IF_MATCH])
+        .expose_headers([
+            header::ACCEPT_RANGES,
+            header::CONTENT_DISPOSITION,
+            header::CONTENT_LENGTH,
+            header::CONTENT_RANGE,
+            header::ETAG,
+        ])
+        .max_age(PREFLIGHT_AGE)
+        // The answer is the same for every origin, so caches need not tell them apart.
+        .vary([])
+}
+
+fn compression() -> CompressionLayer {
+    CompressionLayer::new().quality(CompressionLevel::Fastest)
+}
+
+async fn not_stored<B>(mut response: Response<B>) -> Response<B> {
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The router adds the `Allow` field.
+async fn wrong_method(method: Method) -> Problem {
+    Problem::new(
+        ProblemCode::MethodNotAllowed,
+        format!("{method} is not answered at this address; see the Allow field"),
+    )
+}
