@@ -174,10 +174,14 @@ impl Archive {
         ))
     }
 
-    /// Waits until everything pushed so far is written to its file. Sealing goes on; see [`Archive::settle`].
+    /// Waits until everything pushed so far is written to its file and can be read. Sealing goes on; see
+    /// [`Archive::settle`].
     pub async fn flush(&self) {
         for queue in self.inner.inboxes.iter().flat_map(|inbox| inbox.queues()) {
             queue.wait_until_idle().await;
+        }
+        for segment in self.inner.core.registry.all() {
+            segment.wait_registered().await;
         }
     }
 

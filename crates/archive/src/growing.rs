@@ -12,6 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use media::{Fragment, SegmentIndex, mp4::seal::SampleTable};
+use tokio::sync::watch;
 use uuid::Uuid;
 use world::DiskFile;
 
@@ -34,6 +35,8 @@ pub(crate) struct Growing {
     pub(crate) is_dirty: AtomicBool,
     /// Its name in the spool folder is durable.
     pub(crate) is_name_synced: AtomicBool,
+    /// Its row was asked for, and whether the catalog has it: before that no answer may name the segment.
+    registration: watch::Sender<Option<bool>>,
     /// Length of the whole file where it was found sealed already, tables and all.
     pub(crate) sealed_len: Option<u64>,
     /// A sync failed: bytes may be lost although they can still be read. Nothing more is appended.
@@ -129,6 +132,7 @@ impl Growing {
             spool_file,
             file,
             body: RwLock::new(body),
+            registration: watch::Sender::new(None),
             sealed_len,
             is_dirty: AtomicBool::new(false),
             is_name_synced: AtomicBool::new(false),
@@ -165,6 +169,22 @@ impl Growing {
         if let Some(end_us) = end_us {
             body.end = End { key_start_us: end_us.max(self.start_us + 1), since_key_us: 0 };
         }
+    }
+
+    /// Whether the catalog has its row and its init segment, so that others may hear of it.
+    pub(crate) fn is_registered(&self) -> bool {
+        *self.registration.borrow() == Some(true)
+    }
+
+    /// The catalog was asked to take it.
+    pub(crate) fn registered(&self, is_registered: bool) {
+        self.registration.send_replace(Some(is_registered));
+    }
+
+    /// Waits until the catalog was asked, however that went.
+    pub(crate) async fn wait_registered(&self) {
+        // An error cannot be: this holds the sender.
+        let _ = self.registration.subscribe().wait_for(Option::is_some).await;
     }
 
     /// What the cutter needs to know.
@@ -287,6 +307,11 @@ impl Registry {
         drop(known);
         found.sort_by_key(|segment| (segment.start_us, segment.id));
         found
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<Arc<Growing>> {
+        self.read().segments.values().cloned().collect()
     }
 
     /// How many there are.

@@ -109,7 +109,9 @@ impl ChannelQueue {
             inbox,
             total_bytes,
         });
-        queue.inbox.adopt(&queue);
+        if !queue.inbox.adopt(&queue) {
+            queue.refuse();
+        }
         queue
     }
 
@@ -272,6 +274,19 @@ impl ChannelQueue {
         self.room.notify_waiters();
     }
 
+    /// Nothing more is taken, and what waits is lost: the writer is gone.
+    fn abandon(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        state.is_scheduled = false;
+        let lost = std::mem::take(&mut state.entries);
+        let cost: usize = lost.iter().map(Entry::cost).sum();
+        state.bytes = state.bytes.saturating_sub(cost);
+        drop(state);
+        self.total_bytes.fetch_sub(cost, Ordering::Relaxed);
+        self.room.notify_waiters();
+    }
+
     /// What waits, moved into `batch` (which is empty); its cost.
     pub(crate) fn drain_into(&self, batch: &mut VecDeque<Entry>) -> usize {
         std::mem::swap(&mut self.lock().entries, batch);
@@ -328,10 +343,12 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn adopt(&self, queue: &Arc<ChannelQueue>) {
+    /// Takes a queue on; `false` when the writer is ending and would never look at it.
+    fn adopt(&self, queue: &Arc<ChannelQueue>) -> bool {
         let mut state = self.lock();
         state.all.retain(|known| known.strong_count() > 0);
         state.all.push(Arc::downgrade(queue));
+        state.end.is_none()
     }
 
     pub(crate) fn push(&self, queue: Arc<ChannelQueue>) {
@@ -344,9 +361,15 @@ impl Inbox {
         self.wake.notify_all();
     }
 
-    /// The writer has ended.
+    /// The writer has ended: what was pushed after it looked last is lost, and nobody waits for it.
     pub(crate) fn has_ended(&self) {
-        self.lock().has_ended = true;
+        let mut state = self.lock();
+        state.has_ended = true;
+        // Queues and inbox hold each other as long as something is ready.
+        let ready = std::mem::take(&mut state.ready);
+        drop(state);
+        drop(ready);
+        self.queues().iter().for_each(|queue| queue.abandon());
         self.ended.notify_waiters();
     }
 

@@ -40,7 +40,9 @@ impl Archive {
     ) -> Result<Vec<SegmentView>, ArchiveError> {
         let core = &self.inner.core;
         // Memory first: a segment sealed in between is then seen twice, never not at all.
-        let growing = overlapping(core.registry.of_channel(channel_id), from_us, to_us);
+        let mut growing = overlapping(core.registry.of_channel(channel_id), from_us, to_us);
+        // A playlist must not name what the catalog cannot answer for yet.
+        growing.retain(|segment| segment.is_registered());
         let rows = core.catalog.segments_in_range(channel_id, from_us, to_us).await?;
         let sealed: Vec<_> = rows
             .into_iter()

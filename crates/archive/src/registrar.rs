@@ -55,6 +55,7 @@ pub(crate) async fn complete(core: &Arc<Core>, growing: &Arc<Growing>, registere
         Registered::NotYet if waiting <= MAX_UNREGISTERED_SEGMENTS => register(core, growing).await,
         known => known,
     };
+    growing.registered(registered == Registered::Yes);
     let is_done = match registered {
         Registered::Yes => seal_and_register(core, growing).await,
         Registered::NotYet => false,
@@ -91,7 +92,9 @@ async fn register(core: &Core, growing: &Growing) -> Registered {
             Err(error) => Err(error),
         }
     });
-    registered.await.unwrap_or(Registered::NotYet)
+    let registered = registered.await.unwrap_or(Registered::NotYet);
+    growing.registered(registered == Registered::Yes);
+    registered
 }
 
 async fn seal_and_register(core: &Arc<Core>, growing: &Arc<Growing>) -> bool {

@@ -43,14 +43,14 @@ use crate::{
 
 /// Repairs once, and again after segments were set aside, until the archive goes.
 pub(crate) async fn run(core: Arc<Core>, repaired: watch::Sender<bool>) {
-    let mut is_first = true;
     loop {
-        sweep(&core, is_first).await;
-        is_first = false;
-        repaired.send_replace(true);
-        tokio::select! {
-            () = core.is_gone.cancelled() => return,
-            () = core.set_aside.notified() => {}
+        let is_first = !*repaired.borrow();
+        if sweep(&core, is_first).await {
+            repaired.send_replace(true);
+            tokio::select! {
+                () = core.is_gone.cancelled() => return,
+                () = core.set_aside.notified() => {}
+            }
         }
         tokio::select! {
             () = core.is_gone.cancelled() => return,
@@ -69,19 +69,20 @@ struct Lost {
 /// Where each channel's recording ended, as far as the repair saw.
 type Ends = Mutex<HashMap<Uuid, i64>>;
 
-async fn sweep(core: &Arc<Core>, is_first: bool) {
+/// Looks at everything once; `false` when not even that could be done.
+async fn sweep(core: &Arc<Core>, is_first: bool) -> bool {
     let rows = retry("listing growing segments", "catalog", CATALOG_ATTEMPTS, &core.is_gone, || {
         core.catalog.growing_segments()
     });
-    let Some(mut rows) = rows.await else { return };
+    let Some(mut rows) = rows.await else { return false };
     let spool = Arc::clone(core);
     let files = match tokio::task::spawn_blocking(move || list_spool(&spool)).await {
         Ok(Ok(files)) => files,
         Ok(Err(error)) => {
-            error!(%error, "the spool cannot be listed: what the last run left stays as it is");
-            return;
+            error!(%error, "the spool cannot be listed: what the last run left stays as it is for now");
+            return false;
         }
-        Err(_) => return,
+        Err(_) => return false,
     };
     // A row whose segment is begun, sealed or repaired by somebody else is looked at again before anything is done.
     rows.retain(|row| !core.registry.has(row.id) && !files.iter().any(|file| file.name.id == row.id));
@@ -104,6 +105,7 @@ async fn sweep(core: &Arc<Core>, is_first: bool) {
             "what was left in the spool is taken up"
         );
     }
+    true
 }
 
 /// A channel that was recorded when the last run died is missing from there on because of it.
@@ -169,7 +171,10 @@ async fn repair_file(core: &Arc<Core>, lost: Lost, ends: &Ends) {
     let id = lost.name.id;
     let row =
         retry("looking up a segment", id, CATALOG_ATTEMPTS, &core.is_gone, || core.catalog.segment(id)).await;
-    let Some(row) = row else { return };
+    let Some(row) = row else {
+        core.set_aside.notify_one();
+        return;
+    };
     if core.registry.has(id) {
         return;
     }

@@ -44,3 +44,36 @@ where
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    async fn after(failures: u32, attempts: u32, is_gone: &CancellationToken) -> (Option<u32>, u32) {
+        let calls = Cell::new(0);
+        let result = retry("testing", "nothing", attempts, is_gone, || {
+            calls.set(calls.get() + 1);
+            let call = calls.get();
+            async move { if call > failures { Ok(call) } else { Err("not yet") } }
+        });
+        (result.await, calls.get())
+    }
+
+    #[tokio::test]
+    async fn it_is_tried_until_it_succeeds_but_not_for_ever() {
+        let token = CancellationToken::new();
+        assert_eq!(after(0, 3, &token).await, (Some(1), 1));
+        assert_eq!(after(2, 3, &token).await, (Some(3), 3));
+        assert_eq!(after(9, 3, &token).await, (None, 3));
+    }
+
+    #[tokio::test]
+    async fn it_ends_when_everything_does() {
+        let token = CancellationToken::new();
+        token.cancel();
+        assert_eq!(after(9, 3, &token).await, (None, 1));
+        assert_eq!(after(0, 3, &token).await, (Some(1), 1), "what can be done at once is done");
+    }
+}

@@ -28,10 +28,7 @@ fn work(core: &Arc<Core>, inbox: &Inbox) {
                     inbox.push(queue);
                 }
             }
-            Work::End(InboxEnd::Abandon) => {
-                inbox.queues().iter().for_each(|queue| queue.refuse());
-                return;
-            }
+            Work::End(InboxEnd::Abandon) => return,
             Work::End(InboxEnd::Finish) => {
                 for queue in inbox.queues() {
                     queue.refuse();

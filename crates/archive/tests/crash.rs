@@ -334,3 +334,38 @@ fn recording_runs_while_the_past_is_repaired() {
         assert_eq!(gaps, [Gap { start_us: end_us, end_us: NOON_US + 30 * S, cause: EndCause::Process }]);
     });
 }
+
+#[test]
+fn a_catalog_that_is_away_costs_no_footage() {
+    let first = runtime();
+    let mut house = first.block_on(House::new());
+    first.block_on(async {
+        let archive = house.open();
+        archive.wait_repaired().await;
+        house.catalog.clone().close().await.unwrap();
+        let recorder = house.recorder(&archive);
+        let (mut camera, start) = Camera::start(NOON_US);
+        push_all(&recorder, start).await;
+        push_all(&recorder, camera.film_until(NOON_US + 12 * S)).await;
+        push_all(&recorder, camera.stop(EndCause::Camera)).await;
+        recorder.flush().await;
+        // What was pushed is on the disk, whoever does not answer; and a stop is not held up either.
+        assert_eq!(house.spool_files().len(), 3);
+        let started = std::time::Instant::now();
+        archive.shutdown().await;
+        assert!(started.elapsed() < Duration::from_secs(2));
+    });
+    kill(first);
+    let second = runtime();
+    second.block_on(async {
+        house.move_in().await;
+        assert_eq!(house.rows().await, []);
+        let archive = house.open();
+        archive.wait_repaired().await;
+        archive.settle().await;
+        let rows = check(&house).await;
+        assert_eq!(rows.len(), 3);
+        let spans = archive.spans(house.channel_id, NOON_US, NOON_US + 60 * S).await.unwrap();
+        assert_eq!(spans, [(NOON_US, NOON_US + 12 * S)]);
+    });
+}

@@ -233,6 +233,11 @@ async fn a_stop_seals_everything_in_time() {
         assert!(matches!(event, FragmentEvent::Fragment(_)));
         recorder.push(event).unwrap_err();
     }
+    // Nobody waits for a writer that is gone.
+    let late = house.recorder(&archive);
+    let (_, start) = Camera::start(NOON_US);
+    late.push(start[0].clone()).unwrap_err();
+    archive.flush().await;
     assert_eq!(house.catalog.growing_segments().await.unwrap(), []);
     let channels = house.catalog.channels().await.unwrap();
     for channel in channels.iter().filter(|channel| channel.id != house.channel_id) {
