@@ -80,7 +80,6 @@ export const en: Messages = {
     shareShort: "Share",
     copied: (time) => `Link copied: it starts at ${time}`,
     copyFailed: "Could not copy. The link is:",
-    linkExpires: "Video and download in the camera's own quality.",
   },
 
   player: {
@@ -102,7 +101,6 @@ export const en: Messages = {
     atLive: "Live",
     buffering: "Loading video…",
     gap: (from, to, cause) => `Missing from ${from} to ${to}: ${cause}`,
-    skipped: (from, to) => `Continues at ${to}. There is no picture from ${from}.`,
     reconnecting: "The connection broke. Trying again…",
     tapToPlay: "Tap to play",
     shortcuts: "Keyboard shortcuts",

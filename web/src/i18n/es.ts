@@ -79,7 +79,6 @@ export const es = {
     shareShort: "Compartir",
     copied: (time: string) => `Enlace copiado: empieza a las ${time}`,
     copyFailed: "No se pudo copiar. El enlace es:",
-    linkExpires: "Descarga y vídeo en la calidad original de la cámara.",
   },
 
   player: {
@@ -101,7 +100,6 @@ export const es = {
     atLive: "En vivo",
     buffering: "Cargando vídeo…",
     gap: (from: string, to: string, cause: string) => `Falta de ${from} a ${to}: ${cause}`,
-    skipped: (from: string, to: string) => `Sigue a las ${to}. No hay imagen desde las ${from}.`,
     reconnecting: "Se cortó la conexión. Reintentando…",
     tapToPlay: "Toca para reproducir",
     shortcuts: "Atajos de teclado",

@@ -86,10 +86,12 @@ export class Controller {
   }
 
   play(): void {
-    if (this.#snapshot.phase === "ended") {
-      this.seekTo(this.#match.startMs);
-    }
     this.#wantsToPlay = true;
+    if (this.#snapshot.phase === "failed") {
+      this.startOver();
+      return;
+    }
+    if (this.#snapshot.phase === "ended") this.seekTo(this.#match.startMs);
     this.#tryToPlay();
   }
 
@@ -375,7 +377,10 @@ export class Controller {
     if (this.#isGrowing() && (edge(this.#spans) ?? 0) < this.#match.endMs) return;
     this.#wantsToPlay = false;
     this.#video.pause();
-    const endMs = this.#lastPosition()?.wallMs ?? this.#match.endMs;
+    const last = this.#lastPosition();
+    const endMs = last?.wallMs ?? this.#match.endMs;
+    // Back onto the match's last frame, if the next one was already shown.
+    if (last !== null) this.#video.currentTime = Math.max(0, last.media - this.#frameS / 2);
     const missing = this.#match.gaps.find((gap) => gap.startMs <= endMs + MIN_TOLD_GAP_MS && gap.endMs >= this.#match.endMs);
     if (missing !== undefined && missing.endMs - missing.startMs >= MIN_TOLD_GAP_MS) this.#tell(missing);
     this.#change({ phase: "ended", wallMs: endMs, isPlaying: false, isWaiting: false });

@@ -10,6 +10,10 @@ const MAX_BUFFER_AHEAD_S = 60;
 /** Seconds kept behind, so that going back 30 s is instant. */
 const BUFFER_BEHIND_S = 60;
 
+/** hls.js tries a fragment once more by itself; `recovery.ts` then takes over, so that what is said and done agree. */
+const FIRST_BYTE_TIMEOUT_MS = 10_000;
+const LOAD_TIMEOUT_MS = 60_000;
+
 const ADDRESS_NOT_GOOD = new Set([401, 403, 404, 410]);
 
 export function isHlsSupported(): boolean {
@@ -26,6 +30,14 @@ export function createHlsEngine(video: HTMLVideoElement, events: EngineEvents): 
     maxBufferLength: BUFFER_AHEAD_S,
     maxMaxBufferLength: MAX_BUFFER_AHEAD_S,
     backBufferLength: BUFFER_BEHIND_S,
+    fragLoadPolicy: {
+      default: {
+        maxTimeToFirstByteMs: FIRST_BYTE_TIMEOUT_MS,
+        maxLoadTimeMs: LOAD_TIMEOUT_MS,
+        timeoutRetry: { maxNumRetry: 1, retryDelayMs: 0, maxRetryDelayMs: 0 },
+        errorRetry: { maxNumRetry: 1, retryDelayMs: 500, maxRetryDelayMs: 500 },
+      },
+    },
   });
   let source = "";
   let startAt: (spans: readonly Span[]) => number = () => 0;
