@@ -168,7 +168,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether the server can do its work. */
+        /**
+         * Whether the server can do its work.
+         * @description That is: the catalog answers, the disk can be written, torn recordings are repaired.
+         */
         get: operations["readyz"];
         put?: never;
         post?: never;
@@ -185,7 +188,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The match as one MP4 file. Answers single byte ranges. */
+        /**
+         * The match as one MP4 file. Answers single byte ranges.
+         * @description It begins with the very first frame of the match; gaps are closed up.
+         */
         get: operations["getDownload"];
         put?: never;
         post?: never;
@@ -202,7 +208,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The HLS playlist of a match. */
+        /**
+         * The HLS playlist of a match.
+         * @description While the match is being played it is of type EVENT and grows.
+         */
         get: operations["getPlaylist"];
         put?: never;
         post?: never;
@@ -383,7 +392,7 @@ export interface components {
          * @description What went wrong, as a word that programs compare and interfaces translate.
          * @enum {string}
          */
-        ProblemCode: "club_not_found" | "court_not_found" | "channel_not_found" | "no_such_slot" | "ambiguous_time" | "invalid_date" | "invalid_time" | "invalid_range" | "range_too_long" | "token_invalid" | "token_expired" | "segment_not_found" | "range_not_satisfiable" | "method_not_allowed" | "not_found" | "no_footage" | "bad_request" | "uri_too_long" | "body_too_large" | "busy" | "timeout" | "internal";
+        ProblemCode: "club_not_found" | "court_not_found" | "channel_not_found" | "no_such_slot" | "ambiguous_time" | "invalid_date" | "invalid_time" | "invalid_range" | "range_too_long" | "token_invalid" | "token_expired" | "segment_not_found" | "range_not_satisfiable" | "method_not_allowed" | "not_found" | "no_footage" | "precondition_failed" | "bad_request" | "uri_too_long" | "body_too_large" | "busy" | "timeout" | "internal";
         /** @description A problem document (RFC 9457), sent as `application/problem+json`. */
         ProblemDocument: {
             /** @description What went wrong, for programs and translations. */
