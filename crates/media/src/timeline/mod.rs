@@ -14,7 +14,7 @@
 //!
 //! A session begins at a keyframe (or, when no video comes, at an audio frame) and goes on while configuration and clock
 //! stay the same. Its origin is the presentation of its first frame: decode time 0, composition offset 0, wall time
-//! `start_us`. At its start it holds frames for a moment (at most [`limits::MEASURE_MS`]) to measure the frame rate and to
+//! `start_us`. At its start it holds frames for a moment (at most 2.2 s) to measure the frame rate and to
 //! see whether there is audio; after that each track holds one frame, whose duration the next one tells.
 //!
 //! A new session begins at the next keyframe when a configuration changes, when audio appears or disappears, and when the
