@@ -89,6 +89,18 @@ fn any_value() -> impl Strategy<Value = Value> {
     })
 }
 
+/// An associative array may lack its end marker, so one inside a value can make it whole without its last bytes.
+fn has_ecma_array(value: &Value) -> bool {
+    match value {
+        Value::EcmaArray(_) => true,
+        Value::StrictArray(values) => values.iter().any(has_ecma_array),
+        Value::Object(properties) | Value::TypedObject(_, properties) => {
+            properties.iter().any(|(_, value)| has_ecma_array(value))
+        }
+        _ => false,
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read(value in any_value()) {
@@ -112,6 +124,6 @@ proptest! {
     fn a_truncated_value_is_an_error(value in any_value(), share in 0.0..1.0_f64) {
         let bytes = encoded(&value);
         let cut = (bytes.len() as f64 * share) as usize;
-        prop_assert!(cut == bytes.len() || decoded(&bytes[..cut]).is_err() || matches!(value, Value::EcmaArray(_)));
+        prop_assert!(cut == bytes.len() || decoded(&bytes[..cut]).is_err() || has_ecma_array(&value));
     }
 }

@@ -1,6 +1,6 @@
 //! The index of a segment: its compact form in the catalog, and finding fragments and byte ranges by time.
 //!
-//! Here belongs what can be answered from a [`SegmentIndex`] alone. Not here: sample tables (`mp4::seal`), playlists
+//! Here belongs what can be answered from a `SegmentIndex` alone. Not here: sample tables (`mp4::seal`), playlists
 //! (`playlist`), and anything that reads an object.
 
 mod encoding;
