@@ -1,0 +1,77 @@
+//! `turepe admin club`
+
+use catalog::{Catalog, Club, NewClub, WeekHours};
+use serde_json::{Value, json};
+use world::{Clock as _, SystemClock};
+
+use super::failure;
+use crate::cli::ClubCommand;
+use crate::failure::Failure;
+use crate::output;
+
+pub(super) async fn run(command: &ClubCommand, catalog: &Catalog) -> Result<(), Failure> {
+    match command {
+        ClubCommand::Add { slug, name, zone, schedule, json } => {
+            let new = NewClub {
+                slug: slug.clone(),
+                name: name.clone(),
+                zone: zone.clone(),
+                hours: hours(&schedule.open)?,
+                appointment_duration_min: schedule.appointment_duration,
+            };
+            let club = catalog.create_club(new).await.map_err(failure)?;
+            if *json {
+                return output::json(&club_json(&club));
+            }
+            output::line(format_args!(
+                "Club `{slug}` created. Next: turepe admin court add --club {slug} --slug … --name …"
+            ))
+        }
+        ClubCommand::List { json } => {
+            let clubs = catalog.clubs().await.map_err(failure)?;
+            if *json {
+                return output::json(&json!({ "clubs": clubs.iter().map(club_json).collect::<Vec<_>>() }));
+            }
+            if clubs.is_empty() {
+                return output::line("There is no club yet: turepe admin club add --help");
+            }
+            clubs.iter().try_for_each(|club| output::line(describe(club)))
+        }
+        ClubCommand::SetSchedule { club, open, appointment_duration, json } => {
+            let club = super::club(catalog, club).await?;
+            if open.is_none() && appointment_duration.is_none() {
+                return Err(Failure::usage("nothing to change: give --open or --appointment-duration"));
+            }
+            let now_us = SystemClock.now_us();
+            let current = club.current_schedule(now_us);
+            let hours = open.as_deref().map_or_else(|| Ok(current.hours.clone()), hours)?;
+            let minutes = appointment_duration.unwrap_or(current.appointment_duration_min);
+            let club = catalog.set_schedule(club.id, hours, minutes, now_us).await.map_err(failure)?;
+            if *json { output::json(&club_json(&club)) } else { output::line(describe(&club)) }
+        }
+    }
+}
+
+fn hours(text: &str) -> Result<WeekHours, Failure> {
+    WeekHours::parse(text).map_err(|error| Failure::usage(format!("--open: {error}")))
+}
+
+fn describe(club: &Club) -> String {
+    let schedule = club.current_schedule(SystemClock.now_us());
+    format!(
+        "{:<16} {}  ({}, open {}, matches of {} min)",
+        club.slug, club.name, club.zone, schedule.hours, schedule.appointment_duration_min
+    )
+}
+
+fn club_json(club: &Club) -> Value {
+    let schedule = club.current_schedule(SystemClock.now_us());
+    json!({
+        "id": club.id,
+        "slug": club.slug,
+        "name": club.name,
+        "zone": club.zone,
+        "open": schedule.hours.to_string(),
+        "appointmentDuration": schedule.appointment_duration_min,
+    })
+}

@@ -1,0 +1,283 @@
+//! The command line: forms and help only. What a command does stands in the module of its name.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{LogFormat, Span};
+
+/// Records every court continuously and plays any match from its first second to its last.
+#[derive(Parser, Debug)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found, 4 exists already, \
+                  5 refused by the server."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Options {
+    /// Folder for the catalog and the footage [default: ./data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Configuration file [default: ./turepe.toml where it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Set one configuration key, for example --set archive.segment=5m; may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_and_value)]
+    pub(crate) set: Vec<(String, String)>,
+    /// Log for people (text) or machines (json)
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub(crate) log: Option<LogFormat>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run a node: receive cameras, record, and answer players
+    Serve,
+    /// Run a node with a demo club whose two cameras are publishers looping a clip
+    Demo(Demo),
+    /// Publish a file in real time, as a camera would
+    Publish(Publish),
+    /// Create and list clubs, courts and channels; works while a node runs
+    #[command(subcommand)]
+    Admin(Admin),
+    /// Print the configuration in force, secrets masked
+    Config {
+        /// Print the documented defaults instead
+        #[arg(long)]
+        default: bool,
+        /// As JSON
+        #[arg(long, conflicts_with = "default")]
+        json: bool,
+    },
+    /// Print the OpenAPI document of the HTTP API
+    Openapi {
+        /// The document always is JSON; accepted for uniformity
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `turepe demo`
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// Clip to loop instead of the built-in one: an MP4 or FLV file with H.264 or HEVC, and AAC
+    #[arg(long, value_name = "FILE")]
+    pub(crate) clip: Option<PathBuf>,
+}
+
+/// `turepe publish`
+#[derive(Args, Debug)]
+pub(crate) struct Publish {
+    /// MP4 or FLV file with H.264 or HEVC, and AAC
+    pub(crate) file: PathBuf,
+    /// rtmp://host[:port]/app/KEY; with --keys-from: rtmp://host[:port]/app
+    pub(crate) url: String,
+    /// Start over at the end, without a jump in time, and reconnect when the connection is lost
+    #[arg(long = "loop")]
+    pub(crate) repeat: bool,
+    /// Publish this many streams at once, each with a key of its own
+    #[arg(long, value_name = "N", requires = "keys_from", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) streams: Option<u32>,
+    /// File with one stream key a line; - reads them from standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys_from: Option<PathBuf>,
+    /// Stop after this time, for example 90s
+    #[arg(long, value_name = "TIME")]
+    pub(crate) duration: Option<Span>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print no progress
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// End when the parent process ends
+    #[arg(long, hide = true)]
+    pub(crate) with_parent: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Admin {
+    /// Clubs
+    #[command(subcommand)]
+    Club(ClubCommand),
+    /// Courts of a club
+    #[command(subcommand)]
+    Court(CourtCommand),
+    /// Channels: the cameras of a court
+    #[command(subcommand)]
+    Channel(ChannelCommand),
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ClubCommand {
+    /// Create a club
+    Add {
+        /// Name in addresses: lower-case letters, digits and hyphens
+        #[arg(long)]
+        slug: String,
+        /// Name as people read it
+        #[arg(long)]
+        name: String,
+        /// IANA time zone, for example America/Argentina/Buenos_Aires
+        #[arg(long)]
+        zone: String,
+        #[command(flatten)]
+        schedule: Schedule,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the clubs
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change opening hours or the length of a match from now on; past start times stay
+    SetSchedule {
+        /// Slug of the club
+        #[arg(long)]
+        club: String,
+        /// New opening hours
+        #[arg(long, value_name = "HOURS")]
+        open: Option<String>,
+        /// New length of a match in minutes, 1 to 1440
+        #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=1440))]
+        appointment_duration: Option<u32>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// When a club is open and how long a match is.
+#[derive(Args, Debug)]
+pub(crate) struct Schedule {
+    /// Opening hours: 08:00-24:00, or "mon-fri 08:00-23:00; sat,sun 09:00-02:00"
+    #[arg(long, value_name = "HOURS")]
+    pub(crate) open: String,
+    /// Length of a match in minutes, 1 to 1440
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub(crate) appointment_duration: u32,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum CourtCommand {
+    /// Create a court
+    Add {
+        /// Slug of the club
+        #[arg(long)]
+        club: String,
+        /// Name in addresses: lower-case letters, digits and hyphens
+        #[arg(long)]
+        slug: String,
+        /// Name as people read it
+        #[arg(long)]
+        name: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the courts of a club
+    List {
+        /// Slug of the club
+        #[arg(long)]
+        club: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ChannelCommand {
+    /// Create a channel and print its stream key, this once
+    Add {
+        /// Slug of the club
+        #[arg(long)]
+        club: String,
+        /// Slug of the court
+        #[arg(long)]
+        court: String,
+        /// Name as people read it [default: the court's name]
+        #[arg(long)]
+        name: Option<String>,
+        /// The camera, OBS or ffmpeg publishes to this node
+        #[arg(long, required = true)]
+        push: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List channels
+    List {
+        /// Only of this club
+        #[arg(long)]
+        club: Option<String>,
+        /// Only of this court
+        #[arg(long, requires = "club")]
+        court: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Replace a channel's stream key and print the new one, this once; the old one stops working
+    NewKey {
+        /// Id of the channel
+        id: uuid::Uuid,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if key.contains('.') => Ok((key.trim().to_owned(), value.to_owned())),
+        _ => Err("is not section.key=value, like archive.segment=5m".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_forms_scripts_rely_on_are_accepted() {
+        Cli::command().debug_assert();
+        for line in [
+            "turepe serve --data d --config c.toml",
+            "turepe demo --data d --clip c.mp4",
+            "turepe admin club add --slug s --name n --zone Europe/Madrid --open 08:00-24:00 --appointment-duration 90 --json",
+            "turepe admin court add --club s --slug c --name n --data d",
+            "turepe admin channel add --club s --court c --push --json",
+            "turepe publish f.mp4 rtmp://h/live/key --loop",
+            "turepe publish f.mp4 rtmp://h/live --streams 50 --keys-from k --duration 90s",
+            "turepe config --default",
+            "turepe openapi",
+        ] {
+            if let Err(error) = Cli::try_parse_from(line.split(' ')) {
+                panic!("{line}: {error}");
+            }
+        }
+        for line in [
+            "turepe admin club add --slug s --name n --zone Z --open 08:00-24:00 --appointment-duration 0",
+            "turepe admin channel add --club s --court c",
+            "turepe publish f.mp4 rtmp://h/live --streams 2",
+            "turepe serve --set nonsense",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

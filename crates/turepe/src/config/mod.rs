@@ -1,0 +1,44 @@
+//! Configuration: documented defaults, file, environment, flags; one struct per room; every mistake names its key.
+//!
+//! Belongs here: what a setting means and whether it is sensible. Not here: what a room does with it.
+
+mod settings;
+mod sources;
+mod span;
+
+pub(crate) use settings::{Config, Log, LogFormat};
+pub(crate) use sources::{DEFAULT_TOML, Sources};
+pub(crate) use span::Span;
+
+/// Why the configuration is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// A key that does not exist.
+    #[error("unknown key `{key}` in {source_name}{hint}")]
+    UnknownKey {
+        /// As it was written.
+        key: String,
+        /// Where it was written.
+        source_name: String,
+        /// What was probably meant.
+        hint: String,
+    },
+    /// A file that is not TOML, or not `KEY=value`.
+    #[error("cannot read {source_name}: {reason}")]
+    Unreadable {
+        /// Which file.
+        source_name: String,
+        /// What is wrong in it.
+        reason: String,
+    },
+    /// A value that does not fit its key.
+    #[error("`{key}` from {source_name}: {reason}")]
+    Invalid {
+        /// `section.key`.
+        key: String,
+        /// Where the value comes from.
+        source_name: String,
+        /// What is wrong with it and what would be right.
+        reason: String,
+    },
+}

@@ -1,0 +1,402 @@
+//! What each key means: a struct per room, checked at start.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde_json::{Value, json};
+
+use super::sources::{Setting, Settings, Sources};
+use super::{ConfigError, Span};
+
+/// The configuration in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// `[node]`
+    pub(crate) node: Node,
+    /// `[http]`
+    pub(crate) http: Http,
+    /// `[rtmp]`
+    pub(crate) rtmp: Rtmp,
+    /// `[archive]`
+    pub(crate) archive: Archive,
+    /// `[database]`
+    pub(crate) database: Database,
+    /// `[store]`
+    pub(crate) store: Store,
+    /// `[log]`
+    pub(crate) log: Log,
+}
+
+/// `[node]`: the machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    /// The folder that holds everything else by default.
+    pub(crate) data: PathBuf,
+    /// Whether nobody has named a folder.
+    pub(crate) is_default_data: bool,
+    /// Makes pictures.
+    pub(crate) ffmpeg: PathBuf,
+}
+
+/// `[http]`: for `serve`.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+}
+
+/// `[rtmp]`: for `ingest`.
+#[derive(Clone, Debug)]
+pub(crate) struct Rtmp {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// What people enter in OBS; derived from `listen` when it is not set.
+    pub(crate) public_url: String,
+    /// In all.
+    pub(crate) max_connections: u32,
+    /// From one address.
+    pub(crate) max_connections_per_address: u32,
+    /// Until publishing.
+    pub(crate) establish_timeout: Span,
+    /// Without a byte.
+    pub(crate) idle_timeout: Span,
+}
+
+/// `[archive]`: for `archive`.
+#[derive(Clone, Debug)]
+pub(crate) struct Archive {
+    /// Divides an hour.
+    pub(crate) segment: Span,
+    /// Group commit.
+    pub(crate) sync: Span,
+}
+
+/// `[database]`: for `catalog`.
+#[derive(Clone, Debug)]
+pub(crate) struct Database {
+    /// Always set: the default is made from the data folder.
+    pub(crate) url: String,
+}
+
+/// `[store]`: for `archive`.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    /// Folder of sealed segments.
+    pub(crate) folder: PathBuf,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    /// For whom.
+    pub(crate) format: LogFormat,
+    /// What.
+    pub(crate) filter: String,
+    /// Whether nobody has set the filter.
+    pub(crate) is_default_filter: bool,
+}
+
+/// For whom the log is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// The word for it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            other => Err(format!("`{other}` is neither `text` nor `json`")),
+        }
+    }
+}
+
+const HOUR_MS: u64 = 3_600_000;
+const SHORTEST_SEGMENT: Span = Span::from_millis(5000);
+
+impl Config {
+    /// Reads every layer and checks every value.
+    pub(crate) fn read(sources: &Sources) -> Result<Self, ConfigError> {
+        let settings = Settings::read(sources)?;
+        let keys = Keys(&settings);
+        let data: PathBuf = keys.parse("node.data", |text| folder_or_file(text, "a folder"))?;
+        let rtmp_listen = keys.parse("rtmp.listen", listen)?;
+        let config = Self {
+            http: Http { listen: keys.parse("http.listen", listen)? },
+            rtmp: Rtmp {
+                listen: rtmp_listen,
+                public_url: keys.parse("rtmp.public_url", |text| public_url(text, rtmp_listen))?,
+                max_connections: keys.parse("rtmp.max_connections", |text| number(text, 1, 1_000_000))?,
+                max_connections_per_address: keys
+                    .parse("rtmp.max_connections_per_address", |text| number(text, 1, 1_000_000))?,
+                establish_timeout: keys.span("rtmp.establish_timeout", "100ms", "5m")?,
+                idle_timeout: keys.span("rtmp.idle_timeout", "100ms", "1h")?,
+            },
+            archive: Archive {
+                segment: keys.parse("archive.segment", segment)?,
+                sync: keys.span("archive.sync", "100ms", "1m")?,
+            },
+            database: Database { url: keys.parse("database.url", |text| database_url(text, &data))? },
+            store: Store { folder: keys.parse("store.url", |text| store_folder(text, &data))? },
+            log: Log {
+                format: keys.parse("log.format", LogFormat::from_str)?,
+                filter: keys.parse("log.filter", |text| {
+                    tracing_subscriber::EnvFilter::try_new(text)
+                        .map(|_| text.to_owned())
+                        .map_err(|e| e.to_string())
+                })?,
+                is_default_filter: settings.get("log.filter")?.is_default(),
+            },
+            node: Node {
+                is_default_data: settings.get("node.data")?.is_default(),
+                ffmpeg: keys.parse("node.ffmpeg", |text| folder_or_file(text, "a program"))?,
+                data,
+            },
+        };
+        if config.http.listen == config.rtmp.listen && config.http.listen.port() != 0 {
+            let reason = format!("`http.listen` already uses {}", config.http.listen);
+            return Err(keys.invalid("rtmp.listen", reason));
+        }
+        Ok(config)
+    }
+
+    /// Where segments grow.
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.node.data.join("spool")
+    }
+
+    /// The configuration in force by section and key, secrets masked.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "node": { "data": self.node.data, "ffmpeg": self.node.ffmpeg },
+            "http": { "listen": self.http.listen.to_string() },
+            "rtmp": {
+                "listen": self.rtmp.listen.to_string(),
+                "public_url": self.rtmp.public_url,
+                "max_connections": self.rtmp.max_connections,
+                "max_connections_per_address": self.rtmp.max_connections_per_address,
+                "establish_timeout": self.rtmp.establish_timeout.to_string(),
+                "idle_timeout": self.rtmp.idle_timeout.to_string(),
+            },
+            "archive": {
+                "segment": self.archive.segment.to_string(),
+                "sync": self.archive.sync.to_string(),
+            },
+            "database": { "url": mask_password(&self.database.url) },
+            "store": { "url": format!("file:{}", self.store.folder.display()) },
+            "log": {
+                "format": self.log.format.as_str(),
+                "filter": self.log.filter,
+            },
+        })
+    }
+
+    /// The same as TOML that can be read back.
+    pub(crate) fn to_toml(&self) -> String {
+        let mut text = String::new();
+        // Sections in the order of the documented defaults.
+        for section in ["node", "http", "rtmp", "archive", "database", "store", "log"] {
+            text.push_str(&format!("[{section}]\n"));
+            if let Some(keys) = self.to_json()[section].as_object() {
+                for (key, value) in keys {
+                    // JSON strings without control characters are TOML basic strings.
+                    text.push_str(&format!("{key} = {value}\n"));
+                }
+            }
+            text.push('\n');
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+}
+
+/// Settings, with errors that name key and source.
+struct Keys<'a>(&'a Settings);
+
+impl Keys<'_> {
+    fn parse<T>(&self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, ConfigError> {
+        parse(self.0.get(key)?.text.trim()).map_err(|reason| self.invalid(key, reason))
+    }
+
+    fn span(&self, key: &str, shortest: &str, longest: &str) -> Result<Span, ConfigError> {
+        self.parse(key, |text| {
+            let span: Span = text.parse()?;
+            let (low, high) = (shortest.parse()?, longest.parse()?);
+            if span < low || span > high {
+                return Err(format!("{span} is outside {shortest} to {longest}"));
+            }
+            Ok(span)
+        })
+    }
+
+    fn invalid(&self, key: &str, reason: String) -> ConfigError {
+        let source_name = match self.0.get(key) {
+            Ok(Setting { source, .. }) => source.clone(),
+            Err(error) => return error,
+        };
+        ConfigError::Invalid { key: key.to_owned(), source_name, reason }
+    }
+}
+
+fn folder_or_file(text: &str, what: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err(format!("must name {what}")) } else { Ok(PathBuf::from(text)) }
+}
+
+fn number<T: FromStr + PartialOrd + Display>(text: &str, low: T, high: T) -> Result<T, String> {
+    match text.parse::<T>() {
+        Ok(number) if number >= low && number <= high => Ok(number),
+        _ => Err(format!("`{text}` is no whole number from {low} to {high}")),
+    }
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("`{text}` is no address with port, like 0.0.0.0:8080 or [::]:8080"))
+}
+
+fn segment(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse()?;
+    if span < SHORTEST_SEGMENT {
+        return Err(format!("{span} is shorter than {SHORTEST_SEGMENT}"));
+    }
+    if span.millis() > HOUR_MS || !HOUR_MS.is_multiple_of(span.millis()) {
+        return Err(format!("{span} does not divide an hour; 5s, 10s, 1m, 5m, 10m, 15m, 20m, 30m and 1h do"));
+    }
+    Ok(span)
+}
+
+fn public_url(text: &str, listen: SocketAddr) -> Result<String, String> {
+    if text.is_empty() {
+        let port = if listen.port() == 1935 { String::new() } else { format!(":{}", listen.port()) };
+        return Ok(format!("rtmp://localhost{port}/live"));
+    }
+    let rest = text
+        .strip_prefix("rtmp://")
+        .filter(|rest| rest.split_once('/').is_some_and(|(h, a)| !h.is_empty() && !a.is_empty()));
+    match rest {
+        Some(_) => Ok(text.trim_end_matches('/').to_owned()),
+        None => Err("is no rtmp://host/app, for example rtmp://video.club.example/live".to_owned()),
+    }
+}
+
+fn database_url(text: &str, data: &Path) -> Result<String, String> {
+    if text.is_empty() {
+        return Ok(format!("sqlite:{}", data.join("turepe.db").display()));
+    }
+    if text.starts_with("sqlite:") {
+        return Ok(text.to_owned());
+    }
+    // The value may hold a password: only its scheme is repeated.
+    Err(format!(
+        "`{}:` is not supported; this version keeps its catalog in SQLite: sqlite:/path/turepe.db",
+        scheme(text)
+    ))
+}
+
+fn store_folder(text: &str, data: &Path) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        return Ok(data.join("store"));
+    }
+    match text.strip_prefix("file:").map(|path| path.strip_prefix("//").unwrap_or(path)) {
+        Some("") => Err("names no folder, like file:/mnt/footage".to_owned()),
+        Some(path) => Ok(PathBuf::from(path)),
+        None => Err(format!(
+            "`{}:` is not supported; this version stores in a folder: file:/mnt/footage",
+            scheme(text)
+        )),
+    }
+}
+
+fn scheme(url: &str) -> &str {
+    url.split_once(':').map_or("", |(scheme, _)| scheme)
+}
+
+/// Hides the password of `scheme://user:password@host/…`.
+fn mask_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority_end = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(authority_end);
+    match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
+        Some((user, host)) => format!("{scheme}://{user}:***@{host}{path}"),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(key: &str, value: &str) -> Result<Config, ConfigError> {
+        Config::read(&Sources { flags: vec![(key.to_owned(), value.to_owned())], ..Sources::default() })
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_as_documented() {
+        let config = Config::read(&Sources::default()).expect("defaults");
+        assert_eq!(config.http.listen.to_string(), "0.0.0.0:8080");
+        assert_eq!(config.rtmp.public_url, "rtmp://localhost/live");
+        assert_eq!(config.archive.segment.micros(), 900_000_000);
+        assert_eq!(config.database.url, "sqlite:./data/turepe.db");
+        assert_eq!(config.store.folder, Path::new("./data/store"));
+    }
+
+    #[test]
+    fn the_effective_configuration_reads_back_as_itself() {
+        let config = with("archive.segment", "5s").expect("valid");
+        let again = Config::read(&Sources {
+            file: Some(("printed".to_owned(), config.to_toml())),
+            ..Sources::default()
+        })
+        .expect("what is printed is valid");
+        assert_eq!(again.to_json(), config.to_json());
+        assert_eq!(again.archive.segment.to_string(), "5s");
+    }
+
+    #[test]
+    fn every_bad_value_is_refused_with_key_source_and_reason() {
+        for (key, value, reason) in [
+            ("archive.segment", "7m", "does not divide an hour"),
+            ("archive.segment", "4s", "shorter than 5s"),
+            ("archive.segment", "2h", "does not divide an hour"),
+            ("archive.segment", "soon", "no length of time"),
+            ("archive.sync", "10ms", "outside 100ms to 1m"),
+            ("http.listen", "8080", "no address with port"),
+            ("rtmp.listen", "0.0.0.0:8080", "already uses"),
+            ("rtmp.listen", "0.0.0.0:99999", "no address with port"),
+            ("rtmp.public_url", "http://x/live", "no rtmp://host/app"),
+            ("rtmp.max_connections", "0", "no whole number"),
+            ("database.url", "mysql://u:topsecret@h/db", "not supported"),
+            ("store.url", "s3://bucket", "not supported"),
+            ("log.format", "xml", "neither"),
+            ("log.filter", "ingest=loud", "level"),
+        ] {
+            let message = with(key, value).expect_err(key).to_string();
+            assert!(message.contains(&format!("`{key}` from flag")) && message.contains(reason), "{message}");
+            assert!(!message.contains("topsecret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_masked() {
+        assert_eq!(mask_password("mysql://u:p@h/db"), "mysql://u:***@h/db");
+        assert_eq!(mask_password("mysql://h/db"), "mysql://h/db");
+        assert_eq!(mask_password("sqlite:./x"), "sqlite:./x");
+    }
+}

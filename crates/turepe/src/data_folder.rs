@@ -1,0 +1,73 @@
+//! The data folder: made when missing, taken by one node at a time, home of the catalog by default.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use catalog::Catalog;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, ftruncate, open};
+use rustix::io::{Errno, pread, write};
+use world::{Disk as _, SystemDisk};
+
+use crate::config::Config;
+use crate::failure::{Failure, Kind};
+
+/// Makes the folder.
+pub(crate) fn make(config: &Config) -> Result<(), Failure> {
+    let path = &config.node.data;
+    SystemDisk.create_dir_all(path).map_err(|error| {
+        Failure::new(
+            Kind::Failed,
+            format!("cannot make the data folder {} (`node.data`): {error}", path.display()),
+        )
+    })
+}
+
+/// Opens the catalog and brings it up to date.
+pub(crate) async fn open_catalog(config: &Config) -> Result<Catalog, Failure> {
+    make(config)?;
+    Catalog::open(&config.database.url)
+        .await
+        .map_err(|error| Failure::context("cannot open the catalog", error))
+}
+
+/// Holds the process id of the node that has the folder.
+const LOCK_FILE: &str = "turepe.lock";
+
+/// One node per data folder: two would write into each other's segments. The folder is ours while this lives. The kernel lets go with the process, however it ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: OwnedFd,
+}
+
+impl Lock {
+    /// Takes the folder, or tells who has it.
+    pub(crate) fn take(config: &Config) -> Result<Self, Failure> {
+        make(config)?;
+        let folder = config.node.data.as_path();
+        let path = folder.join(LOCK_FILE);
+        let problem = |error: Errno| Failure::context(format_args!("cannot lock {}", path.display()), error);
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+        let file = open(&path, flags, Mode::from_raw_mode(0o644)).map_err(problem)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(taken(folder, &file)),
+            Err(error) => return Err(problem(error)),
+        }
+        let pid = std::process::id().to_string();
+        ftruncate(&file, 0).and_then(|()| write(&file, pid.as_bytes())).map_err(problem)?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn taken(folder: &Path, file: &OwnedFd) -> Failure {
+    let mut text = [0; 20];
+    // Without its number the sentence is still right.
+    let count = pread(file, &mut text, 0).unwrap_or(0);
+    let pid = String::from_utf8_lossy(text.get(..count).unwrap_or_default()).into_owned();
+    let who = if pid.is_empty() { String::new() } else { format!(" (process {pid})") };
+    let message = format!(
+        "another turepe{who} uses the data folder {}: stop it, or choose another folder with --data",
+        folder.display()
+    );
+    Failure::new(Kind::Failed, message)
+}

@@ -1,0 +1,87 @@
+//! Binding ports, with errors that name the setting.
+
+use std::io;
+use std::net::SocketAddr;
+
+use ingest::RtmpServer;
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::failure::{Failure, Kind};
+
+/// Connections that wait while all workers are busy.
+const HTTP_BACKLOG: u32 = 1024;
+
+/// Ports that are tried after a busy one.
+const NEXT_PORTS: u16 = 50;
+
+/// What to do about a busy port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PortSearch {
+    /// Say so.
+    Exact,
+    /// Take the next free one.
+    NextFree,
+}
+
+pub(super) fn http(listen: SocketAddr, search: PortSearch) -> Result<TcpListener, Failure> {
+    find(listen, search, "http.listen", |address| {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(HTTP_BACKLOG)
+    })
+}
+
+pub(super) fn rtmp(
+    listen: SocketAddr,
+    search: PortSearch,
+    bind: impl Fn(SocketAddr) -> io::Result<RtmpServer>,
+) -> Result<RtmpServer, Failure> {
+    find(listen, search, "rtmp.listen", bind)
+}
+
+fn find<T>(
+    listen: SocketAddr,
+    search: PortSearch,
+    key: &str,
+    bind: impl Fn(SocketAddr) -> io::Result<T>,
+) -> Result<T, Failure> {
+    let last = match search {
+        PortSearch::Exact => listen.port(),
+        PortSearch::NextFree => listen.port().saturating_add(NEXT_PORTS),
+    };
+    for port in listen.port()..=last {
+        match bind(SocketAddr::new(listen.ip(), port)) {
+            Ok(bound) => return Ok(bound),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && port < last => {}
+            Err(error) => return Err(explain(listen, key, &error)),
+        }
+    }
+    Err(explain(listen, key, &io::ErrorKind::AddrInUse.into()))
+}
+
+fn explain(listen: SocketAddr, key: &str, error: &io::Error) -> Failure {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the port is in use by another program: stop that, or choose another port"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 are for privileged programs: choose another port"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address: 0.0.0.0 means all it has"
+        }
+        _ => "choose another address",
+    };
+    let variable = key.to_ascii_uppercase().replace('.', "_");
+    let message = format!(
+        "cannot listen on {listen} (`{key}`): {advice}, for example TUREPE_{variable}=0.0.0.0:{}",
+        listen.port().saturating_add(1)
+    );
+    match error.kind() {
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied | io::ErrorKind::AddrNotAvailable => {
+            Failure::new(Kind::Failed, message)
+        }
+        _ => Failure::new(Kind::Failed, format!("{message} ({error})")),
+    }
+}

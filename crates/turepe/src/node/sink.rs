@@ -1,0 +1,42 @@
+//! From a publisher to its channel's hub and recorder.
+
+use archive::{Archive, Recorder, RecorderTarget};
+use ingest::Sink;
+use live::{Live, Missed, Outlet, Publisher};
+use media::fragmenter::FragmentEvent;
+use media::timeline::TimelineEvent;
+
+/// Takes a publication's samples. The channel is taken with the first of them: until then a stale connection may
+/// still be ending its session.
+pub(super) struct RecordingSink {
+    archive: Archive,
+    live: Live,
+    target: RecorderTarget,
+    publisher: Option<Publisher>,
+}
+
+impl RecordingSink {
+    pub(super) fn new(archive: Archive, live: Live, target: RecorderTarget) -> Self {
+        Self { archive, live, target, publisher: None }
+    }
+}
+
+impl Sink for RecordingSink {
+    fn push(&mut self, event: TimelineEvent) {
+        let publisher = self.publisher.get_or_insert_with(|| {
+            let recorder = RecorderOutlet(self.archive.recorder(self.target.clone()));
+            self.live.publish(self.target.channel_id, vec![Box::new(recorder)])
+        });
+        publisher.push(event);
+    }
+}
+
+/// The recorder as the hub's outlet.
+struct RecorderOutlet(Recorder);
+
+impl Outlet for RecorderOutlet {
+    fn push(&mut self, event: &FragmentEvent) -> Result<(), Missed> {
+        // What was not taken becomes a gap: the recorder sees to that.
+        self.0.push(event.clone()).map_err(|_full| Missed)
+    }
+}

@@ -1,0 +1,197 @@
+//! Running the program and asking it over HTTP.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Nothing here takes as long on any machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program in a folder of its own.
+pub(crate) struct Tool {
+    folder: tempfile::TempDir,
+}
+
+impl Tool {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A command line of the program, started in its folder, without settings from outside.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_turepe"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TUREPE_")) {
+            command.env_remove(name);
+        }
+        command.args(arguments).current_dir(self.folder()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs it, expects success, and gives what it printed.
+    pub(crate) fn text(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The same with JSON.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.text(arguments)).unwrap()
+    }
+
+    /// Runs it, expects an exit code, and gives what it said.
+    pub(crate) fn fails(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+        stderr(&output)
+    }
+
+    /// A club with one court and one channel; gives the channel as `admin` printed it.
+    pub(crate) fn club(&self) -> Value {
+        let add =
+            ["admin", "club", "add", "--slug", "c", "--name", "C", "--zone", "UTC", "--open", "00:00-24:00"];
+        self.text(&[&add[..], &["--appointment-duration", "60"]].concat());
+        self.text(&["admin", "court", "add", "--club", "c", "--slug", "k", "--name", "K"]);
+        self.json(&["admin", "channel", "add", "--club", "c", "--court", "k", "--push", "--json"])
+    }
+
+    /// Starts it in the background.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let mut child =
+            self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = sync_channel(10_000);
+        let outputs: [Box<dyn std::io::Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for output in outputs {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    drop(sender.try_send(line));
+                }
+            });
+        }
+        Running { child, lines, said: Vec::new() }
+    }
+
+    /// Starts `serve` on free ports and waits until it is ready.
+    pub(crate) fn serve(&self) -> (Running, SocketAddr, SocketAddr) {
+        let (http, rtmp) = (free_port(), free_port());
+        let (http_set, rtmp_set) = (format!("http.listen={http}"), format!("rtmp.listen={rtmp}"));
+        let mut node =
+            self.start(&["serve", "--set", &http_set, "--set", &rtmp_set, "--set", "archive.segment=5s"]);
+        node.wait_for("Website");
+        (node, http, rtmp)
+    }
+
+    /// The demo clip.
+    pub(crate) fn clip() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.mp4")
+    }
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A program in the background; killed when dropped.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    lines: Receiver<String>,
+    /// All it has said so far, on both outputs.
+    pub(crate) said: Vec<String>,
+}
+
+impl Running {
+    /// Waits for a line that contains a word, and gives that line.
+    pub(crate) fn wait_for(&mut self, word: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    self.said.push(line.clone());
+                    if line.contains(word) {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("no `{word}` ({error}) in {:#?}", self.said),
+            }
+        }
+    }
+
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    /// Ctrl-C; how it ended and how long that took.
+    pub(crate) fn interrupt(&mut self) -> (ExitStatus, Duration) {
+        let start = Instant::now();
+        self.signal("INT");
+        (self.wait(), start.elapsed())
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        until("the program to end", || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Asks again and again until there is an answer.
+pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// An address of this machine that nobody uses.
+pub(crate) fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// GET; status and body.
+pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, Vec<u8>) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: test\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let split = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8_lossy(&answer[..split]).into_owned();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer[split + 4..].to_vec())
+}
+
+/// GET of JSON.
+pub(crate) fn get_json(address: SocketAddr, path: &str) -> Value {
+    let (status, body) = get(address, path);
+    assert_eq!(status, 200, "{path}: {}", String::from_utf8_lossy(&body));
+    serde_json::from_slice(&body).unwrap()
+}
