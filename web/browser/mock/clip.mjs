@@ -10,7 +10,7 @@ const PICTURE_SECONDS = [2, 8, 14, 20];
 
 /**
  * @typedef {{ duration: number, start: number, length: number }} Piece  seconds, byte offset, bytes
- * @typedef {{ init: Buffer, media: Buffer, pieces: Piece[], pictures: Buffer[] }} Clip
+ * @typedef {{ init: Buffer, media: Buffer, whole: Buffer, pieces: Piece[], pictures: Buffer[] }} Clip
  */
 
 /** @returns {Clip} */
@@ -39,7 +39,7 @@ export function cutClip() {
       if (range !== null) pieces.push({ duration, length: Number(range[1]), start: Number(range[2]) });
     }
     const initLength = Number(map?.[1] ?? 0);
-    return { init: file.subarray(0, initLength), media: file, pieces, pictures };
+    return { init: file.subarray(0, initLength), media: file, whole: readFileSync(DEMO), pieces, pictures };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

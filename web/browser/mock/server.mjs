@@ -99,6 +99,17 @@ export async function startMock({ port = 0 } = {}) {
     const send = (/** @type {number} */ status, /** @type {string} */ type, /** @type {string | Buffer} */ body) => {
       response.writeHead(status, { "Content-Type": type }).end(body);
     };
+    const sendVideo = (/** @type {Buffer} */ bytes) => {
+      const range = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? "");
+      response.setHeader("Accept-Ranges", "bytes");
+      if (range === null) {
+        send(200, "video/mp4", bytes);
+      } else {
+        const [from, to] = [Number(range[1]), range[2] === "" ? bytes.length - 1 : Number(range[2])];
+        response.setHeader("Content-Range", `bytes ${from}-${to}/${bytes.length}`);
+        send(206, "video/mp4", bytes.subarray(from, to + 1));
+      }
+    };
     if (url.pathname.startsWith("/api/")) {
       const [status, body] = api(url);
       send(status, status < 400 ? "application/json" : "application/problem+json", JSON.stringify(body));
@@ -110,14 +121,10 @@ export async function startMock({ port = 0 } = {}) {
     } else if (url.pathname.startsWith("/init/")) {
       send(200, "video/mp4", clip.init);
     } else if (url.pathname.startsWith("/media/")) {
-      const range = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? "");
-      if (range === null) {
-        send(200, "video/mp4", clip.media);
-      } else {
-        const [from, to] = [Number(range[1]), Number(range[2])];
-        response.setHeader("Content-Range", `bytes ${from}-${to}/${clip.media.length}`);
-        send(206, "video/mp4", clip.media.subarray(from, to + 1));
-      }
+      sendVideo(clip.media);
+    } else if (url.pathname.startsWith("/replay/")) {
+      // Not the match, but a video: enough to see that the button downloads one.
+      sendVideo(clip.whole);
     } else if (url.pathname.startsWith("/frame/")) {
       send(200, "image/jpeg", clip.pictures[Number.parseInt(url.pathname.slice(7), 10)] ?? Buffer.alloc(0));
     } else {

@@ -1,10 +1,11 @@
-import { useCallback, useMemo } from "react";
+import { useCallback, useEffect, useMemo } from "react";
 
 import { getReplay, type MatchPath } from "../api/client";
 import type { Replay } from "../api/types";
 import { useResource } from "../api/useResource";
 import { useI18n } from "../i18n/context";
 import { capitalise, longDate, percent } from "../i18n/format";
+import { preloadEngine } from "../player/engine";
 import { readMatch, type Match } from "../player/match";
 import { momentToInstant } from "../player/moment";
 import { Player } from "../player/Player";
@@ -32,6 +33,7 @@ interface MatchPageProps extends MatchPath {
 export function MatchPage({ at, ...given }: MatchPageProps) {
   const { club, court, date, time, offset } = given;
   const path = useMemo(() => ({ club, court, date, time, offset }), [club, court, date, time, offset]);
+  useEffect(preloadEngine, []);
   const key = `replay/${club}/${court}/${date}/${time}/${offset ?? ""}`;
   const replay = useResource(
     key,

@@ -25,6 +25,11 @@ export interface Engine {
 
 export type CreateEngine = (video: HTMLVideoElement, events: EngineEvents) => Promise<Engine | null>;
 
+/** Begins to load what `createEngine` will need, while the API is still being asked. A failure is met again there. */
+export function preloadEngine(): void {
+  import("./hlsEngine").catch(() => undefined);
+}
+
 /** hls.js where it works, since it knows about gaps; else the browser's own; else `null`. */
 export const createEngine: CreateEngine = async (video, events) => {
   const { createHlsEngine, isHlsSupported } = await import("./hlsEngine");
