@@ -4,11 +4,13 @@
 //! - **Out**: a table with medians and ratios.
 //! - **Never**: a verdict. What is reached stands in the closing notes and in `docs/performance.md`.
 
+mod http;
 mod material;
 mod process;
 
+pub use http::{Answer, Drained, HttpClient};
 pub use material::match_clip;
-pub use process::{Usage, Watched, free_port, median, wait_for_port};
+pub use process::{Usage, Watched, free_port, median, percentile, wait_for_port};
 
 /// The release binary beside this one, unless `TUREPE_BIN` names another.
 ///

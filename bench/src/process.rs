@@ -98,6 +98,15 @@ pub fn median(mut figures: Vec<f64>) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// The figure below which the share `part` of all figures lies.
+#[must_use]
+pub fn percentile(figures: &[f64], part: f64) -> f64 {
+    let mut figures = figures.to_vec();
+    figures.sort_by(f64::total_cmp);
+    let index = ((figures.len() as f64 - 1.0) * part).round() as usize;
+    figures.get(index).copied().unwrap_or(f64::NAN)
+}
+
 /// A port that was free a moment ago.
 ///
 /// # Errors

@@ -77,7 +77,7 @@ fn after_kill_9_everything_written_stands_and_recording_goes_on() {
     let court = node.add_court("club", "uno");
     let begin = now_us();
     // Our own publisher comes back by itself.
-    let _publisher = Publisher::turepe(Clip::H264, &node.rtmp_url(&court.key));
+    let publisher = Publisher::turepe(Clip::H264, &node.rtmp_url(&court.key));
     let seconds = |node: &Node| {
         let replay = node.replay(&court, begin, now_us());
         replay["coverage"].as_f64().expect("coverage") * (now_us() - begin) as f64 / 1e6
@@ -91,7 +91,12 @@ fn after_kill_9_everything_written_stands_and_recording_goes_on() {
         (after > before - 1.5).then_some(after)
     });
     wait_until("new footage", PATIENCE, || (seconds(&node) > after + 4.0).then_some(()));
-    let replay = node.replay(&court, begin, now_us() - 1_000_000);
+    publisher.stop();
+    let end = now_us();
+    let replay = wait_until("the end of the recording", PATIENCE, || {
+        let replay = node.replay(&court, begin, end);
+        (replay["isLive"] == false).then_some(replay)
+    });
     let gaps = replay["gaps"].as_array().expect("gaps").clone();
     assert!(gaps.iter().any(|gap| gap["cause"] == "process"), "the gap has its cause: {replay}");
     let playlist = node.url(replay["playlistUrl"].as_str().expect("playlistUrl"));
