@@ -1,4 +1,4 @@
-import { cleanup } from "@testing-library/react";
+import { cleanup, configure } from "@testing-library/react";
 import { afterEach, beforeEach } from "vitest";
 
 import { forgetAnswers } from "../api/useResource";
@@ -8,6 +8,9 @@ window.scrollTo = () => undefined;
 HTMLDialogElement.prototype.showModal = function showModal(this: HTMLDialogElement) {
   this.open = true;
 };
+
+// A machine that builds something else at the same time is slow: what is waited for comes, only later.
+configure({ asyncUtilTimeout: 10_000 });
 
 beforeEach(() => {
   forgetAnswers();
