@@ -36,7 +36,8 @@ const FTYP: [u8; 28] = *b"\0\0\0\x1cftypisom\0\0\x02\0isomiso6mp41";
 pub struct Source<'a> {
     /// Its samples.
     pub table: &'a SampleTable,
-    /// UTC microseconds of its first presented picture.
+    /// UTC microseconds of its first sample's decode time, on a timeline on which a session's first picture is decoded when
+    /// it is shown: [`crate::Fragment::start_us`] of its first fragment.
     pub start_us: i64,
     /// UTC microseconds at which it ends.
     pub end_us: i64,
@@ -322,15 +323,15 @@ fn select_pictures<'a>(
 ) -> Option<Piece<'a>> {
     let table = &source.table.video;
     let presented = |sample: usize| table.decode_time(sample) + i64::from(table.offset(sample));
-    let anchor = presented(0);
-    let at =
-        |us: i64| anchor.saturating_add(ticks(us.saturating_sub(source.start_us), TICKS_PER_SECOND_VIDEO));
+    let at = |us: i64| {
+        table.base.saturating_add(ticks(us.saturating_sub(source.start_us), TICKS_PER_SECOND_VIDEO))
+    };
     // What follows a piece starts with its first picture, whatever clocks say.
     let from = if previous.is_some() { i64::MIN } else { at(from_us) };
     let to = at(to_us);
 
     let (mut shown, mut last, mut has_later) = (None, None, false);
-    let (mut earliest, mut latest) = (anchor, (anchor, 0));
+    let (mut earliest, mut latest) = (i64::MAX, (i64::MIN, 0));
     let mut time = table.base;
     let mut sample = 0;
     for run in &table.durations {
@@ -353,7 +354,7 @@ fn select_pictures<'a>(
     }
     let last = last?;
     // All pictures together are on screen as long as they take to decode, unless some are missing at the end.
-    let end = match earliest + (table.end - table.base) {
+    let end = match earliest.saturating_add(table.end - table.base) {
         _ if has_later => to,
         end if end > latest.0 => end,
         _ => latest.0 + latest.1,
@@ -362,7 +363,7 @@ fn select_pictures<'a>(
         return None;
     }
     let continues = continues(source, previous);
-    let (shown, mut origin) = shown.unwrap_or((0, anchor));
+    let (shown, mut origin) = shown.unwrap_or((0, presented(0)));
     let mut key = table.sync_at_or_before(shown).unwrap_or(0);
     if presented(key) > origin {
         // A leading picture: it refers to what stands before its keyframe.
@@ -383,12 +384,20 @@ fn select_pictures<'a>(
             video = [key..key + 1, key + 1 + leading..last + 1];
         }
     }
+    if continues {
+        // Pictures that lead the first keyframe are shown before it.
+        origin = table.base;
+    }
     let length = end.min(to) - origin;
     (length > 0).then_some(Piece {
         source: 0,
         table: source.table,
         lead: TrackKind::Video,
-        start_us: source.start_us.saturating_add(rescale(origin - anchor, TICKS_PER_SECOND_VIDEO, 1_000_000)),
+        start_us: source.start_us.saturating_add(rescale(
+            origin - table.base,
+            TICKS_PER_SECOND_VIDEO,
+            1_000_000,
+        )),
         origin,
         start: 0,
         length,

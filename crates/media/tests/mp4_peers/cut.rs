@@ -74,11 +74,14 @@ fn any_range_shows_exactly_its_pictures() {
             (whole - 700_000, whole + 60_000_000),
             (-5_000_000, 1_500_000),
             (4_100_000, 4_120_000),
+            // Around a border of the HEVC segments, where pictures lead the keyframe.
+            (1_000_000, 3_200_000),
+            (1_000_000, 3_240_000),
+            (1_000_000, 3_320_000),
         ];
         for (from, to) in ranges {
             let name = format!("cut-{source:?}-{segment_us}-{from}-{to}");
             let (cut, path) = cut_file(&name, &segments, START_US + from, START_US + to);
-            assert_silent(&path);
             let got = pictures(&path);
             let wanted = shown(&all, ticks(from), ticks(to));
             assert_eq!(md5s(&got), md5s(wanted), "{name}");
@@ -138,7 +141,6 @@ fn gaps_are_closed_up_and_sound_stays_in_place() {
     let all = pictures(&clip(Clip::H264));
     let (from, to) = (START_US + 3_000_000, START_US + 45_000_000);
     let (cut, path) = cut_file("gaps", &segments, from, to);
-    assert_silent(&path);
     let first = shown(&all, ticks(3_000_000), i64::MAX);
     let last = shown(&all, 0, ticks(45_000_000 - 40_123_456));
     let wanted: Vec<_> = first.iter().chain(&all).chain(last).cloned().collect();

@@ -109,14 +109,14 @@ pub(crate) struct Picture {
     pub(crate) md5: String,
 }
 
-/// All pictures that a player shows.
+/// All pictures that a player shows; a warning while decoding them or the sound is a failure.
 pub(crate) fn pictures(path: &Path) -> Vec<Picture> {
     let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-i"]).arg(path);
+    command.args(["-v", "warning", "-xerror", "-i"]).arg(path);
     command.args([
         "-map",
         "0:v",
-        "-vsync",
+        "-fps_mode",
         "passthrough",
         "-enc_time_base",
         "1/90000",
@@ -124,7 +124,9 @@ pub(crate) fn pictures(path: &Path) -> Vec<Picture> {
         "framemd5",
         "-",
     ]);
-    let (out, _) = run(&mut command);
+    command.args(["-map", "0:a", "-f", "null", "-"]);
+    let (out, err) = run(&mut command);
+    assert_eq!(err, "", "{}", path.display());
     let lines = out.lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| {

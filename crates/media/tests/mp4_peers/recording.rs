@@ -79,8 +79,7 @@ pub(crate) fn fragments(config: &SessionConfig, samples: &[Sample], start_us: i6
         samples.iter().filter(|sample| sample.track == TrackKind::Audio).cloned().collect();
     let mut flush = |video: &mut Vec<Sample>, audio: &mut Vec<Sample>| {
         let Some(first) = video.first() else { return };
-        let shown = first.decode_time + i64::from(first.composition_offset);
-        let (start, is_key) = (start_us + shown * 100 / 9, first.is_sync);
+        let (start, is_key) = (start_us + first.decode_time * 100 / 9, first.is_sync);
         fragments.push(write_fragment(fragments.len() as u32 + 1, config, start, video, audio, is_key));
     };
     for sample in samples.iter().filter(|sample| sample.track == TrackKind::Video) {
