@@ -60,9 +60,12 @@ impl Rate {
     }
 }
 
-/// The rates cameras and encoders offer: the NTSC ones, halves, and every whole number.
+/// The rates cameras and encoders offer: every whole number, the three NTSC ones that are real, and halves.
+///
+/// A whole number and its NTSC neighbour differ by 2 ms in the time that is measured, which few or badly rounded stamps
+/// cannot tell; so 15 000/1001 and the like, which only a hint can know, are not among them.
 fn standard_rates() -> impl Iterator<Item = Rate> {
-    let ntsc = [24_000, 30_000, 60_000, 120_000, 48_000, 15_000].map(|numerator| Rate::new(numerator, 1001));
+    let ntsc = [24_000, 30_000, 60_000].map(|numerator| Rate::new(numerator, 1001));
     let halves = [25, 15].map(|numerator| Rate::new(numerator, 2));
     (1..=120).map(|whole| Rate::new(whole, 1)).chain(ntsc).chain(halves)
 }

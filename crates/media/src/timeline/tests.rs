@@ -940,8 +940,6 @@ proptest! {
         start in 10i64..4_000_000_000,
         hinted: bool,
     ) {
-        // In a second, 120 and 119.88 frames a second differ by a millisecond: by what is random here.
-        let hinted = hinted || rate == (120, 1);
         let mut publisher = Publisher::with_video();
         if hinted {
             publisher.timeline.frame_rate_hint(rate.0 as f64 / rate.1 as f64);
