@@ -8,7 +8,7 @@ declare global {
     /** The number burnt into the picture that a video shows. */
     readFrame: (video: HTMLVideoElement) => number;
     /** The first picture the player showed. */
-    firstShown: { readonly frame: number; readonly mediaTime: number } | null;
+    firstShown: { readonly frame: number } | null;
     violations: string[];
   }
 }
@@ -34,21 +34,15 @@ export function installReader(): void {
     }
     return frame;
   };
-  const seen = new WeakSet<HTMLVideoElement>();
+  const seen = new WeakSet<Element>();
+  // Chromium decodes and presents the keyframe before a start in mid-fragment; the player keeps it covered until then.
   new MutationObserver(() => {
-    const video = document.querySelector<HTMLVideoElement>(".player video");
-    if (video === null || seen.has(video)) return;
+    const player = document.querySelector(".player[data-phase=ready]");
+    const video = player?.querySelector("video");
+    if (player === null || !video || seen.has(video)) return;
     seen.add(video);
-    window.firstShown = null;
-    const look = (): void => {
-      video.requestVideoFrameCallback((_, { mediaTime }) => {
-        // Chromium decodes and presents the keyframe before a start in mid-fragment; the player keeps it covered.
-        if (getComputedStyle(video).visibility === "hidden") look();
-        else window.firstShown = { frame: window.readFrame(video), mediaTime };
-      });
-    };
-    look();
-  }).observe(document, { childList: true, subtree: true });
+    window.firstShown = { frame: window.readFrame(video) };
+  }).observe(document, { attributeFilter: ["data-phase"], attributes: true, childList: true, subtree: true });
 }
 
 export interface Landed {

@@ -17,6 +17,8 @@ const SEEK_NUDGE_S = 0.002;
 export const LIVE_DELAY_MS = 5_000;
 /** Closer to the newest picture than this counts as live. */
 const LIVE_WITHIN_MS = 15_000;
+/** iPhones may load no picture before a tap: after this time the player asks to play, and learns that it needs one. */
+const LOADS_UNASKED_MS = 1_500;
 /** How long a gap stays told. */
 const GAP_TOLD_MS = 6_000;
 
@@ -43,6 +45,7 @@ export class Controller {
   #attempts: Attempts = NO_ATTEMPTS;
   #retryTimer: number | undefined;
   #gapTimer: number | undefined;
+  #startTimer: number | undefined;
   #animation: number | undefined;
   /** Where a seek that has not landed yet goes. */
   #target: Position | null = null;
@@ -79,6 +82,7 @@ export class Controller {
     this.#abort.abort();
     window.clearTimeout(this.#retryTimer);
     window.clearTimeout(this.#gapTimer);
+    window.clearTimeout(this.#startTimer);
     if (this.#animation !== undefined) window.cancelAnimationFrame(this.#animation);
     this.#engine?.destroy();
     this.#engine = null;
@@ -154,6 +158,7 @@ export class Controller {
     // Both: loading a source resets the one to the other.
     this.#video.defaultPlaybackRate = speed;
     this.#video.playbackRate = speed;
+    this.#change({ speed });
   }
 
   changeSpeed(by: 1 | -1): void {
@@ -218,12 +223,16 @@ export class Controller {
   #load(): void {
     const beginMs = this.#snapshot.wallMs;
     this.#target = null;
+    this.#change({ phase: "preparing" });
     this.#engine?.load(this.#match.playlistUrl, (spans) => {
       const position = wallToPosition(spans, this.#clamp(beginMs));
       const gap = gapAt(this.#match.gaps, beginMs);
       if (gap !== null && position !== null && position.wallMs - beginMs >= MIN_TOLD_GAP_MS) this.#tell(gap);
       this.#target = position;
-      if (this.#wantsToPlay) this.#tryToPlay();
+      window.clearTimeout(this.#startTimer);
+      this.#startTimer = window.setTimeout(() => {
+        if (this.#snapshot.phase === "preparing" && this.#wantsToPlay) this.#tryToPlay();
+      }, LOADS_UNASKED_MS);
       const startS = (position?.media ?? 0) + SEEK_NUDGE_S;
       // Before anything is loaded: what lies before the match must not flash up.
       this.#video.currentTime = startS;
@@ -239,7 +248,6 @@ export class Controller {
     on("loadeddata", () => {
       this.#settle();
       this.#uncover();
-      if (this.#wantsToPlay && video.paused) this.#tryToPlay();
       this.#refresh();
     });
     on("play", () => {
@@ -296,11 +304,15 @@ export class Controller {
     this.#watchFrames();
   }
 
-  /** Only once the picture asked for is there: browsers present the keyframe before it while they seek. */
+  /**
+   * Only once the picture asked for is there: browsers present the keyframe before it while they seek. And it plays
+   * only once it is seen, so that no frame is missed.
+   */
   #uncover(): void {
     const { seeking, readyState } = this.#video;
     if (this.#snapshot.phase !== "preparing" || seeking || readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
     this.#change({ phase: "ready", isWaiting: false });
+    if (this.#wantsToPlay && this.#video.paused) this.#tryToPlay();
   }
 
   /** A start that needed no seek, since it is the first picture of all, has landed as well. */
