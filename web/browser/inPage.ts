@@ -89,33 +89,33 @@ export async function seekByKey(key: string): Promise<Landed> {
   return { tookMs, frame: window.readFrame(video), saidS: Number(slider.getAttribute("aria-valuenow")) };
 }
 
-/** The frame number of the downloaded file at a time in it. */
-export async function frameInDownload({ url, atS }: { url: string; atS: number }): Promise<number> {
-  const id = "truth";
-  let video = document.querySelector<HTMLVideoElement>(`#${id}`);
-  if (video === null) {
-    video = document.createElement("video");
-    video.id = id;
-    video.muted = true;
-    video.preload = "auto";
-    video.src = url;
-    document.body.append(video);
-    const loading = video;
+/** The frame number of a plain MP4 file at a time in it. */
+export async function frameInFile({ url, atS }: { url: string; atS: number }): Promise<number> {
+  const video = document.createElement("video");
+  video.muted = true;
+  video.preload = "auto";
+  // A frame is only presented where it could be seen.
+  video.width = 64;
+  document.body.append(video);
+  try {
     await new Promise((resolve, reject) => {
-      loading.addEventListener("loadeddata", resolve, { once: true });
-      loading.addEventListener("error", () => {
-        reject(new Error(`the download cannot be played: ${loading.error?.message ?? ""}`));
+      const shown = (): void => {
+        video.requestVideoFrameCallback((_, { mediaTime }) => {
+          if (Math.abs(mediaTime - atS) < 0.25) resolve(undefined);
+          else shown();
+        });
+      };
+      shown();
+      video.addEventListener("error", () => {
+        reject(new Error(`the file cannot be played: ${video.error?.message ?? ""}`));
       });
+      video.src = url;
+      video.currentTime = atS;
     });
+    return window.readFrame(video);
+  } finally {
+    video.removeAttribute("src");
+    video.load();
+    video.remove();
   }
-  const truth = video;
-  const seeked = new Promise((resolve) => {
-    truth.addEventListener("seeked", resolve, { once: true });
-  });
-  const shown = new Promise((resolve) => truth.requestVideoFrameCallback(resolve));
-  truth.currentTime = atS;
-  await seeked;
-  // No new frame is shown where the one wanted already was.
-  await Promise.race([shown, new Promise((resolve) => setTimeout(resolve, 500))]);
-  return truth.readyState >= 2 ? window.readFrame(truth) : -1;
 }

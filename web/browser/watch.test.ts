@@ -3,7 +3,7 @@ import { chromium, devices, type Browser, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { localTimeOfDay } from "../src/time/zone";
-import { frameInDownload, installReader, seekByKey } from "./inPage";
+import { frameInFile, installReader, seekByKey } from "./inPage";
 import { CLIP_FRAMES, findSubject, type Subject } from "./match";
 
 const FLAGS = [
@@ -18,7 +18,7 @@ const FLAGS = [
 const PHONE = { ...devices["Pixel 7"], viewport: { width: 390, height: 844 }, locale: "es-ES" };
 /** A seek must show its picture within this. */
 const SEEK_LIMIT_MS = 1_000;
-/** Where the player and the download may round the same instant to neighbouring frames. */
+/** Where the player and the file may round the same instant to neighbouring frames. */
 const FRAME_TOLERANCE = 1;
 
 let subject: Subject;
@@ -53,15 +53,16 @@ function matchPath(at?: number): string {
   return `/${club}/${court}/${date}/${time}${moment}`;
 }
 
-/** The frame number that belongs to an instant. */
+/**
+ * The frame number that belongs to an instant: out of the segment's file, played as the plain MP4 that it is. That is
+ * another way through the program than the playlist that the player uses.
+ */
 async function truth(wallMs: number): Promise<number> {
   if (subject.knownFrame !== null) return subject.knownFrame(wallMs);
-  const { replay } = subject;
-  if (replay.downloadUrl === null) throw new Error("there is nothing to download");
-  const missing = replay.gaps
-    .filter((gap) => Date.parse(gap.start) < wallMs)
-    .reduce((sum, gap) => sum + Math.min(Date.parse(gap.end), wallMs) - Date.parse(gap.start), 0);
-  return page.evaluate(frameInDownload, { url: replay.downloadUrl, atS: (wallMs - startMs() - missing) / 1000 + 0.002 });
+  const segment = subject.replay.fragments.find(({ start, end }) => Date.parse(start) <= wallMs && wallMs < Date.parse(end));
+  if (segment === undefined) throw new Error(`nothing was recorded at ${new Date(wallMs).toISOString()}`);
+  const atS = (wallMs - Date.parse(segment.start)) / 1000;
+  return page.evaluate(frameInFile, { url: segment.url, atS });
 }
 
 function expectFrame(frame: number, expected: number): void {
