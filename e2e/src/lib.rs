@@ -16,6 +16,6 @@ mod publisher;
 
 pub use clip::{Clip, clip, tool};
 pub use demo::{Demo, browser};
-pub use media::{Frame, Probe, counters, decode_warnings, packets, probe};
+pub use media::{Frame, Probe, counters, decode_warnings, holes, packets, probe};
 pub use node::{Court, Node, NodeOptions, free_port, now_us, rfc3339, wait_until};
 pub use publisher::Publisher;

@@ -33,6 +33,17 @@ pub fn counters(input: &str, input_options: &[&str]) -> Vec<u64> {
     output.stdout.chunks_exact(16).map(bits).collect()
 }
 
+/// How often the burnt-in counter of a clip jumps by more than `REORDERED` frames: once for each hole.
+///
+/// Whoever stops in mid-stream leaves out the B-frames that it did not come to send, so that up to three frames before a
+/// hole are missing one by one.
+#[must_use]
+pub fn holes(counters: &[u64], clip_frames: u64) -> usize {
+    const REORDERED: u64 = 3;
+    let jump = |pair: &&[u64]| (pair[1] + clip_frames - pair[0]) % clip_frames > REORDERED + 1;
+    counters.windows(2).filter(jump).count()
+}
+
 /// What ffprobe says of a file.
 #[derive(Debug, Clone)]
 pub struct Probe {

@@ -249,6 +249,28 @@ impl Node {
         );
         self.get_json(&path)
     }
+
+    /// The replay of all that a court recorded since `from_us`, from its first to its last instant, once its publisher is
+    /// gone and everything it sent is sealed.
+    pub fn ended(&self, court: &Court, from_us: i64) -> Value {
+        wait_until("the recording to end and to be sealed", Duration::from_secs(60), || {
+            let club = self.get_json(&format!("/api/clubs/{}", court.club));
+            let courts = club["courts"].as_array().expect("courts");
+            let is_live =
+                courts.iter().any(|one| one["slug"] == court.court.as_str() && one["isLive"] == true);
+            let replay = self.replay(court, from_us, now_us());
+            let fragments = replay["fragments"].as_array().expect("fragments");
+            let (first, last) = (fragments.first()?, fragments.last()?);
+            let (_, headers, _) = self.get(last["url"].as_str()?, &[("range", "bytes=0-15")]);
+            // What still grows is never to be stored.
+            let is_sealed =
+                headers.iter().any(|(name, value)| name == "cache-control" && value.contains("immutable"));
+            let instant =
+                |value: &Value| Some(value.as_str()?.parse::<jiff::Timestamp>().ok()?.as_microsecond());
+            let (start, end) = (instant(&first["start"])?, instant(&last["end"])?);
+            (!is_live && is_sealed).then(|| self.replay(court, start, end))
+        })
+    }
 }
 
 impl Drop for Node {

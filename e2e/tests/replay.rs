@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use turepe_e2e::{
-    Clip, Court, Node, NodeOptions, Publisher, counters, decode_warnings, now_us, packets, probe, wait_until,
+    Clip, Court, Node, NodeOptions, Publisher, counters, decode_warnings, holes, now_us, packets, probe,
+    wait_until,
 };
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -58,12 +59,8 @@ fn replay_is_exact(kind: Clip, publish: fn(Clip, &str) -> Publisher) {
     let replay = recorded(&node, &court, begin, 17);
     assert!(publisher.is_running(), "the publisher ended by itself");
     publisher.stop();
-    // Everything is sealed soon after the end.
     let folder = tempfile::tempdir().expect("a folder");
-    let segments = wait_until("the last segment to be sealed", PATIENCE, || {
-        let replay = node.replay(&court, begin, now_us());
-        (replay["isLive"] == false).then(|| replay["fragments"].as_array().expect("fragments").clone())
-    });
+    let segments = node.ended(&court, begin)["fragments"].as_array().expect("fragments").clone();
     assert!(segments.len() >= 4, "a border every 5 s: {replay}");
 
     let (numerator, denominator) = kind.rate();
@@ -188,9 +185,7 @@ fn across_a_gap_it_plays_on_and_says_what_is_missing() {
     recorded(&node, &court, begin, 7);
     first.kill();
     let broken_at = now_us();
-    wait_until("the node to notice the broken connection", PATIENCE, || {
-        (node.replay(&court, begin, now_us())["isLive"] == false).then_some(())
-    });
+    node.ended(&court, begin);
     // The gap is what the test is about: it must have a length that can be seen.
     wait_until("three seconds without a camera", PATIENCE, || {
         (now_us() > broken_at + 3_000_000).then_some(())
@@ -202,10 +197,7 @@ fn across_a_gap_it_plays_on_and_says_what_is_missing() {
         (last > broken_at + 9_000_000).then_some(())
     });
     second.stop();
-    let replay = wait_until("the end of the recording", PATIENCE, || {
-        let replay = node.replay(&court, begin, now_us());
-        (replay["isLive"] == false).then_some(replay)
-    });
+    let replay = node.ended(&court, begin);
     let fragments = replay["fragments"].as_array().expect("fragments");
     let (start, end) = (us(&fragments[0]["start"]), us(&fragments.last().expect("fragments")["end"]));
     let replay = node.replay(&court, start, end);
@@ -225,11 +217,7 @@ fn across_a_gap_it_plays_on_and_says_what_is_missing() {
     let existing_s = (end - start - gap_us) as f64 / 1e6;
     let told = probe(&file);
     assert!((told.duration_s - existing_s).abs() < 0.1, "{told:?} for {existing_s} s of footage");
-    // The killed publisher left out B-frames, and the gap is one break: no other than these two at its edge, and none at
-    // the end that the second publisher left.
-    let frames = counters(&file, &[]);
-    let breaks = frames[..frames.len() - 10].windows(2).filter(|pair| (pair[0] + 1) % 600 != pair[1]).count();
-    assert!((1..=2).contains(&breaks), "{breaks} breaks in the frames: {frames:?}");
+    assert_eq!(holes(&counters(&file, &[]), 600), 1, "one hole in the frames");
 
     let playlist = node.url(replay["playlistUrl"].as_str().expect("playlistUrl"));
     let (_, _, text) = node.get(&playlist, &[]);

@@ -63,8 +63,7 @@ export async function seekByKey(key: string): Promise<Landed> {
     let isOver = false;
     const check = (): void => {
       if (isOver || shownTime === null || video.seeking) return;
-      // Paused, so what is presented now came by the seek; at a join the frame may lie a little after the time asked for.
-      if (Math.abs(video.currentTime - shownTime) > 0.25) return;
+      if (shownTime > video.currentTime + 0.001 || video.currentTime - shownTime > 0.25) return;
       isOver = true;
       resolve();
     };

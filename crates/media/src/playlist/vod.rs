@@ -16,9 +16,9 @@ pub const PREFERRED_RUN_US: i64 = 4_000_000;
 /// smaller than a fragment ever is, and the slow correction of the wall clock moves borders by a little.
 pub const CONTINUITY_TOLERANCE_US: i64 = 250_000;
 
-/// `EXT-X-TARGETDURATION` of a growing match, at least: the value must never change (RFC 8216bis §4.4.3.1), so it cannot
-/// be taken from what happens to be there.
-const GROWING_TARGET_S: u64 = 8;
+/// `EXT-X-TARGETDURATION`, at least: the value must never change (RFC 8216bis §4.4.3.1), also not when a match that was
+/// being played has ended, so it cannot be taken from what happens to be there.
+const MIN_TARGET_S: i64 = 8;
 
 /// One recorded segment that overlaps the range.
 #[derive(Clone, Copy, Debug)]
@@ -102,11 +102,8 @@ pub fn vod(segments: &[VodSegment<'_>], from_us: i64, to_us: i64, finished: bool
 
 /// The lines before the first media segment.
 fn head(playlist: &Playlist, longest_us: i64, finished: bool) -> String {
-    // The target is not less than any EXTINF rounded to the nearest second (RFC 8216bis §4.4.3.1), and at least 1.
-    let mut target_s = ((longest_us + 500_000) / 1_000_000).max(1) as u64;
-    if !finished {
-        target_s = target_s.max(GROWING_TARGET_S);
-    }
+    // Not less than any EXTINF rounded to the nearest second (RFC 8216bis §4.4.3.1).
+    let target_s = ((longest_us + 500_000) / 1_000_000).max(MIN_TARGET_S) as u64;
     let mut text = String::with_capacity(256);
     text.push_str("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:");
     push_number(&mut text, target_s);
