@@ -18,7 +18,7 @@ pub struct SampleMeta {
 /// The samples of one track in one fragment: contiguous in the file, in decode order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct TrackRun {
-    /// Decode time of the first sample, in ticks of the track since the session's origin (`tfdt`).
+    /// Decode time of the first sample, in ticks of the track since the Unix epoch (`tfdt`).
     pub base_decode_time: i64,
     /// Offset of the first payload byte from the start of the fragment (of its `moof`).
     pub data_offset: u32,

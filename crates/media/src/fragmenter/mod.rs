@@ -7,6 +7,8 @@
 //! - Lead samples are contiguous across fragments, so their lengths add up exactly to the length of the session.
 //! - Audio goes by its presentation time into the fragment whose video it is heard with. For audio that lags, a finished
 //!   fragment waits until the video is [`AUDIO_WAIT_90K`] ahead; audio that comes later still goes into the next fragment.
+//! - Decode times in fragments count from the Unix epoch, not from the session's origin: across sessions of a playlist
+//!   they then never run backwards, which readers that keep one index for a playlist (ffmpeg) need to show every picture.
 //! - A fragment's wall time is that of its first lead sample's decode time, which for key fragments is its presentation.
 
 use std::{collections::VecDeque, fmt::Write as _, sync::Arc};
@@ -77,11 +79,42 @@ struct Part {
     is_key: bool,
 }
 
+/// What is added to the decode times of a session, in ticks of each track: its start since the Unix epoch, rounded down to
+/// an instant that both timescales can express, so that sound and picture keep their distance to the tick.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Origin {
+    video: i64,
+    audio: i64,
+}
+
+impl Origin {
+    fn new(config: &SessionConfig, start_us: i64) -> Self {
+        let video = i64::from(TICKS_PER_SECOND_VIDEO);
+        let audio = i64::from(config.timescale(TrackKind::Audio));
+        // 6000 steps a second for 48 kHz, 900 for 44.1 kHz: finer than the distance of two frames.
+        let steps_per_second = greatest_common_divisor(video, audio);
+        let steps = i128::from(start_us.max(0)) * i128::from(steps_per_second) / 1_000_000;
+        let steps = i64::try_from(steps).unwrap_or(0);
+        Self {
+            video: steps.saturating_mul(video / steps_per_second),
+            audio: steps.saturating_mul(audio / steps_per_second),
+        }
+    }
+
+    fn of(self, track: TrackKind) -> i64 {
+        match track {
+            TrackKind::Video => self.video,
+            TrackKind::Audio => self.audio,
+        }
+    }
+}
+
 /// Collects samples into fragments. Feed it, then drain [`Self::poll`].
 #[derive(Debug, Default)]
 pub struct Fragmenter {
     sessions: u64,
     config: Option<Arc<SessionConfig>>,
+    origin: Origin,
     sequence: u32,
     /// The fragment being filled.
     filling: Part,
@@ -139,6 +172,7 @@ impl Fragmenter {
         let id = self.sessions;
         self.sessions += 1;
         self.sequence = 0;
+        self.origin = Origin::new(&config, start_us);
         self.config = Some(Arc::clone(&config));
         self.out.push_back(FragmentEvent::SessionStart(Arc::new(Session {
             id,
@@ -149,8 +183,9 @@ impl Fragmenter {
         })));
     }
 
-    fn sample(&mut self, sample: Sample, wall_us: i64) {
+    fn sample(&mut self, mut sample: Sample, wall_us: i64) {
         let Some(config) = &self.config else { return };
+        sample.decode_time = sample.decode_time.saturating_add(self.origin.of(sample.track));
         if sample.track == config.lead() {
             self.lead_sample(sample, wall_us);
         } else if config.audio.is_some() {
@@ -256,6 +291,14 @@ impl Fragmenter {
         self.audio.clear();
         self.filling = Part::default();
     }
+}
+
+/// At least 1, for timescales of at least 1.
+fn greatest_common_divisor(mut a: i64, mut b: i64) -> i64 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a.max(1)
 }
 
 fn end_of(sample: &Sample) -> i64 {

@@ -101,7 +101,11 @@ fn check(fragments: &[Arc<Fragment>]) {
         if let Some(lead) = fragment.video.samples.first() {
             assert_eq!(fragment.is_key, lead.is_sync);
             assert!(fragment.video.samples[1..].iter().all(|sample| !sample.is_sync));
-            assert_eq!(fragment.video.base_decode_time, sum);
+            assert_eq!(
+                fragment.video.base_decode_time,
+                START * 9 / 100 + sum,
+                "decode times count from the epoch"
+            );
             assert!((fragment.start_us - START - sum * 100 / 9).abs() <= 1, "{}", fragment.start_us);
         }
         sum += i64::from(fragment.duration_90k);
@@ -147,7 +151,7 @@ fn audio_goes_with_the_picture_it_is_heard_with() {
         check(&recorded.fragments);
         for (number, fragment) in recorded.fragments.iter().enumerate().take(7) {
             let (start, end) = (number as i64 * 15 * 3003, (number as i64 + 1) * 15 * 3003);
-            let first = fragment.audio.base_decode_time * 15 / 8;
+            let first = fragment.audio.base_decode_time * 15 / 8 - START * 9 / 100;
             assert!((start..start + 1920).contains(&first), "fragment {number} with delay {delay}");
             let last = first + (fragment.audio.samples.len() as i64 - 1) * 1920;
             assert!((end - 1920..end).contains(&last), "fragment {number} with delay {delay}");
@@ -251,4 +255,24 @@ proptest! {
             prop_assert_eq!(fragment.size_bytes as usize, fragment.head.len() + payload);
         }
     }
+}
+
+#[test]
+fn decode_times_of_both_tracks_count_from_the_same_instant() {
+    let with_rate = |sample_rate| {
+        let mut config = config(true, true).as_ref().clone();
+        if let Some(audio) = &mut config.audio {
+            audio.sample_rate = sample_rate;
+        }
+        config
+    };
+    for (sample_rate, longest_us) in [(48_000, 167), (44_100, 1_112), (22_050, 2_223), (8_000, 1_000)] {
+        let start_us = START + 123_457;
+        let origin = super::Origin::new(&with_rate(sample_rate), start_us);
+        let (video, audio) = (i128::from(origin.video), i128::from(origin.audio));
+        assert_eq!(video * i128::from(sample_rate), audio * 90_000, "at {sample_rate} Hz");
+        let late_us = i128::from(start_us) - video * 100 / 9;
+        assert!((0..=longest_us).contains(&late_us), "{late_us} us at {sample_rate} Hz");
+    }
+    assert_eq!(super::Origin::new(&with_rate(48_000), -5), super::Origin::default());
 }
