@@ -79,7 +79,7 @@ pub(crate) struct Demo {
 pub(crate) struct Publish {
     /// MP4 or FLV file with H.264 or HEVC, and AAC
     pub(crate) file: PathBuf,
-    /// rtmp://host[:port]/app/KEY; with --keys-from: rtmp://host[:port]/app
+    /// `rtmp://host[:port]/app/KEY`; with --keys-from: `rtmp://host[:port]/app`
     pub(crate) url: String,
     /// Start over at the end, without a jump in time, and reconnect when the connection is lost
     #[arg(long = "loop")]
