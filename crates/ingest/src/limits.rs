@@ -20,6 +20,16 @@ pub const PACED_READ_BYTES: usize = 16 * 1024;
 /// audio); waking for each costs more processor time than everything that is done with them.
 pub const READ_TICK: Duration = Duration::from_millis(50);
 
+/// A read that brought this much came near to what the kernel holds for a new connection (64 KiB by default): the next
+/// one follows after [`BUSY_READ_TICK`], so that the publisher is never held up.
+pub const BUSY_READ_BYTES: usize = 40 * 1024;
+
+/// See [`BUSY_READ_BYTES`].
+pub const BUSY_READ_TICK: Duration = Duration::from_millis(10);
+
+/// While media flows, a reply that the kernel did not take is offered again after this.
+pub const WRITE_TICK: Duration = Duration::from_millis(50);
+
 /// Replies waiting for a peer that does not read. A whole publish dialogue is under 5 kB.
 pub const MAX_TRANSMIT_BYTES: usize = 64 * 1024;
 
@@ -68,4 +78,5 @@ const _: () = assert!(
         && PACED_READ_BYTES <= MIN_READ_BYTES
         && MIN_READ_BYTES <= MAX_READ_BYTES
 );
+const _: () = assert!(BUSY_READ_BYTES < MIN_READ_BYTES);
 const _: () = assert!(TAKEOVER_TIMEOUT.as_millis() < AUTHORISE_TIMEOUT.as_millis());

@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Camera, Clip, Server, channel, closed};
+use common::{Camera, Clip, PATIENCE, Server, channel, closed};
 use media::EndCause;
 use media::timeline::TimelineEvent;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -125,7 +125,16 @@ async fn more_connections_than_one_address_may_have() {
         closed(stream).await;
     }
     drop(streams);
-    let mut next = Camera::connect(&server, "camera-2").await.unwrap();
+    // The server frees a seat when it has seen that we are gone.
+    let next = async {
+        loop {
+            if let Ok(camera) = Camera::connect(&server, "camera-2").await {
+                return camera;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let mut next = tokio::time::timeout(PATIENCE, next).await.unwrap();
     next.send(&Clip::demo(), 0, 3000).await.unwrap();
     server.told.until(channel(2), "a session after the flood", |events| events.len() > 50).await;
     unnoticed(&server, &camera).await;

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BufMut as _;
 use media::EndCause;
 use media::flv;
 use media::rtmp::StreamKey;
@@ -22,6 +21,7 @@ use super::error::ConnectionError;
 use super::reading::Reading;
 use super::registry::{Lease, NoLease, Publishers};
 use super::server::RtmpConfig;
+use super::socket::Socket;
 use super::transmit::Transmit;
 use crate::gate::{Gate, Publication, Refusal, Sink};
 use crate::limits::{
@@ -41,7 +41,7 @@ pub(super) struct Shared {
 pub(super) struct Connection {
     number: u64,
     peer: SocketAddr,
-    stream: TcpStream,
+    socket: Socket,
     shared: Arc<Shared>,
     session: ServerSession,
     reading: Reading,
@@ -91,7 +91,7 @@ impl Connection {
         Self {
             number,
             peer,
-            stream,
+            socket: Socket::Driven(stream),
             session,
             reading: Reading::new(shared.grid),
             shared,
@@ -166,18 +166,18 @@ impl Connection {
         let timer = self.next_timer();
         let pause = self.reading.not_before();
         let lease = self.publishing.as_ref().map(|publishing| &publishing.lease);
-        let stream = &self.stream;
+        let socket = &self.socket;
         let readable = async {
             if let Some(pause) = pause {
                 tokio::time::sleep_until(pause).await;
             }
-            stream.readable().await
+            socket.readable().await
         };
         tokio::select! {
             biased;
             _ = stopped.changed() => Wake::Stop,
             () = replaced(lease) => Wake::Replaced,
-            result = stream.writable(), if !self.transmit.is_empty() => Wake::Writable(result),
+            result = socket.writable(), if !self.transmit.is_empty() => Wake::Writable(result),
             result = readable => Wake::Readable(result),
             () = sleep_until(timer) => Wake::Timer,
         }
@@ -201,14 +201,12 @@ impl Connection {
             return Ok(None);
         }
         let offered = self.reading.size();
-        let buffer = self.session.receive_buffer();
-        buffer.reserve(offered);
-        let count = match self.stream.try_read_buf(&mut buffer.limit(offered)) {
+        let count = match self.socket.read(self.session.receive_buffer(), offered) {
             Ok(0) if self.publishing.is_some() => return Err(ConnectionError::Closed),
             Ok(0) => return Ok(Some(Ended::Closed)),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.reading.may_read();
+                self.reading.empty(Instant::now());
                 return Ok(None);
             }
             Err(error) => return Err(ConnectionError::Socket(error)),
@@ -313,7 +311,7 @@ impl Connection {
             lease,
         });
         self.reading.set_publishing(true);
-        Ok(())
+        self.socket.tick().map_err(ConnectionError::Socket)
     }
 
     /// Pushes what is left and lets the channel go.
@@ -322,6 +320,10 @@ impl Connection {
             publishing.timeline.end(self.shared.clock.now_us(), cause);
             publishing.pass_on();
             self.reading.set_publishing(false);
+            // If this fails the socket is lost, which the next read or write reports.
+            if let Err(error) = self.socket.drive() {
+                tracing::debug!(connection = self.number, %error, "cannot wait for the socket again");
+            }
         }
     }
 
@@ -336,27 +338,22 @@ impl Connection {
         while let Some(reply) = self.session.poll_transmit() {
             self.transmit.push(reply)?;
         }
-        self.transmit.flush(&self.stream)
+        self.transmit.flush(&self.socket)
     }
 
     /// Says the last words and closes: waits, within limits, until the peer has read them.
     async fn close(mut self, stopped: &mut watch::Receiver<bool>) {
+        let flushed = self.flush();
+        let (Ok(()), Ok(mut stream)) = (flushed, self.socket.into_driven()) else { return };
+        let mut transmit = self.transmit;
         let linger = async {
-            if self.flush().is_err() {
-                return;
-            }
-            while !self.transmit.is_empty() {
-                if self.stream.writable().await.is_err() || self.transmit.flush(&self.stream).is_err() {
-                    return;
-                }
-            }
-            if self.stream.shutdown().await.is_err() {
+            if transmit.write_all(&mut stream).await.is_err() || stream.shutdown().await.is_err() {
                 return;
             }
             let mut thrown_away = 0;
             let mut scratch = [0; 4096];
             while thrown_away < MAX_LINGER_BYTES {
-                match self.stream.read(&mut scratch).await {
+                match stream.read(&mut scratch).await {
                     Ok(count) if count > 0 => thrown_away += count,
                     _ => return,
                 }

@@ -8,6 +8,7 @@ mod error;
 mod reading;
 mod registry;
 mod server;
+mod socket;
 mod transmit;
 
 pub use registry::Publishers;

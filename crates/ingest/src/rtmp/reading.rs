@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::limits::{
-    FIRST_READ_BYTES, MAX_PAUSE, MAX_READ_BYTES, MIN_READ_BYTES, PACED_READ_BYTES, READ_TICK,
+    BUSY_READ_BYTES, BUSY_READ_TICK, FIRST_READ_BYTES, MAX_PAUSE, MAX_READ_BYTES, MIN_READ_BYTES,
+    PACED_READ_BYTES, READ_TICK,
 };
 
 /// Decides the size and the moment of the next read of one connection.
@@ -55,8 +56,9 @@ impl Reading {
             return;
         }
         if count < offered {
-            // The socket is empty: let the next packets gather.
-            self.not_before = Some(self.next_tick(now));
+            // The socket is empty: let the next packets gather, but not more than its buffer holds.
+            let tick = if count < BUSY_READ_BYTES { READ_TICK } else { BUSY_READ_TICK };
+            self.not_before = Some(self.next_tick(now, tick));
         }
         if count >= offered {
             self.size = (self.size * 2).min(MAX_READ_BYTES);
@@ -70,14 +72,14 @@ impl Reading {
         self.not_before = Some(now + ahead.min(MAX_PAUSE));
     }
 
-    /// The pause is over, or there was nothing to read.
-    pub(super) fn may_read(&mut self) {
-        self.not_before = None;
+    /// There was nothing to read.
+    pub(super) fn empty(&mut self, now: Instant) {
+        self.not_before = self.is_publishing.then(|| self.next_tick(now, READ_TICK));
     }
 
-    fn next_tick(&self, now: Instant) -> Instant {
+    fn next_tick(&self, now: Instant, tick: Duration) -> Instant {
         let since = now.saturating_duration_since(self.grid).as_micros();
-        let tick = READ_TICK.as_micros();
+        let tick = tick.as_micros();
         let wait = tick - since % tick;
         now + Duration::from_micros(u64::try_from(wait).unwrap_or(0))
     }

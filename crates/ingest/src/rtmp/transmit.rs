@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use bytes::{Buf as _, Bytes};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::error::ConnectionError;
+use super::socket::Socket;
 use crate::limits::{MAX_TRANSMIT_BYTES, MAX_TRANSMIT_SLICES, WRITE_TIMEOUT};
 
 /// The queue of one connection.
@@ -43,7 +45,7 @@ impl Transmit {
     }
 
     /// Writes what the socket takes now, without waiting.
-    pub(super) fn flush(&mut self, stream: &TcpStream) -> Result<(), ConnectionError> {
+    pub(super) fn flush(&mut self, socket: &Socket) -> Result<(), ConnectionError> {
         while !self.queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); MAX_TRANSMIT_SLICES];
             let mut count = 0;
@@ -51,7 +53,7 @@ impl Transmit {
                 *slice = IoSlice::new(reply);
                 count += 1;
             }
-            match stream.try_write_vectored(slices.get(..count).unwrap_or_default()) {
+            match socket.write_vectored(slices.get(..count).unwrap_or_default()) {
                 Ok(written) => self.taken(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let now = Instant::now();
@@ -63,6 +65,14 @@ impl Transmit {
                 }
                 Err(error) => return Err(ConnectionError::Socket(error)),
             }
+        }
+        Ok(())
+    }
+
+    /// Writes everything, waiting for the peer.
+    pub(super) async fn write_all(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        while let Some(mut reply) = self.queue.pop_front() {
+            stream.write_all_buf(&mut reply).await?;
         }
         Ok(())
     }

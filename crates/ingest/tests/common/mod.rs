@@ -202,12 +202,14 @@ impl Camera {
         let mut client = ClientSession::new(ClientConfig::new(&url), SystemClock.now_us());
         client.handle_input(0).unwrap();
         let mut camera = Self { stream, client };
+        let turned_away = || ClientEvent::Closed { code: String::new(), description: "no answer".to_owned() };
         loop {
-            camera.flush().await.unwrap();
+            camera.flush().await.map_err(|_| turned_away())?;
             match camera.client.poll_event() {
                 Some(ClientEvent::Ready) => return Ok(camera),
                 Some(event) => return Err(event),
-                None => assert!(camera.read().await.unwrap() > 0, "closed before an answer"),
+                None if camera.read().await.is_ok_and(|count| count > 0) => {}
+                None => return Err(turned_away()),
             }
         }
     }
