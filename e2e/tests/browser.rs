@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use turepe_e2e::{Demo, browser};
+use turepe_e2e::{Clip, Demo, Node, NodeOptions, Publisher, browser, now_us, rfc3339, wait_until};
 
 /// From the club page to the match, over a segment border, to its end: a match of the demo, recorded by the real pipeline.
 #[test]
@@ -16,6 +16,43 @@ fn a_player_finds_the_match_and_watches_it_to_its_end() {
         ("TUREPE_COURT", "cancha-1"),
         ("TUREPE_DATE", &date),
         ("TUREPE_TIME", &time),
+    ]);
+}
+
+/// A match of one minute, in whose middle the camera was away for two seconds: recorded here and now.
+#[test]
+fn over_a_gap_the_match_plays_on_and_says_so() {
+    const SECOND: i64 = 1_000_000;
+    const MINUTE: i64 = 60 * SECOND;
+    let node = Node::start(NodeOptions::default());
+    node.add_club("club", 1);
+    let court = node.add_court("club", "uno");
+    let until = |what: &str, instant_us: i64| {
+        wait_until(what, Duration::from_secs(180), || (now_us() >= instant_us).then_some(()));
+    };
+    let first = Publisher::turepe(Clip::H264, &node.rtmp_url(&court.key));
+    let begin = now_us();
+    wait_until("footage", Duration::from_secs(30), || {
+        let replay = node.replay(&court, begin, now_us());
+        (!replay["fragments"].as_array()?.is_empty()).then_some(())
+    });
+    let slot_us = (now_us() / MINUTE + 1) * MINUTE;
+    until("the middle of the match", slot_us + 20 * SECOND);
+    first.kill();
+    until("two seconds without a camera", now_us() + 2 * SECOND);
+    let second = Publisher::turepe(Clip::H264, &node.rtmp_url(&court.key));
+    until("the end of the match", slot_us + MINUTE + 2 * SECOND);
+    second.stop();
+    node.ended(&court, slot_us);
+
+    let instant = rfc3339(slot_us);
+    browser(&[
+        ("TUREPE_URL", &node.url("")),
+        ("TUREPE_CLUB", &court.club),
+        ("TUREPE_COURT", &court.court),
+        ("TUREPE_DATE", &instant[..10]),
+        ("TUREPE_TIME", &instant[11..16]),
+        ("TUREPE_GAP", "1"),
     ]);
 }
 
