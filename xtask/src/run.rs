@@ -81,8 +81,7 @@ pub(crate) fn demo(data: Option<&Path>) -> Result<()> {
 
 /// Makes the demo clip.
 pub(crate) fn clip() -> Result<()> {
-    run(Command::new(root().join("xtask/assets/clip.sh"))
-        .arg(root().join("crates/turepe/assets/demo.mp4")))
+    run(Command::new(root().join("xtask/assets/clip.sh")).arg(root().join("crates/turepe/assets/demo.mp4")))
 }
 
 /// Runs a measurement.

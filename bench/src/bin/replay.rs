@@ -99,8 +99,18 @@ async fn run(arguments: Arguments) -> Result<()> {
         playlists_ms.push(playlist.total_ms);
     }
     println!("{:<34} {:>9} {:>9}", "", "p50 ms", "p99 ms");
-    println!("{:<34} {:>9.2} {:>9.2}", "replay answer", percentile(&answers_ms, 0.5), percentile(&answers_ms, 0.99));
-    println!("{:<34} {:>9.2} {:>9.2}", "playlist", percentile(&playlists_ms, 0.5), percentile(&playlists_ms, 0.99));
+    println!(
+        "{:<34} {:>9.2} {:>9.2}",
+        "replay answer",
+        percentile(&answers_ms, 0.5),
+        percentile(&answers_ms, 0.99)
+    );
+    println!(
+        "{:<34} {:>9.2} {:>9.2}",
+        "playlist",
+        percentile(&playlists_ms, 0.5),
+        percentile(&playlists_ms, 0.99)
+    );
 
     // The recorded match: from an odd second, so that the cut is a real one.
     let from = end_us - 95 * MINUTE_US + 7_300_000;
@@ -110,8 +120,12 @@ async fn run(arguments: Arguments) -> Result<()> {
     let parts = store_files(&data.join("store"));
     let list = folder.join("list.txt");
     let lines: Vec<String> = parts.iter().map(|part| format!("file '{}'", part.display())).collect();
-    std::io::Write::write_all(&mut std::fs::File::options().create(true).write(true).truncate(true).open(&list)?, lines.join("\n").as_bytes())?;
-    let (mut first_ms, mut rate, mut cpu, mut peer_cpu, mut peer_wall) = (vec![], vec![], vec![], vec![], vec![]);
+    std::io::Write::write_all(
+        &mut std::fs::File::options().create(true).write(true).truncate(true).open(&list)?,
+        lines.join("\n").as_bytes(),
+    )?;
+    let (mut first_ms, mut rate, mut cpu, mut peer_cpu, mut peer_wall) =
+        (vec![], vec![], vec![], vec![], vec![]);
     let mut length = 0;
     for _ in 0..arguments.rounds {
         let before = server.usage()?;
@@ -126,8 +140,17 @@ async fn run(arguments: Arguments) -> Result<()> {
         peer_cpu.push(used);
     }
     println!("90-minute MP4 of {:.2} GB, medians of {}:", length as f64 / 1e9, arguments.rounds);
-    println!("  turepe: first byte {:.1} ms, {:.0} MB/s, {:.2} s of CPU", median(first_ms), median(rate), median(cpu.clone()));
-    println!("  ffmpeg -c copy: file after {:.1} s, {:.2} s of CPU", median(peer_wall), median(peer_cpu.clone()));
+    println!(
+        "  turepe: first byte {:.1} ms, {:.0} MB/s, {:.2} s of CPU",
+        median(first_ms),
+        median(rate),
+        median(cpu.clone())
+    );
+    println!(
+        "  ffmpeg -c copy: file after {:.1} s, {:.2} s of CPU",
+        median(peer_wall),
+        median(peer_cpu.clone())
+    );
     println!("  CPU, turepe / ffmpeg: {:.2}", median(cpu) / median(peer_cpu));
     server.end("-INT")
 }
@@ -140,7 +163,18 @@ fn replay_path(court: &str, from_us: i64, to_us: i64) -> Result<String> {
 /// CPU seconds of the usual way to cut a match.
 fn ffmpeg_cut(list: &Path, output: &Path) -> Result<f64> {
     let output = Command::new("ffmpeg")
-        .args(["-hide_banner", "-nostdin", "-loglevel", "error", "-benchmark", "-y", "-f", "concat", "-safe", "0"])
+        .args([
+            "-hide_banner",
+            "-nostdin",
+            "-loglevel",
+            "error",
+            "-benchmark",
+            "-y",
+            "-f",
+            "concat",
+            "-safe",
+            "0",
+        ])
         .args(["-ss", "307.3", "-i"])
         .arg(list)
         .args(["-t", "5400", "-c", "copy", "-loglevel", "info"])
@@ -176,7 +210,13 @@ async fn prepare(arguments: &Arguments, data: &Path, clip: &Path, end_us: i64) -
     let catalog = Catalog::open(&format!("sqlite:{}", data.join("turepe.db").display())).await?;
     let hours = WeekHours::parse("00:00-24:00")?;
     let club = catalog
-        .create_club(NewClub { slug: "bench".into(), name: "bench".into(), zone: "UTC".into(), hours, appointment_duration_min: 90 })
+        .create_club(NewClub {
+            slug: "bench".into(),
+            name: "bench".into(),
+            zone: "UTC".into(),
+            hours,
+            appointment_duration_min: 90,
+        })
         .await?;
     let mut channels: Vec<(Court, Uuid)> = Vec::new();
     for number in 0..COURTS {
@@ -191,19 +231,28 @@ async fn prepare(arguments: &Arguments, data: &Path, clip: &Path, end_us: i64) -
     let (full, short) = (index(1800).encode(), index(8).encode());
     let each = i64::try_from(arguments.segments / COURTS)?;
     let rows = (0..each).flat_map(|back| channels.iter().map(move |channel| (back, channel.1)));
-    let rows = rows.filter(|&(back, channel)| back >= 7 || channel != channels[0].1).map(|(back, channel_id)| {
-        let segment_end = end_us - back * QUARTER_US;
-        let new = NewSegment {
-            id: Uuid::now_v7(),
-            channel_id,
-            session_id: channel_id,
-            start_us: segment_end - QUARTER_US,
-            object_name: format!("bench/c/{channel_id}/2026/11/21/{back:08}Z.mp4"),
-            init_hash: "0123456789abcdef0123456789abcdef".into(),
-        };
-        let index = if back < FULL_INDEXES { &full } else { &short };
-        (new, SealedSegment { end_us: segment_end, size_bytes: 450_000_000, moov_offset: 449_000_000, index: index.clone() })
-    });
+    let rows =
+        rows.filter(|&(back, channel)| back >= 7 || channel != channels[0].1).map(|(back, channel_id)| {
+            let segment_end = end_us - back * QUARTER_US;
+            let new = NewSegment {
+                id: Uuid::now_v7(),
+                channel_id,
+                session_id: channel_id,
+                start_us: segment_end - QUARTER_US,
+                object_name: format!("bench/c/{channel_id}/2026/11/21/{back:08}Z.mp4"),
+                init_hash: "0123456789abcdef0123456789abcdef".into(),
+            };
+            let index = if back < FULL_INDEXES { &full } else { &short };
+            (
+                new,
+                SealedSegment {
+                    end_us: segment_end,
+                    size_bytes: 450_000_000,
+                    moov_offset: 449_000_000,
+                    index: index.clone(),
+                },
+            )
+        });
     let count = catalog.insert_sealed_segments(rows).await?;
     eprintln!("{count} rows and an index of {} bytes, in {:.0} s", full.len(), start.elapsed().as_secs_f64());
     Ok(())
@@ -220,13 +269,21 @@ fn index(fragments: u32) -> SegmentIndex {
 }
 
 /// Loops the clip through timeline, fragmenter and archive on simulated time.
-async fn record(catalog: &Catalog, data: &Path, clip: &Path, channel_id: Uuid, from_us: i64, to_us: i64) -> Result<()> {
+async fn record(
+    catalog: &Catalog,
+    data: &Path,
+    clip: &Path,
+    channel_id: Uuid,
+    from_us: i64,
+    to_us: i64,
+) -> Result<()> {
     let bytes = Bytes::from(std::fs::read(clip)?);
     let moov = (0..bytes.len() - 8).find(|&at| &bytes[at + 4..at + 8] == b"moov").context("moov")?;
     let file = Mp4File::from_moov(&bytes[moov..])?;
     let clock = Arc::new(SimulatedClock::new(from_us));
     let config = ArchiveConfig::new(data.join("spool"), data.join("store"));
-    let archive = Archive::open(config, Arc::new(SystemDisk), Arc::clone(&clock) as Arc<dyn Clock>, catalog.clone())?;
+    let archive =
+        Archive::open(config, Arc::new(SystemDisk), Arc::clone(&clock) as Arc<dyn Clock>, catalog.clone())?;
     let recorder = archive.recorder(RecorderTarget { channel_id, prefix: "bench/c0".into() });
     let mut timeline = Timeline::new(TimelineConfig::default());
     let mut fragmenter = Fragmenter::new();
@@ -234,7 +291,8 @@ async fn record(catalog: &Catalog, data: &Path, clip: &Path, channel_id: Uuid, f
     let audio = file.audio.clone().context("audio")?;
     timeline.video(0, VideoTag::SequenceHeader { codec: video.codec, record: video.record }, from_us)?;
     timeline.audio(0, AudioTag::SequenceHeader { record: audio.record }, from_us)?;
-    let first_ms = file.samples.iter().map(|sample| file.decode_time_us(sample)).min().context("samples")?.min(0) / 1000;
+    let first_ms =
+        file.samples.iter().map(|sample| file.decode_time_us(sample)).min().context("samples")?.min(0) / 1000;
     let mut lap_us = 0;
     'laps: loop {
         for sample in &file.samples {
@@ -251,7 +309,11 @@ async fn record(catalog: &Catalog, data: &Path, clip: &Path, channel_id: Uuid, f
                 TrackKind::Video => {
                     let composition_us = file.presentation_time_us(sample) - file.decode_time_us(sample);
                     let composition_time_ms = i32::try_from(composition_us / 1000)?;
-                    timeline.video(timestamp_ms, VideoTag::Frame { is_key: sample.is_sync, composition_time_ms, data }, now_us)?;
+                    timeline.video(
+                        timestamp_ms,
+                        VideoTag::Frame { is_key: sample.is_sync, composition_time_ms, data },
+                        now_us,
+                    )?;
                 }
                 TrackKind::Audio => timeline.audio(timestamp_ms, AudioTag::Frame { data }, now_us)?,
             }
