@@ -263,7 +263,7 @@ fn index(fragments: u32) -> SegmentIndex {
     let entry = |number: u32| FragmentIndexEntry {
         size_bytes: 200_000 + number.wrapping_mul(2_654_435_761) % 90_000,
         duration_90k: 900 * 90_000 / fragments,
-        is_key: number % 4 == 0,
+        is_key: number.is_multiple_of(4),
     };
     SegmentIndex { first_fragment_offset: 1200, fragments: (0..fragments).map(entry).collect() }
 }
