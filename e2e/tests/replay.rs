@@ -223,5 +223,9 @@ fn across_a_gap_it_plays_on_and_says_what_is_missing() {
     let (_, _, text) = node.get(&playlist, &[]);
     let text = String::from_utf8_lossy(&text);
     assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{text}");
-    assert_eq!(counters(&playlist, &[]), counters(&file, &[]), "the playlist shows every frame: {text}");
+    // Of a publisher that stopped, the last frame may be shown after the end of what is recorded, as the B-frames before it
+    // never came: the download ends exactly, the playlist with the fragment.
+    let (listed, frames) = (counters(&playlist, &[]), counters(&file, &[]));
+    assert!(listed.starts_with(&frames), "the playlist shows every frame: {text}{listed:?}\n{frames:?}");
+    assert!(listed.len() <= frames.len() + 1, "and no other: {listed:?}\n{frames:?}");
 }
