@@ -44,7 +44,9 @@ describe("the way to a match", () => {
     open("/");
     const court = await screen.findByRole("link", { name: /Cancha 1/ });
     expect(window.location.pathname).toBe("/padel-sur");
-    expect(document.title).toBe("Pádel Sur · Tu Repe");
+    await waitFor(() => {
+      expect(document.title).toBe("Pádel Sur · Tu Repe");
+    });
     expect(within(court).getByText("En vivo")).toBeDefined();
     expect(within(screen.getByRole("link", { name: /Cancha 2/ })).queryByText("En vivo")).toBeNull();
     expect(screen.getByText("Hoy abierto 08:00–24:00")).toBeDefined();
@@ -93,7 +95,9 @@ describe("a match", () => {
     expect(scrubber.getAttribute("aria-valuetext")).toBe("10:00:00");
     expect(screen.getByText("Falta de 10:12 a 10:14: cámara sin conexión")).toBeDefined();
     expect(await screen.findByRole("link", { name: "Siguiente: 11:30" })).toBeDefined();
-    expect(document.title).toMatch(/^Cancha 1, 10:00 · Sábado, 21 de noviembre/);
+    await waitFor(() => {
+      expect(document.title).toMatch(/^Cancha 1, 10:00 · Sábado, 21 de noviembre/);
+    });
   });
 
   it("shares a link to the moment", async () => {
@@ -172,10 +176,14 @@ describe("language", () => {
     vi.spyOn(navigator, "languages", "get").mockReturnValue(["en-GB"]);
     open("/padel-sur");
     expect(await screen.findByRole("heading", { name: "Which court did you play on?" })).toBeDefined();
-    expect(document.documentElement.lang).toBe("en");
+    await waitFor(() => {
+      expect(document.documentElement.lang).toBe("en");
+    });
     await userEvent.click(screen.getByRole("button", { name: "Cambiar a español" }));
     expect(screen.getByRole("heading", { name: "¿En qué cancha jugaste?" })).toBeDefined();
-    expect(document.documentElement.lang).toBe("es");
+    await waitFor(() => {
+      expect(document.documentElement.lang).toBe("es");
+    });
     expect(window.localStorage.getItem("turepe.locale")).toBe("es");
   });
 });
