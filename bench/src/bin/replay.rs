@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use archive::{Archive, ArchiveConfig, RecorderTarget};
 use bytes::Bytes;
 use catalog::schedule::WeekHours;
-use catalog::{Catalog, Court, NewChannel, NewClub, NewSegment, SealedSegment, Source};
+use catalog::{Catalog, Court, NewChannel, NewClub, NewSegment, Place, SealedSegment, Source};
 use clap::Parser;
 use media::flv::{AudioTag, VideoTag};
 use media::fragmenter::Fragmenter;
@@ -250,6 +250,8 @@ async fn prepare(arguments: &Arguments, data: &Path, clip: &Path, end_us: i64) -
                     size_bytes: 450_000_000,
                     moov_offset: 449_000_000,
                     index: index.clone(),
+                    crc32: None,
+                    place: Place::Local,
                 },
             )
         });

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use catalog::{SegmentRow, SegmentState};
+use catalog::SegmentRow;
 use futures_util::future::try_join_all;
 use media::{
     SegmentIndex,
@@ -46,7 +46,7 @@ impl Archive {
         let rows = core.catalog.segments_in_range(channel_id, from_us, to_us).await?;
         let sealed: Vec<_> = rows
             .into_iter()
-            .filter(|row| is_sealed(row) && !growing.iter().any(|known| known.id == row.id))
+            .filter(|row| row.is_whole() && !growing.iter().any(|known| known.id == row.id))
             .collect();
         let ids: Vec<_> = sealed.iter().map(|row| row.id).collect();
         let mut indexes: HashMap<Uuid, Vec<u8>> =
@@ -180,7 +180,7 @@ impl Archive {
             .catalog
             .segment(id)
             .await?
-            .filter(is_sealed)
+            .filter(SegmentRow::is_whole)
             .ok_or(ArchiveError::SegmentNotFound(id))?;
         let len = row.size_bytes;
         let file = self.open_object(&row).await?;
@@ -291,7 +291,7 @@ impl Archive {
         let core = &self.inner.core;
         let growing = overlapping(core.registry.of_channel(channel_id), from_us, to_us);
         let rows = core.catalog.segments_in_range(channel_id, from_us, to_us).await?;
-        let is_new = |row: &SegmentRow| is_sealed(row) && !growing.iter().any(|known| known.id == row.id);
+        let is_new = |row: &SegmentRow| row.is_whole() && !growing.iter().any(|known| known.id == row.id);
         let mut pieces: Vec<_> =
             rows.into_iter().filter(is_new).map(|row| Piece::Sealed(Box::new(row))).collect();
         if pieces.len() + growing.len() > MAX_CUT_SEGMENTS {
@@ -389,10 +389,6 @@ impl Piece {
     fn is_growing(&self) -> bool {
         matches!(self, Self::Growing { .. })
     }
-}
-
-fn is_sealed(row: &SegmentRow) -> bool {
-    row.state == SegmentState::Sealed
 }
 
 fn overlapping(mut segments: Vec<Arc<Growing>>, from_us: i64, to_us: i64) -> Vec<Arc<Growing>> {

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use catalog::{CatalogError, NewSegment, SealedSegment};
+use catalog::{CatalogError, NewSegment, Place, SealedSegment};
 use media::SegmentIndex;
 use tokio::sync::oneshot;
 use tracing::{error, info};
@@ -115,6 +115,8 @@ async fn seal_and_register(core: &Arc<Core>, growing: &Arc<Growing>) -> bool {
                 size_bytes: sealed.size_bytes,
                 moov_offset: sealed.moov_offset,
                 index: sealed.index.encode(),
+                crc32: None,
+                place: Place::Local,
             },
         )
     });

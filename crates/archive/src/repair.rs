@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use catalog::{SealedSegment, SegmentRow, SegmentState};
+use catalog::{Place, SealedSegment, SegmentRow, SegmentState};
 use futures_util::StreamExt;
 use media::{
     EndCause,
@@ -188,7 +188,7 @@ async fn repair_file(core: &Arc<Core>, lost: Lost, ends: &Ends) {
         }
         Err(_) => return,
     };
-    let is_sealed_row = row.as_ref().is_some_and(|row| row.state == SegmentState::Sealed);
+    let is_sealed_row = row.as_ref().is_some_and(SegmentRow::is_whole);
     match found {
         Found::Gone => {}
         Found::Nothing => {
@@ -325,6 +325,8 @@ async fn repair_row(core: &Arc<Core>, row: SegmentRow, ends: &Ends) {
                 size_bytes,
                 moov_offset: table.end_offset(),
                 index: table.index().encode(),
+                crc32: None,
+                place: Place::Local,
             };
             let done = retry("registering a sealed segment", id, CATALOG_ATTEMPTS, &core.is_gone, || {
                 registrar::register_sealed(core, id, sealed.clone())

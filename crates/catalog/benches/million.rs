@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use turepe_catalog::{Catalog, NewChannel, NewClub, NewSegment, SealedSegment, Source};
+use turepe_catalog::{Catalog, NewChannel, NewClub, NewSegment, Place, SealedSegment, Source};
 use uuid::Uuid;
 
 const CHANNELS: usize = 100;
@@ -188,7 +188,14 @@ fn new_segment(catalog: &Catalog, channel_id: Uuid, start_us: i64) -> NewSegment
 
 fn sealed(end_us: i64, has_index: bool) -> SealedSegment {
     let index = if has_index { vec![0x5a; INDEX_BYTES] } else { Vec::new() };
-    SealedSegment { end_us, size_bytes: 467_000_000, moov_offset: 466_000_000, index }
+    SealedSegment {
+        end_us,
+        size_bytes: 467_000_000,
+        moov_offset: 466_000_000,
+        index,
+        crc32: None,
+        place: Place::Local,
+    }
 }
 
 /// What one question took, over and over.

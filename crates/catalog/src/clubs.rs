@@ -25,6 +25,8 @@ pub struct Club {
     pub zone: String,
     /// When it was created, UTC microseconds.
     pub created_us: i64,
+    /// How many days its footage is kept; `None` leaves that to the node's setting.
+    pub retention_days: Option<u32>,
     /// Its schedules in the order they come into force; at least one.
     pub schedules: Vec<Schedule>,
 }
@@ -65,7 +67,14 @@ impl Catalog {
             hours: new.hours,
             appointment_duration_min: new.appointment_duration_min,
         };
-        let model = club::Model { id: self.new_id(), slug: new.slug, name, zone, created_us: self.now_us() };
+        let model = club::Model {
+            id: self.new_id(),
+            slug: new.slug,
+            name,
+            zone,
+            created_us: self.now_us(),
+            retention_days: None,
+        };
         let transaction = self.begin().await?;
         club::Entity::insert(club::ActiveModel::from(model.clone()))
             .exec_without_returning(&transaction)
@@ -153,6 +162,19 @@ impl Catalog {
         if changed.rows_affected == 0 { Err(CatalogError::NotFound(Kind::Club)) } else { Ok(()) }
     }
 
+    /// How many days a club's footage is kept, 1 to [`crate::MAX_RETENTION_DAYS`]; `None` leaves it to the node's setting.
+    pub async fn set_retention(&self, club_id: Uuid, days: Option<u32>) -> Result<(), CatalogError> {
+        let days = days.map(validate::retention_days).transpose()?;
+        let transaction = self.begin().await?;
+        let changed = club::Entity::update_many()
+            .set(club::ActiveModel { retention_days: Set(days), ..Default::default() })
+            .filter(club::Column::Id.eq(club_id))
+            .exec(&transaction)
+            .await?;
+        transaction.commit().await?;
+        if changed.rows_affected == 0 { Err(CatalogError::NotFound(Kind::Club)) } else { Ok(()) }
+    }
+
     /// Removes a club that has no courts.
     pub async fn remove_club(&self, club_id: Uuid) -> Result<(), CatalogError> {
         let transaction = self.begin().await?;
@@ -209,6 +231,7 @@ fn schedule_of(row: club_schedule::Model) -> Result<Schedule, CatalogError> {
 }
 
 fn club_of(model: club::Model, schedules: Vec<Schedule>) -> Club {
-    let club::Model { id, slug, name, zone, created_us } = model;
-    Club { id, slug, name, zone, created_us, schedules }
+    let club::Model { id, slug, name, zone, created_us, retention_days } = model;
+    let retention_days = retention_days.and_then(|days| u32::try_from(days).ok());
+    Club { id, slug, name, zone, created_us, retention_days, schedules }
 }

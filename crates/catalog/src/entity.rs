@@ -14,6 +14,8 @@ pub mod club {
         pub name: String,
         pub zone: String,
         pub created_us: i64,
+        /// How long footage is kept; the node's setting where it is NULL.
+        pub retention_days: Option<i32>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -132,12 +134,20 @@ pub mod segment {
         pub session_id: Uuid,
         pub start_us: i64,
         pub end_us: Option<i64>,
-        /// `growing` or `sealed`.
+        /// `growing`, `sealed` or `stored`.
         pub state: String,
         pub size_bytes: i64,
         pub moov_offset: i64,
         pub object_name: String,
         pub init_hash: String,
+        /// 0 none, 1 kept, 2 being removed.
+        pub local_copy: i16,
+        /// When the bucket was seen to have it.
+        pub stored_us: Option<i64>,
+        /// The bucket's entity tag.
+        pub etag: Option<String>,
+        /// CRC-32 of its fragments.
+        pub crc32: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -173,6 +183,126 @@ pub mod growing_segment {
             Relation::Segment.def()
         }
     }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The ids of the sealed segments that the bucket is to take and has not confirmed: a short list, like
+/// [`growing_segment`].
+pub mod unstored_segment {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "unstored_segments")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub segment_id: Uuid,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        #[sea_orm(
+            belongs_to = "super::segment::Entity",
+            from = "Column::SegmentId",
+            to = "super::segment::Column::Id"
+        )]
+        Segment,
+    }
+
+    impl Related<super::segment::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Segment.def()
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Multipart uploads that run.
+pub mod upload {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "uploads")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub segment_id: Uuid,
+        pub upload_id: String,
+        pub part_bytes: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Parts that the bucket has taken.
+pub mod upload_part {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "upload_parts")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub segment_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub number: i32,
+        pub etag: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Ranges that outlive retention.
+pub mod protection {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "protections")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub channel_id: Uuid,
+        pub from_us: i64,
+        pub to_us: i64,
+        pub reason: String,
+        pub created_us: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// What was deleted, why, and whether its bytes are gone yet.
+pub mod deletion {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "deletions")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub segment_id: Uuid,
+        pub channel_id: Uuid,
+        pub start_us: i64,
+        pub end_us: i64,
+        pub size_bytes: i64,
+        pub object_name: String,
+        /// `retention`, `space` or `admin`.
+        pub reason: String,
+        pub was_stored: bool,
+        pub requested_us: i64,
+        /// NULL until store and bucket have let go of its bytes.
+        pub done_us: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
 }

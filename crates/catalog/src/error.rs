@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::schedule::{HoursError, MAX_APPOINTMENT_DURATION_MIN, MIN_APPOINTMENT_DURATION_MIN};
 use crate::segments::MAX_SEGMENT_US;
-use crate::validate::{MAX_NAME_CHARS, MAX_SLUG_BYTES};
+use crate::validate::{MAX_NAME_CHARS, MAX_RETENTION_DAYS, MAX_SLUG_BYTES};
 
 /// What a row is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -21,6 +21,8 @@ pub enum Kind {
     Channel,
     /// A piece of a recording.
     Segment,
+    /// A range that outlives retention.
+    Protection,
 }
 
 impl fmt::Display for Kind {
@@ -30,6 +32,7 @@ impl fmt::Display for Kind {
             Self::Court => "court",
             Self::Channel => "channel",
             Self::Segment => "segment",
+            Self::Protection => "protected range",
         })
     }
 }
@@ -156,6 +159,12 @@ pub enum InvalidInput {
         "an appointment lasts {MIN_APPOINTMENT_DURATION_MIN} to {MAX_APPOINTMENT_DURATION_MIN} minutes, not {0}"
     )]
     AppointmentDuration(u32),
+    /// Not a number of days to keep footage.
+    #[error("footage is kept 1 to {MAX_RETENTION_DAYS} days, not {0}")]
+    RetentionDays(u32),
+    /// Not a range to protect.
+    #[error("a protected range ends after it starts")]
+    ProtectedRange,
     /// Not opening hours.
     #[error(transparent)]
     Hours(#[from] HoursError),

@@ -23,9 +23,11 @@ mod keys;
 mod migration;
 #[cfg(test)]
 mod plans;
+mod retention;
 pub mod schedule;
 mod segments;
 mod settings;
+mod uploads;
 mod validate;
 
 pub use catalog::Catalog;
@@ -35,8 +37,11 @@ pub use courts::Court;
 pub use error::{CatalogError, InvalidInput, Kind};
 pub use gaps::GapRow;
 pub use keys::{KEY_BYTES, MAX_KEY_TEXT_BYTES};
+pub use retention::{Deletion, DeletionReason, NewProtection, Protection};
 pub use schedule::{Schedule, WeekHours};
 pub use segments::{
-    BULK_ROWS_PER_STATEMENT, Footage, MAX_SEGMENT_US, NewSegment, SealedSegment, SegmentRow, SegmentState,
+    BULK_ROWS_PER_STATEMENT, Footage, LocalCopy, MAX_SEGMENT_US, NewSegment, Place, SealedSegment,
+    SegmentRow, SegmentState,
 };
-pub use validate::{MAX_NAME_CHARS, MAX_SLUG_BYTES, RESERVED_CLUB_SLUGS};
+pub use uploads::{Unstored, Upload};
+pub use validate::{MAX_NAME_CHARS, MAX_RETENTION_DAYS, MAX_SLUG_BYTES, RESERVED_CLUB_SLUGS};

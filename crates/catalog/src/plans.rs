@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait as _, DbBackend, EntityTrait, QueryTrait as _, Select, Statement};
 use uuid::Uuid;
 
-use crate::{Catalog, channels, gaps, segments};
+use crate::{Catalog, channels, gaps, retention, segments, uploads};
 
 /// What `EXPLAIN QUERY PLAN` says of a query, one line a step (<https://www.sqlite.org/eqp.html>).
 async fn plan<E: EntityTrait>(catalog: &Catalog, query: Select<E>) -> Vec<String> {
@@ -66,4 +66,36 @@ async fn nothing_else_reads_a_whole_table() {
     assert!(of_growing[0].starts_with("SCAN growing_segments"), "{of_growing:?}");
     assert!(of_growing[1].starts_with("SEARCH segments USING INDEX"), "{of_growing:?}");
     assert_eq!(of_growing.len(), 2, "{of_growing:?}");
+}
+
+#[tokio::test]
+async fn uploads_and_retention_read_no_more_than_they_need() {
+    let catalog = catalog().await;
+    let of_unstored = plan(&catalog, uploads::tests::query_unstored()).await;
+    assert!(of_unstored[0].starts_with("SCAN unstored_segments"), "{of_unstored:?}");
+    assert!(of_unstored[1].starts_with("SEARCH segments USING INDEX"), "{of_unstored:?}");
+    let of_parts = plan(&catalog, uploads::tests::query_parts()).await;
+    assert!(of_parts.iter().all(|step| step.starts_with("SEARCH upload_parts USING")), "{of_parts:?}");
+    let of_expired = plan(&catalog, retention::tests::query_expired()).await;
+    assert!(
+        of_expired[0].starts_with("SEARCH segments USING INDEX segments_channel_id_start_us"),
+        "{of_expired:?}"
+    );
+    assert_never_sorted_nor_scanned(&of_expired);
+    for query in retention::tests::queries_local() {
+        let plan = plan(&catalog, query).await;
+        assert!(plan[0].starts_with("SEARCH segments USING INDEX segments_local_copy_start_us"), "{plan:?}");
+        assert_never_sorted_nor_scanned(&plan);
+    }
+    for query in retention::tests::queries_deletions() {
+        let plan = plan(&catalog, query).await;
+        assert!(plan[0].starts_with("SEARCH deletions USING INDEX"), "{plan:?}");
+        assert_never_sorted_nor_scanned(&plan);
+    }
+    let of_whole = plan(&catalog, segments::tests::query_whole()).await;
+    assert!(of_whole[0].starts_with("SEARCH segments USING INDEX sqlite_autoindex"), "{of_whole:?}");
+}
+
+fn assert_never_sorted_nor_scanned(plan: &[String]) {
+    assert!(!plan.iter().any(|step| step.starts_with("SCAN") || step.contains("B-TREE")), "{plan:?}");
 }

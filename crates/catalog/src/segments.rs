@@ -13,7 +13,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::entity::{growing_segment, segment, segment_index};
+use crate::entity::{growing_segment, segment, segment_index, unstored_segment};
 use crate::error::{CatalogError, InvalidInput, Kind};
 use crate::{Catalog, validate};
 
@@ -21,7 +21,7 @@ use crate::{Catalog, validate};
 /// configured length is an hour at most, and one segment may overrun it while it waits for a keyframe.
 pub const MAX_SEGMENT_US: i64 = 2 * 3600 * 1_000_000;
 
-/// Rows per statement of a bulk insert: 10 values each, of the 32 766 that SQLite takes.
+/// Rows per statement of a bulk insert: 14 values each, of the 32 766 that SQLite takes.
 pub const BULK_ROWS_PER_STATEMENT: usize = 500;
 
 /// Rows per transaction of a bulk insert.
@@ -41,15 +41,43 @@ pub(crate) const MAX_HASH_BYTES: usize = 64;
 pub enum SegmentState {
     /// It is being written.
     Growing,
-    /// It is whole and durable.
+    /// It is whole and durable on this side.
     Sealed,
+    /// It is whole, and the bucket was seen to have all of it.
+    Stored,
+}
+
+/// Whether the local store holds a sealed segment.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum LocalCopy {
+    /// It does not: the bucket does.
+    None,
+    /// It does.
+    Kept,
+    /// Its file is being removed, as the bucket has it. Nobody relies on it any more.
+    Leaving,
+}
+
+impl LocalCopy {
+    pub(crate) fn number(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::Kept => 1,
+            Self::Leaving => 2,
+        }
+    }
+
+    fn from_number(number: i16) -> Option<Self> {
+        [Self::None, Self::Kept, Self::Leaving].into_iter().find(|copy| copy.number() == number)
+    }
 }
 
 impl SegmentState {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Growing => "growing",
             Self::Sealed => "sealed",
+            Self::Stored => "stored",
         }
     }
 }
@@ -82,6 +110,26 @@ pub struct SealedSegment {
     pub moov_offset: u64,
     /// `media::SegmentIndex` in its encoded form.
     pub index: Vec<u8>,
+    /// CRC-32 of its fragments, where it was counted while they were written.
+    pub crc32: Option<u32>,
+    /// Where its bytes are.
+    pub place: Place,
+}
+
+/// Where the bytes of a segment are when its row becomes sealed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In the local store, and there they stay.
+    Local,
+    /// In the local store, on their way to the bucket.
+    ToBucket,
+    /// In the bucket alone, as a rebuilt catalog finds them.
+    Bucket {
+        /// The bucket's entity tag.
+        etag: String,
+        /// When it was seen there, UTC microseconds.
+        stored_us: i64,
+    },
 }
 
 /// A segment.
@@ -107,6 +155,20 @@ pub struct SegmentRow {
     pub object_name: String,
     /// Hash of its init segment.
     pub init_hash: String,
+    /// Whether the local store holds it, once it is sealed.
+    pub local_copy: LocalCopy,
+    /// The bucket's entity tag, once it is stored.
+    pub etag: Option<String>,
+    /// CRC-32 of its fragments, where it is known.
+    pub crc32: Option<u32>,
+}
+
+impl SegmentRow {
+    /// Whether it is whole, wherever its bytes are.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        matches!(self.state, SegmentState::Sealed | SegmentState::Stored)
+    }
 }
 
 /// What a channel has recorded in all.
@@ -133,7 +195,8 @@ impl TryFrom<segment::Model> for SegmentRow {
         let state = match (model.state.as_str(), model.end_us) {
             ("growing", _) => SegmentState::Growing,
             ("sealed", Some(_)) => SegmentState::Sealed,
-            ("sealed", None) => return Err(corrupt("sealed without an end")),
+            ("stored", Some(_)) => SegmentState::Stored,
+            ("sealed" | "stored", None) => return Err(corrupt("whole without an end")),
             _ => return Err(corrupt("an unknown state")),
         };
         Ok(Self {
@@ -145,6 +208,10 @@ impl TryFrom<segment::Model> for SegmentRow {
             state,
             size_bytes: u64::try_from(model.size_bytes).map_err(|_| corrupt("a negative size"))?,
             moov_offset: u64::try_from(model.moov_offset).map_err(|_| corrupt("a negative offset"))?,
+            local_copy: LocalCopy::from_number(model.local_copy)
+                .ok_or_else(|| corrupt("an unknown kind of local copy"))?,
+            crc32: model.crc32.and_then(|crc32| u32::try_from(crc32).ok()),
+            etag: model.etag,
             object_name: model.object_name,
             init_hash: model.init_hash,
         })
@@ -179,6 +246,7 @@ impl Catalog {
             state: Set(SegmentState::Sealed.as_str().to_owned()),
             size_bytes: Set(validate::number("size of a segment", sealed.size_bytes)?),
             moov_offset: Set(validate::number("offset of a segment's moov", sealed.moov_offset)?),
+            crc32: Set(sealed.crc32.map(i64::from)),
             ..Default::default()
         };
         segment::Entity::update_many()
@@ -189,6 +257,18 @@ impl Catalog {
         growing_segment::Entity::delete_by_id(id).exec(&transaction).await?;
         let index = segment_index::ActiveModel { segment_id: Set(id), fragments: Set(sealed.index) };
         segment_index::Entity::insert(index).exec_without_returning(&transaction).await?;
+        match sealed.place {
+            Place::Local => {}
+            Place::ToBucket => {
+                let unstored = unstored_segment::ActiveModel { segment_id: Set(id) };
+                unstored_segment::Entity::insert(unstored).exec_without_returning(&transaction).await?;
+            }
+            Place::Bucket { etag, stored_us } => {
+                let place = in_bucket(etag, stored_us, LocalCopy::None);
+                let row = segment::Entity::update_many().set(place).filter(segment::Column::Id.eq(id));
+                row.exec(&transaction).await?;
+            }
+        }
         Ok(transaction.commit().await?)
     }
 
@@ -259,6 +339,16 @@ impl Catalog {
         models.into_iter().map(SegmentRow::try_from).collect()
     }
 
+    /// Whole segments in order of their ids, after `after`: a page of a walk over all there are.
+    pub async fn whole_segments(
+        &self,
+        after: Option<Uuid>,
+        limit: u64,
+    ) -> Result<Vec<SegmentRow>, CatalogError> {
+        let models = whole_after(after).limit(limit).all(self.engine.reader()).await?;
+        models.into_iter().map(SegmentRow::try_from).collect()
+    }
+
     /// What a channel has recorded in all.
     pub async fn footage(&self, channel_id: Uuid) -> Result<Footage, CatalogError> {
         let row = segment::Entity::find()
@@ -306,12 +396,16 @@ async fn insert_some<C: ConnectionTrait>(
 ) -> Result<u64, CatalogError> {
     let mut rows = Vec::with_capacity(segments.len());
     let mut indexes = Vec::new();
+    let mut unstored = Vec::new();
     let mut first = None;
     for (new, mut sealed) in segments {
         first.get_or_insert(new.id);
         let fragments = std::mem::take(&mut sealed.index);
         if !fragments.is_empty() {
             indexes.push(segment_index::ActiveModel { segment_id: Set(new.id), fragments: Set(fragments) });
+        }
+        if sealed.place == Place::ToBucket {
+            unstored.push(unstored_segment::ActiveModel { segment_id: Set(new.id) });
         }
         rows.push(row(new, Some(sealed))?);
     }
@@ -322,6 +416,9 @@ async fn insert_some<C: ConnectionTrait>(
     })?;
     if !indexes.is_empty() {
         segment_index::Entity::insert_many(indexes).exec_without_returning(connection).await?;
+    }
+    if !unstored.is_empty() {
+        unstored_segment::Entity::insert_many(unstored).exec_without_returning(connection).await?;
     }
     Ok(count)
 }
@@ -334,19 +431,42 @@ fn row(new: NewSegment, sealed: Option<SealedSegment>) -> Result<segment::Active
     }
     let (size_bytes, moov_offset) =
         sealed.as_ref().map_or((0, 0), |sealed| (sealed.size_bytes, sealed.moov_offset));
-    let state = if sealed.is_some() { SegmentState::Sealed } else { SegmentState::Growing };
+    let crc32 = sealed.as_ref().and_then(|sealed| sealed.crc32);
+    let end_us = sealed.as_ref().map(|sealed| sealed.end_us);
+    let (state, local_copy, etag, stored_us) = match sealed.map(|sealed| sealed.place) {
+        None => (SegmentState::Growing, LocalCopy::Kept, None, None),
+        Some(Place::Local | Place::ToBucket) => (SegmentState::Sealed, LocalCopy::Kept, None, None),
+        Some(Place::Bucket { etag, stored_us }) => {
+            (SegmentState::Stored, LocalCopy::None, Some(etag), Some(stored_us))
+        }
+    };
     Ok(segment::ActiveModel {
         id: Set(new.id),
         channel_id: Set(new.channel_id),
         session_id: Set(new.session_id),
         start_us: Set(new.start_us),
-        end_us: Set(sealed.map(|sealed| sealed.end_us)),
+        end_us: Set(end_us),
         state: Set(state.as_str().to_owned()),
         size_bytes: Set(validate::number("size of a segment", size_bytes)?),
         moov_offset: Set(validate::number("offset of a segment's moov", moov_offset)?),
         object_name: Set(new.object_name),
         init_hash: Set(new.init_hash),
+        local_copy: Set(local_copy.number()),
+        stored_us: Set(stored_us),
+        etag: Set(etag),
+        crc32: Set(crc32.map(i64::from)),
     })
+}
+
+/// What changes in a row when the bucket has its bytes.
+pub(crate) fn in_bucket(etag: String, stored_us: i64, local_copy: LocalCopy) -> segment::ActiveModel {
+    segment::ActiveModel {
+        state: Set(SegmentState::Stored.as_str().to_owned()),
+        etag: Set(Some(etag)),
+        stored_us: Set(Some(stored_us)),
+        local_copy: Set(local_copy.number()),
+        ..Default::default()
+    }
 }
 
 fn require_duration(start_us: i64, end_us: i64) -> Result<(), InvalidInput> {
@@ -383,6 +503,14 @@ fn spans_in_range(channel_id: Uuid, from_us: i64, to_us: i64) -> Select<segment:
         .column(segment::Column::EndUs)
 }
 
+fn whole_after(after: Option<Uuid>) -> Select<segment::Entity> {
+    let whole = [SegmentState::Sealed.as_str(), SegmentState::Stored.as_str()];
+    segment::Entity::find()
+        .filter(segment::Column::State.is_in(whole))
+        .filter(segment::Column::Id.gt(after.unwrap_or(Uuid::nil())))
+        .order_by_asc(segment::Column::Id)
+}
+
 fn growing() -> Select<segment::Entity> {
     segment::Entity::find()
         .join(JoinType::InnerJoin, growing_segment::Relation::Segment.def().rev())
@@ -394,7 +522,7 @@ fn indexes_of(ids: &[Uuid]) -> Select<segment_index::Entity> {
 }
 
 /// As BIGINT: MySQL and PostgreSQL add up to a decimal.
-fn sum_of_sizes() -> SimpleExpr {
+pub(crate) fn sum_of_sizes() -> SimpleExpr {
     use sea_orm::sea_query::ExprTrait as _;
 
     Func::sum(segment::Column::SizeBytes.into_expr()).cast_as("bigint")
@@ -410,6 +538,10 @@ pub(crate) mod tests {
 
     pub(crate) fn query_spans(channel_id: Uuid) -> Select<segment::Entity> {
         spans_in_range(channel_id, 1_000, 2_000)
+    }
+
+    pub(crate) fn query_whole() -> Select<segment::Entity> {
+        whole_after(Some(Uuid::nil())).limit(100)
     }
 
     pub(crate) fn query_growing() -> Select<segment::Entity> {

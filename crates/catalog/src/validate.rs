@@ -11,6 +11,9 @@ pub const MAX_SLUG_BYTES: usize = 64;
 /// Longest name of a club, court or channel, in characters.
 pub const MAX_NAME_CHARS: usize = 200;
 
+/// Longest retention, in days: a hundred years.
+pub const MAX_RETENTION_DAYS: u32 = 36_525;
+
 /// Slugs that no club may have, because `/{club}` would hide an address of the program (DESIGN §7), now or to come.
 pub const RESERVED_CLUB_SLUGS: [&str; 20] = [
     "admin", "api", "app", "assets", "clip", "clips", "docs", "frame", "healthz", "init", "live", "login",
@@ -57,6 +60,12 @@ pub(crate) fn appointment_duration(minutes: u32) -> Result<(), InvalidInput> {
     } else {
         Err(InvalidInput::AppointmentDuration(minutes))
     }
+}
+
+/// Days as the database holds them.
+pub(crate) fn retention_days(days: u32) -> Result<i32, InvalidInput> {
+    let is_sound = (1..=MAX_RETENTION_DAYS).contains(&days);
+    i32::try_from(days).ok().filter(|_| is_sound).ok_or(InvalidInput::RetentionDays(days))
 }
 
 /// A machine-made text of `1..=max_bytes`.

@@ -2,10 +2,11 @@
 
 use sea_orm::{DbBackend, DbErr};
 use sea_orm_migration::sea_query::{
-    Alias, ColumnDef, ForeignKey, ForeignKeyAction, ForeignKeyCreateStatement, Index, IndexCreateStatement,
-    Table, TableCreateStatement,
+    Alias, ColumnDef, ForeignKeyAction, IndexCreateStatement, TableCreateStatement,
 };
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
+
+use super::columns::{belongs, big, bytes, id, index, key, table, unique, word};
 
 pub(crate) struct Migration;
 
@@ -129,69 +130,4 @@ fn indexes() -> Vec<IndexCreateStatement> {
         // `end_us` rides along so that spans are answered from the index alone.
         index("segments_channel_id_start_us", "segments", &["channel_id", "start_us", "end_us"]),
     ]
-}
-
-fn table(name: &str) -> TableCreateStatement {
-    Table::create().table(Alias::new(name)).take()
-}
-
-/// The engine's UUID: 16 bytes on SQLite and MySQL, `uuid` on PostgreSQL. In order of time, as they are version 7.
-fn id(name: &str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).uuid().not_null().take()
-}
-
-fn big(name: &str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).big_integer().not_null().take()
-}
-
-fn word(name: &str, len: u32) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).string_len(len).not_null().take()
-}
-
-/// Bytes; MySQL's plain BLOB ends at 64 kB, less than the index of an hour may take.
-fn bytes(name: &str, engine: DbBackend) -> ColumnDef {
-    let mut column = ColumnDef::new(Alias::new(name));
-    match engine {
-        DbBackend::MySql => column.custom(Alias::new("mediumblob")),
-        _ => column.blob(),
-    };
-    column.not_null().take()
-}
-
-fn key(columns: &[&str]) -> IndexCreateStatement {
-    let mut key = Index::create();
-    for column in columns {
-        key.col(Alias::new(*column));
-    }
-    key.primary().take()
-}
-
-/// Where rows keep their parent from going, it is NO ACTION and not RESTRICT: both refuse, but SQLite reports the latter
-/// as a failed trigger, not as a foreign key.
-fn belongs(
-    table: &str,
-    column: &str,
-    to: &str,
-    to_column: &str,
-    on_delete: ForeignKeyAction,
-) -> ForeignKeyCreateStatement {
-    ForeignKey::create()
-        .name(format!("{table}_{column}"))
-        .from(Alias::new(table), Alias::new(column))
-        .to(Alias::new(to), Alias::new(to_column))
-        .on_delete(on_delete)
-        .take()
-}
-
-fn index(name: &str, table: &str, columns: &[&str]) -> IndexCreateStatement {
-    let mut index = Index::create();
-    index.name(name).table(Alias::new(table));
-    for column in columns {
-        index.col(Alias::new(*column));
-    }
-    index.take()
-}
-
-fn unique(name: &str, table: &str, columns: &[&str]) -> IndexCreateStatement {
-    index(name, table, columns).unique().take()
 }

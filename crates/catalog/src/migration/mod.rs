@@ -11,7 +11,9 @@ use sea_orm_migration::{
 use crate::engine::Engine;
 use crate::error::CatalogError;
 
+mod columns;
 mod m0001_first;
+mod m0002_bucket;
 
 /// All migrations in order.
 pub(crate) struct Migrator;
@@ -19,7 +21,7 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration)]
+        vec![Box::new(m0001_first::Migration), Box::new(m0002_bucket::Migration)]
     }
 }
 

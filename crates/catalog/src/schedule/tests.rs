@@ -21,6 +21,7 @@ fn club_with(zone: &str, schedules: Vec<Schedule>) -> Club {
         name: "Club".into(),
         zone: zone.into(),
         created_us: 0,
+        retention_days: None,
         schedules,
     }
 }

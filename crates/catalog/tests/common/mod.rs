@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by stopping")]
 
 use tempfile::TempDir;
-use turepe_catalog::{Catalog, Channel, Club, NewChannel, NewClub, NewSegment, SealedSegment, Source};
+use turepe_catalog::{Catalog, Channel, Club, NewChannel, NewClub, NewSegment, Place, SealedSegment, Source};
 use uuid::Uuid;
 
 /// One second.
@@ -54,7 +54,14 @@ pub(crate) fn new_segment(catalog: &Catalog, channel_id: Uuid, start_us: i64) ->
 
 /// A segment that ends.
 pub(crate) fn sealed(end_us: i64) -> SealedSegment {
-    SealedSegment { end_us, size_bytes: 450_000_000, moov_offset: 449_000_000, index: vec![1, 2, 3] }
+    SealedSegment {
+        end_us,
+        size_bytes: 450_000_000,
+        moov_offset: 449_000_000,
+        index: vec![1, 2, 3],
+        crc32: Some(7),
+        place: Place::Local,
+    }
 }
 
 /// Records `[start_us, end_us)`.

@@ -13,7 +13,7 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use catalog::{
-    SegmentState,
+    SegmentRow,
     schedule::{self, SlotError},
 };
 use utoipa::IntoParams;
@@ -160,7 +160,7 @@ async fn fragments(app: &App, grant: &Grant, recorded: i64) -> Result<Vec<Replay
     let rows = app.catalog.segments_in_range(grant.channel, grant.from_us, grant.to_us).await?;
     let sealed: Vec<_> = rows
         .into_iter()
-        .filter(|row| row.state == SegmentState::Sealed)
+        .filter(SegmentRow::is_whole)
         .filter_map(|row| row.end_us.map(|end_us| (row.id, row.start_us, end_us, row.size_bytes)))
         .collect();
     let spans: Vec<_> = sealed.iter().map(|&(_, start_us, end_us, _)| (start_us, end_us)).collect();

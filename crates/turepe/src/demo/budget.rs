@@ -2,7 +2,7 @@
 
 use std::io;
 
-use catalog::{Catalog, CatalogError, SegmentRow, SegmentState};
+use catalog::{Catalog, CatalogError, SegmentRow};
 use world::{Clock as _, Disk as _, SystemClock, SystemDisk};
 
 use super::backfill::Plan;
@@ -25,7 +25,7 @@ pub(super) async fn prune(
     for court in &club.courts {
         let now_us = SystemClock.now_us();
         let rows = catalog.segments_in_range(court.channel.id, 0, now_us).await.map_err(failed)?;
-        segments.extend(rows.into_iter().filter(|row| row.state == SegmentState::Sealed));
+        segments.extend(rows.into_iter().filter(SegmentRow::is_whole));
     }
     segments.sort_unstable_by_key(|row| row.start_us);
     let mut kept_bytes: u64 = segments.iter().map(|row| row.size_bytes).sum();
