@@ -37,7 +37,7 @@ use crate::{
     recorder::{Recorder, RecorderTarget},
     repair,
     store::{FolderStore, Store},
-    syncer::Syncer,
+    syncer::{SyncCounts, Syncer},
     writer,
 };
 
@@ -68,6 +68,10 @@ pub struct ArchiveStatus {
     pub open_segments: usize,
     /// Segments that have ended and wait for their seal or their row.
     pub unregistered_segments: usize,
+    /// Bytes that are written and would not outlive a power cut yet; what the last run left counts until it is sealed.
+    pub unsynced_bytes: u64,
+    /// What the ticks have asked of the disk.
+    pub syncs: SyncCounts,
     /// Segments that ended because the disk failed to sync them, since the start.
     pub sync_failures: u64,
     /// Whether everything the last run left behind has been looked at.
@@ -106,6 +110,10 @@ impl Archive {
         disk.create_dir_all(&config.spool).map_err(|error| {
             ArchiveError::io(format!("making the spool folder {}", config.spool.display()), error)
         })?;
+        // Before anything is written, so that it tells of every write that fails.
+        let volume = disk.volume(&config.spool).inspect_err(|error| {
+            info!(%error, "the spool's file system cannot be synced as one: each file is synced by itself");
+        });
         let is_gone = CancellationToken::new();
         let (gap_log, gap_work) = GapLog::new(catalog.clone(), is_gone.clone());
         runtime.spawn(gap_work);
@@ -119,7 +127,7 @@ impl Archive {
             store,
             runtime: runtime.clone(),
             registry: Registry::default(),
-            syncer: Syncer::new(sync_interval),
+            syncer: Syncer::new(sync_interval, volume.ok()),
             gap_log,
             seal_permits: Semaphore::new(SEAL_CONCURRENCY),
             unregistered: watch::Sender::new(0),
@@ -208,6 +216,8 @@ impl Archive {
             queued_bytes: self.inner.queued_bytes.load(Ordering::Relaxed),
             open_segments: self.inner.core.registry.count(),
             unregistered_segments: *self.inner.core.unregistered.borrow(),
+            unsynced_bytes: self.inner.core.registry.unsynced_bytes(),
+            syncs: self.inner.core.syncer.counts(),
             sync_failures: self.inner.core.syncer.failures(),
             is_repaired: *self.inner.is_repaired.borrow(),
         }

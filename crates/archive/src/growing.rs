@@ -4,10 +4,7 @@
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
-    sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use bytes::Bytes;
@@ -16,7 +13,10 @@ use tokio::sync::watch;
 use uuid::Uuid;
 use world::DiskFile;
 
-use crate::cutter::{Current, duration_us};
+use crate::{
+    cutter::{Current, duration_us},
+    durability::Durability,
+};
 
 /// One segment that the catalog does not know as sealed yet.
 pub(crate) struct Growing {
@@ -31,16 +31,12 @@ pub(crate) struct Growing {
     pub(crate) spool_file: PathBuf,
     pub(crate) file: Arc<dyn DiskFile>,
     body: RwLock<Body>,
-    /// Written since the last sync.
-    pub(crate) is_dirty: AtomicBool,
-    /// Its name in the spool folder is durable.
-    pub(crate) is_name_synced: AtomicBool,
+    /// How much of it would outlive a power cut. After a sync failed nothing more is appended.
+    pub(crate) durability: Durability,
     /// Its row was asked for, and whether the catalog has it: before that no answer may name the segment.
     registration: watch::Sender<Option<bool>>,
     /// Length of the whole file where it was found sealed already, tables and all.
     pub(crate) sealed_len: Option<u64>,
-    /// A sync failed: bytes may be lost although they can still be read. Nothing more is appended.
-    pub(crate) is_sync_failed: AtomicBool,
 }
 
 /// What changes while it grows.
@@ -134,9 +130,7 @@ impl Growing {
             body: RwLock::new(body),
             registration: watch::Sender::new(None),
             sealed_len,
-            is_dirty: AtomicBool::new(false),
-            is_name_synced: AtomicBool::new(false),
-            is_sync_failed: AtomicBool::new(false),
+            durability: Durability::default(),
         }
     }
 
@@ -201,6 +195,11 @@ impl Growing {
         self.read().len
     }
 
+    /// Bytes at its beginning that would outlive a power cut; see [`Durability::synced_len`].
+    pub(crate) fn synced_len(&self) -> u64 {
+        self.durability.synced_len()
+    }
+
     pub(crate) fn is_finished(&self) -> bool {
         self.read().is_finished
     }
@@ -227,11 +226,6 @@ impl Growing {
     /// Looks at the sample table; the writer waits meanwhile, so make it short.
     pub(crate) fn with_table<T>(&self, look: impl FnOnce(&SampleTable) -> T) -> T {
         look(&self.read().table)
-    }
-
-    /// Marks it as written to since the last sync; whether it was clean before.
-    pub(crate) fn make_dirty(&self) -> bool {
-        !self.is_dirty.swap(true, Ordering::AcqRel)
     }
 }
 
@@ -312,6 +306,11 @@ impl Registry {
     /// All of them.
     pub(crate) fn all(&self) -> Vec<Arc<Growing>> {
         self.read().segments.values().cloned().collect()
+    }
+
+    /// Bytes of all of them that would not outlive a power cut.
+    pub(crate) fn unsynced_bytes(&self) -> u64 {
+        self.read().segments.values().map(|segment| segment.len().saturating_sub(segment.synced_len())).sum()
     }
 
     /// How many there are.

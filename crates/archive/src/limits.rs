@@ -23,6 +23,10 @@ pub const WRITER_THREADS: usize = 2;
 /// Threads that sync spool files: enough for a journalling file system to commit several files at once.
 pub const SYNC_THREADS: usize = 4;
 
+/// Dirty files that a tick syncs one by one, as many at once as there are threads; more are synced by one call for their
+/// whole file system, which also flushes what strangers have written on it.
+pub const MAX_FILE_SYNCS: usize = SYNC_THREADS;
+
 /// Buffers handed to the kernel in one write; Linux takes at most 1024 (`IOV_MAX`).
 pub const MAX_SLICES_PER_WRITE: usize = 1000;
 

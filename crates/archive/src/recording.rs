@@ -3,7 +3,7 @@
 use std::{
     io::{self, IoSlice},
     path::Path,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -135,7 +135,7 @@ impl Recording {
         pending: &mut Pending,
         fragment: Arc<Fragment>,
     ) {
-        if self.segment.as_ref().is_some_and(|open| open.growing.is_sync_failed.load(Ordering::Acquire)) {
+        if self.segment.as_ref().is_some_and(|open| open.growing.durability.is_failed()) {
             pending.take();
             self.end_segment(core, queue, None, Some(EndCause::Disk));
             self.retry_at_us = Some(core.clock.now_us() + DISK_RETRY_US);

@@ -7,7 +7,7 @@
 use std::{
     io::{self, IoSlice},
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
 use catalog::{CatalogError, NewSegment, Place, SealedSegment};
@@ -185,7 +185,7 @@ fn seal_file(core: &Core, growing: &Growing) -> io::Result<Sealed> {
         file.write_all_at(&patch.1, patch.0)?;
         file.sync_data()
     };
-    if growing.is_sync_failed.load(Ordering::Acquire) {
+    if growing.durability.is_failed() {
         // Linux forgets after a failed sync that pages were dirty; only a new file is known to be on the disk.
         let copy = rescue_name(&growing.spool_file);
         copy_file(core.disk.as_ref(), &growing.spool_file, &copy)?;
@@ -193,8 +193,9 @@ fn seal_file(core: &Core, growing: &Growing) -> io::Result<Sealed> {
         core.disk.rename(&copy, &growing.spool_file)?;
         core.disk.sync_dir(growing.spool_file.parent().unwrap_or(Path::new(".")))?;
     } else {
-        write(growing.file.as_ref())
-            .inspect_err(|_| growing.is_sync_failed.store(true, Ordering::Release))?;
+        write(growing.file.as_ref()).inspect_err(|_| {
+            growing.durability.fail();
+        })?;
     }
     Ok(Sealed { size_bytes: len + moov.len() as u64, moov_offset: len, index })
 }

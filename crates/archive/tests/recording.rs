@@ -3,11 +3,9 @@
 
 mod support;
 
-use std::sync::Arc;
-
 use catalog::SegmentState;
 use media::{EndCause, fragmenter::FragmentEvent};
-use support::{Camera, House, NOON_US, S, SlowDisk, push_all};
+use support::{Camera, House, NOON_US, S, push_all};
 use turepe_archive::{self as archive, Gap};
 use world::{Disk as _, Fault, FaultRule, Operation};
 
@@ -97,25 +95,25 @@ async fn the_edge_of_a_running_recording_is_no_gap() {
     assert_eq!(gaps(&found), [(3000, 4000, EndCause::Camera)]);
 }
 
+/// Frigate #7297: a slow disk or NAS discards footage without a word.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_does_not_keep_up_leaves_a_gap_and_never_blocks() {
     let mut house = House::new().await;
-    let disk = SlowDisk::new(house.disk.clone());
     house.config.segment_us = 60 * S;
-    let archive = house.open_on(Arc::new(disk.clone()));
+    let archive = house.open();
     let recorder = house.recorder(&archive);
     let (mut camera, start) = Camera::start(NOON_US);
     camera.frame_bytes = 100_000;
     push_all(&recorder, start).await;
     push_all(&recorder, camera.film_until(NOON_US + 2 * S)).await;
     archive.flush().await;
-    disk.hold(true);
+    house.disk.inject(FaultRule::on(Operation::Append, Fault::Held));
     // 2.5 MB a second: the queue holds three seconds of it.
     let refused =
         camera.film_until(NOON_US + 10 * S).into_iter().filter(|event| recorder.push(event.clone()).is_err());
     assert!(refused.count() > 8);
     assert!(archive.status().queued_bytes <= archive::limits::CHANNEL_QUEUE_BYTES + 2_000_000);
-    disk.hold(false);
+    house.disk.heal();
     archive.flush().await;
     for event in camera.film_until(NOON_US + 12 * S).into_iter().chain(camera.stop(EndCause::Camera)) {
         // What the camera still held back from before the keyframe at 10 s is of no use.
@@ -138,6 +136,7 @@ async fn a_disk_that_does_not_keep_up_leaves_a_gap_and_never_blocks() {
     assert_eq!(archive.status().queued_bytes, 0);
 }
 
+/// MediaMTX #3631, ZoneMinder #914, SRS #1632: a full disk stops the recorder for good, or corrupts what it had.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_keeps_what_there_is_and_goes_on_when_there_is_room() {
     let house = House::new().await;

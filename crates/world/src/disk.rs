@@ -54,6 +54,29 @@ pub trait Disk: Send + Sync + 'static {
 
     /// Whether there is a file or directory of that name that can be asked about.
     fn exists(&self, path: &Path) -> bool;
+
+    /// The file system of a directory, to sync as one. Take it before anything is written that it shall answer for: it
+    /// tells of writes that failed since.
+    ///
+    /// [`io::ErrorKind::Unsupported`] where one sync of all is not known to be as good as one of each file: the caller
+    /// then syncs each.
+    fn volume(&self, path: &Path) -> io::Result<Arc<dyn Volume>> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// A whole file system.
+pub trait Volume: Send + Sync {
+    /// Returns once everything written on it so far, bytes and names, would outlive a power cut (`syncfs(2)`). That
+    /// includes what others have written on it.
+    ///
+    /// An error means that something is lost, not what: [`DiskFile::sync_data`] of each file then says whether it is that
+    /// one, as each open file tells of its own failed writes, once. Let one thread at a time call it.
+    fn sync_all(&self) -> io::Result<()>;
+
+    /// Whether a file or directory lies on it, and not on another one that is mounted or linked below.
+    fn holds(&self, path: &Path) -> io::Result<bool>;
 }
 
 /// An open file. Any number of threads may read while one appends.

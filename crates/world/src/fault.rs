@@ -33,6 +33,8 @@ pub enum Operation {
     SyncDir,
     /// `free_bytes`
     FreeBytes,
+    /// `sync_all` of a volume, seen with the path it was taken by
+    SyncAll,
 }
 
 /// How it fails.
@@ -41,7 +43,8 @@ pub enum Fault {
     /// `ENOSPC`, nothing done.
     NoSpace,
     /// `EIO`, nothing done. On [`Operation::SyncData`] the bytes that were waiting are lost to the next crash for
-    /// good, as on Linux, though they can still be read before it.
+    /// good, as on Linux, though they can still be read before it; the sync of a whole volume meets such a rule too,
+    /// with the path of each file that waits, and every file open at the time tells of it once.
     Io,
     /// `EACCES`, nothing done.
     Denied,
@@ -49,13 +52,18 @@ pub enum Fault {
     TornWrite(usize),
     /// A read returns at most this many bytes (at least one, where there are any), successfully.
     ShortRead(usize),
+    /// It takes this many microseconds on the clock of [`crate::SimulatedDisk::set_clock`], and succeeds. Nobody waits:
+    /// the clock moves.
+    Slow(i64),
+    /// It hangs, and goes on successfully after [`crate::SimulatedDisk::heal`]. Other operations go on meanwhile.
+    Held,
 }
 
 impl Fault {
     pub(crate) fn errno(self) -> Errno {
         match self {
             Self::NoSpace | Self::TornWrite(_) => Errno::NOSPC,
-            Self::Io | Self::ShortRead(_) => Errno::IO,
+            Self::Io | Self::ShortRead(_) | Self::Slow(_) | Self::Held => Errno::IO,
             Self::Denied => Errno::ACCESS,
         }
     }

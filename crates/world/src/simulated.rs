@@ -7,16 +7,18 @@ use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
-use crate::{DirEntry, Disk, DiskFile, Fault, FaultRule, Operation};
+use crate::{DirEntry, Disk, DiskFile, Fault, FaultRule, Operation, SimulatedClock, Volume};
 
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone, Debug, Default)]
 pub struct SimulatedDisk {
     state: Arc<Mutex<State>>,
+    /// Told when what hangs may go on.
+    released: Arc<Condvar>,
 }
 
 /// What a name stands for.
@@ -57,12 +59,20 @@ struct Inode {
     pending: Vec<Change>,
     /// Names and handles that hold it; at zero the bytes go.
     holders: usize,
+    /// Times that bytes of it were lost on their way to the platter: `errseq_t` of Linux.
+    write_errors: u64,
 }
 
 impl Inode {
     fn change(&mut self, change: Change) {
         change.apply(&mut self.bytes);
         self.pending.push(change);
+    }
+
+    fn sync(&mut self) {
+        for change in std::mem::take(&mut self.pending) {
+            change.apply(&mut self.durable);
+        }
     }
 }
 
@@ -87,6 +97,14 @@ struct State {
     power_cut_at: Option<u64>,
     /// Counts crashes; a handle from before the last one is dead.
     boots: u64,
+    /// Times that bytes of any file were lost on their way to the platter.
+    write_errors: u64,
+    /// Counts [`SimulatedDisk::heal`].
+    heals: u64,
+    /// Operations that hang in [`Fault::Held`].
+    held: usize,
+    /// What [`Fault::Slow`] moves.
+    clock: Option<Arc<SimulatedClock>>,
 }
 
 impl SimulatedDisk {
@@ -103,7 +121,22 @@ impl SimulatedDisk {
 
     /// Nothing fails any more.
     pub fn heal(&self) {
-        self.lock().rules.clear();
+        let mut state = self.lock();
+        state.rules.clear();
+        state.heals += 1;
+        drop(state);
+        self.released.notify_all();
+    }
+
+    /// How many operations hang at this instant, in [`Fault::Held`].
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.lock().held
+    }
+
+    /// The clock that moves while [`Fault::Slow`] strikes.
+    pub fn set_clock(&self, clock: Arc<SimulatedClock>) {
+        self.lock().clock = Some(clock);
     }
 
     /// How many bytes fit in all; `None` for no limit. Writes past it are torn and fail with `ENOSPC`.
@@ -126,12 +159,14 @@ impl SimulatedDisk {
     /// A power cut and a restart: bytes and names that were not synced are gone, files open before are dead.
     pub fn crash(&self) {
         self.lock().crash(None);
+        self.released.notify_all();
     }
 
     /// As [`SimulatedDisk::crash`], but the kernel had begun to write back: of what was not synced some changes
     /// survive, whole or torn, in any order, as `seed` has it. Names survive up to some point of their history.
     pub fn crash_torn(&self, seed: u64) {
         self.lock().crash(Some(&mut Dice(seed)));
+        self.released.notify_all();
     }
 
     /// The paths of all files, sorted.
@@ -160,6 +195,44 @@ impl SimulatedDisk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts the operation and says whether and how it fails. A fault in the answer is no error by itself.
+    fn begin(&self, operation: Operation, path: &Path) -> io::Result<(MutexGuard<'_, State>, Option<Fault>)> {
+        let mut state = self.lock();
+        match state.begin(operation, path)? {
+            Some(Fault::Held) => {
+                let (heals, boots) = (state.heals, state.boots);
+                state.held += 1;
+                let is_held = |state: &mut State| state.heals == heals && state.boots == boots;
+                let mut state =
+                    self.released.wait_while(state, is_held).unwrap_or_else(PoisonError::into_inner);
+                state.held -= 1;
+                if state.boots == boots { Ok((state, None)) } else { Err(Errno::IO.into()) }
+            }
+            fault => Ok((state, fault)),
+        }
+    }
+
+    /// The same for what was opened in a boot of the machine and is dead after it.
+    fn begin_since(
+        &self,
+        boot: u64,
+        operation: Operation,
+        path: &Path,
+    ) -> io::Result<(MutexGuard<'_, State>, Option<Fault>)> {
+        let is_alive = |state: &State| {
+            if state.boots == boot {
+                Ok(())
+            } else {
+                Err(io::Error::other("opened before the simulated crash"))
+            }
+        };
+        is_alive(&self.lock())?;
+        let begun = self.begin(operation, path)?;
+        // A crash may have come in between.
+        is_alive(&begun.0)?;
+        Ok(begun)
+    }
+
     fn handle(
         &self,
         mut state: MutexGuard<'_, State>,
@@ -169,6 +242,7 @@ impl SimulatedDisk {
     ) -> Arc<SimulatedFile> {
         let end = state.inode(inode).bytes.len() as u64;
         state.inode(inode).holders += 1;
+        let write_errors = state.inode(inode).write_errors;
         let boot = state.boots;
         drop(state);
         Arc::new(SimulatedFile {
@@ -177,6 +251,7 @@ impl SimulatedDisk {
             inode,
             boot,
             end: is_writable.then(|| AtomicU64::new(end)),
+            told_errors: AtomicU64::new(write_errors),
         })
     }
 }
@@ -197,7 +272,7 @@ impl Dice {
 }
 
 impl State {
-    /// Counts the operation and says whether and how it fails. `Ok(Some(_))` is a fault that is no error by itself.
+    /// See [`SimulatedDisk::begin`], which also waits where something is held.
     fn begin(&mut self, operation: Operation, path: &Path) -> io::Result<Option<Fault>> {
         let number = self.operations;
         self.operations += 1;
@@ -212,6 +287,13 @@ impl State {
                 Ok(Some(fault))
             }
             Some(fault @ Fault::ShortRead(_)) if operation == Operation::Read => Ok(Some(fault)),
+            Some(Fault::Slow(us)) => {
+                if let Some(clock) = &self.clock {
+                    clock.advance(us);
+                }
+                Ok(None)
+            }
+            Some(Fault::Held) => Ok(Some(Fault::Held)),
             Some(fault) => Err(fault.errno().into()),
         }
     }
@@ -294,6 +376,41 @@ impl State {
             }
         }
         self.forget_unreachable();
+    }
+
+    /// Makes all bytes and names durable but those that the rules for [`Operation::SyncData`] lose.
+    fn sync_everything(&mut self) {
+        let waiting: Vec<(PathBuf, usize)> = self
+            .names
+            .iter()
+            .filter_map(|(path, node)| match node {
+                Node::File(inode) if !self.inodes.get(*inode)?.pending.is_empty() => {
+                    Some((path.clone(), *inode))
+                }
+                _ => None,
+            })
+            .collect();
+        for (path, inode) in waiting {
+            let fault = self.rules.iter_mut().find_map(|rule| rule.strike(Operation::SyncData, &path));
+            if matches!(fault, Some(Fault::Io | Fault::NoSpace | Fault::Denied)) {
+                self.lose_pending(inode);
+            }
+        }
+        self.inodes.iter_mut().for_each(Inode::sync);
+        for change in std::mem::take(&mut self.pending_names) {
+            apply_name(&mut self.durable_names, &change);
+        }
+        self.forget_unreachable();
+    }
+
+    /// A failed write-back: the bytes count as written and are not (`mapping_set_error` of Linux). How many there were of
+    /// this file.
+    fn lose_pending(&mut self, inode: usize) -> u64 {
+        self.write_errors += 1;
+        let inode = self.inode(inode);
+        inode.pending.clear();
+        inode.write_errors += 1;
+        inode.write_errors
     }
 
     /// Frees the durable bytes of inodes that nothing can bring back.
@@ -397,8 +514,7 @@ fn clean(path: &Path) -> PathBuf {
 impl Disk for SimulatedDisk {
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         let path = clean(path);
-        let mut state = self.lock();
-        state.begin(Operation::CreateDir, &path)?;
+        let (mut state, _) = self.begin(Operation::CreateDir, &path)?;
         let levels: Vec<&Path> = path.ancestors().filter(|level| !is_root(level)).collect();
         for level in levels.into_iter().rev() {
             match state.node(level) {
@@ -417,8 +533,7 @@ impl Disk for SimulatedDisk {
 
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let path = clean(path);
-        let mut state = self.lock();
-        state.begin(Operation::Create, &path)?;
+        let (mut state, _) = self.begin(Operation::Create, &path)?;
         state.require_parent(&path)?;
         if state.node(&path).is_some() {
             return Err(Errno::EXIST.into());
@@ -439,8 +554,7 @@ impl Disk for SimulatedDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (from, to) = (clean(from), clean(to));
-        let mut state = self.lock();
-        state.begin(Operation::Rename, &from)?;
+        let (mut state, _) = self.begin(Operation::Rename, &from)?;
         let node @ Node::File(_) = state.node(&from).ok_or(Errno::NOENT)? else {
             // Nobody needs it, and the names below would have to move too.
             return Err(io::Error::new(
@@ -462,8 +576,7 @@ impl Disk for SimulatedDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let path = clean(path);
-        let mut state = self.lock();
-        state.begin(Operation::Remove, &path)?;
+        let (mut state, _) = self.begin(Operation::Remove, &path)?;
         match state.node(&path) {
             None => Err(Errno::NOENT.into()),
             Some(Node::Directory) => Err(Errno::ISDIR.into()),
@@ -477,8 +590,7 @@ impl Disk for SimulatedDisk {
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
         let path = clean(path);
-        let mut state = self.lock();
-        state.begin(Operation::Remove, &path)?;
+        let (mut state, _) = self.begin(Operation::Remove, &path)?;
         match state.node(&path) {
             None => return Err(Errno::NOENT.into()),
             Some(Node::File(_)) => return Err(Errno::NOTDIR.into()),
@@ -494,8 +606,7 @@ impl Disk for SimulatedDisk {
 
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         let path = clean(path);
-        let mut state = self.lock();
-        state.begin(Operation::List, &path)?;
+        let (state, _) = self.begin(Operation::List, &path)?;
         match state.node(&path) {
             None => return Err(Errno::NOENT.into()),
             Some(Node::File(_)) => return Err(Errno::NOTDIR.into()),
@@ -521,8 +632,7 @@ impl Disk for SimulatedDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let path = clean(path);
-        let mut state = self.lock();
-        state.begin(Operation::SyncDir, &path)?;
+        let (mut state, _) = self.begin(Operation::SyncDir, &path)?;
         match state.node(&path) {
             None => Err(Errno::NOENT.into()),
             Some(Node::File(_)) => Err(Errno::NOTDIR.into()),
@@ -534,26 +644,63 @@ impl Disk for SimulatedDisk {
     }
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        let mut state = self.lock();
-        state.begin(Operation::FreeBytes, &clean(path))?;
+        let (state, _) = self.begin(Operation::FreeBytes, &clean(path))?;
         Ok(state.capacity_bytes.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used_bytes())))
     }
 
     fn exists(&self, path: &Path) -> bool {
         self.lock().node(&clean(path)).is_some()
     }
+
+    fn volume(&self, path: &Path) -> io::Result<Arc<dyn Volume>> {
+        let path = clean(path);
+        let (state, _) = self.begin(Operation::Open, &path)?;
+        if state.node(&path).is_none() {
+            return Err(Errno::NOENT.into());
+        }
+        let (boot, told_errors) = (state.boots, AtomicU64::new(state.write_errors));
+        drop(state);
+        Ok(Arc::new(SimulatedVolume { disk: self.clone(), path, boot, told_errors }))
+    }
 }
 
 impl SimulatedDisk {
     fn open_existing(&self, path: &Path, is_writable: bool) -> io::Result<Arc<dyn DiskFile>> {
         let path = clean(path);
-        let mut state = self.lock();
-        state.begin(Operation::Open, &path)?;
+        let (state, _) = self.begin(Operation::Open, &path)?;
         match state.node(&path) {
             None => Err(Errno::NOENT.into()),
             Some(Node::Directory) => Err(Errno::ISDIR.into()),
             Some(Node::File(inode)) => Ok(self.handle(state, path, inode, is_writable)),
         }
+    }
+}
+
+/// The whole disk.
+#[derive(Debug)]
+struct SimulatedVolume {
+    disk: SimulatedDisk,
+    /// The name it was taken by, for the fault rules.
+    path: PathBuf,
+    boot: u64,
+    /// How many of the disk's write errors it has told of.
+    told_errors: AtomicU64,
+}
+
+impl Volume for SimulatedVolume {
+    fn sync_all(&self) -> io::Result<()> {
+        let (mut state, _) = self.disk.begin_since(self.boot, Operation::SyncAll, &self.path)?;
+        state.sync_everything();
+        // As errseq_t does: each holder hears once of what went wrong since it last asked.
+        let errors = state.write_errors;
+        if self.told_errors.swap(errors, Ordering::AcqRel) != errors {
+            return Err(Errno::IO.into());
+        }
+        Ok(())
+    }
+
+    fn holds(&self, path: &Path) -> io::Result<bool> {
+        if self.disk.exists(path) { Ok(true) } else { Err(Errno::NOENT.into()) }
     }
 }
 
@@ -566,16 +713,13 @@ struct SimulatedFile {
     boot: u64,
     /// Where the next append goes; `None` for a reader.
     end: Option<AtomicU64>,
+    /// How many of its file's write errors it has told of.
+    told_errors: AtomicU64,
 }
 
 impl SimulatedFile {
     fn begin(&self, operation: Operation) -> io::Result<(MutexGuard<'_, State>, Option<Fault>)> {
-        let mut state = self.disk.lock();
-        if state.boots != self.boot {
-            return Err(io::Error::other("opened before the simulated crash"));
-        }
-        let fault = state.begin(operation, &self.path)?;
-        Ok((state, fault))
+        self.disk.begin_since(self.boot, operation, &self.path)
     }
 
     fn end(&self) -> io::Result<&AtomicU64> {
@@ -648,14 +792,16 @@ impl DiskFile for SimulatedFile {
         let Ok((mut state, _)) = begun else {
             let mut state = self.disk.lock();
             if state.boots == self.boot && !state.is_powerless() {
-                state.inode(self.inode).pending.clear();
+                let errors = state.lose_pending(self.inode);
+                self.told_errors.store(errors, Ordering::Release);
             }
             drop(state);
             return begun.map(|_| ());
         };
         let inode = state.inode(self.inode);
-        for change in std::mem::take(&mut inode.pending) {
-            change.apply(&mut inode.durable);
+        inode.sync();
+        if self.told_errors.swap(inode.write_errors, Ordering::AcqRel) != inode.write_errors {
+            return Err(Errno::IO.into());
         }
         Ok(())
     }

@@ -101,6 +101,11 @@ impl Disk for SystemDisk {
     fn exists(&self, path: &Path) -> bool {
         path.exists()
     }
+
+    #[cfg(target_os = "linux")]
+    fn volume(&self, path: &Path) -> io::Result<Arc<dyn crate::Volume>> {
+        Ok(Arc::new(crate::volume::SystemVolume::open(path)?))
+    }
 }
 
 fn parent_of(path: &Path) -> &Path {

@@ -188,6 +188,21 @@ fn appends_of_several_threads_do_not_mix() {
     });
 }
 
+#[test]
+fn a_whole_volume_is_synced_at_once() {
+    on_both(|disk, root| {
+        let volume = disk.volume(root).unwrap();
+        let file = disk.create_new(&root.join("one")).unwrap();
+        append(&file, b"one");
+        volume.sync_all().unwrap();
+        assert!(volume.holds(&root.join("one")).unwrap());
+        assert!(volume.holds(root).unwrap());
+        assert_eq!(volume.holds(&root.join("no")).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(disk.volume(&root.join("no")).map(|_| ()).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(whole(disk, &root.join("one")), b"one");
+    });
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Create(u8),

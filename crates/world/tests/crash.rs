@@ -6,7 +6,10 @@ use std::io::{ErrorKind, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 
-use turepe_world::{Disk, DiskFile, Fault, FaultRule, Operation, SimulatedDisk, read_whole, write_whole};
+use turepe_world::{
+    Clock as _, Disk, DiskFile, Fault, FaultRule, Operation, SimulatedClock, SimulatedDisk, read_whole,
+    write_whole,
+};
 
 fn disk() -> SimulatedDisk {
     let disk = SimulatedDisk::new();
@@ -173,6 +176,92 @@ fn a_failed_sync_loses_bytes_for_good() {
     assert_eq!(disk.bytes(Path::new("/spool/a")).unwrap(), b"kept lost ");
     disk.crash();
     assert_eq!(disk.bytes(Path::new("/spool/a")).unwrap(), b"kept ");
+}
+
+#[test]
+fn a_synced_volume_keeps_bytes_and_names() {
+    let disk = disk();
+    let volume = disk.volume(Path::new("/spool")).unwrap();
+    let old = durable(&disk, "/spool/old", b"old");
+    append(&old, b" more");
+    append(&disk.create_new(Path::new("/spool/new")).unwrap(), b"new");
+    disk.rename(Path::new("/spool/old"), Path::new("/store/old")).unwrap();
+    volume.sync_all().unwrap();
+    append(&old, b" too late");
+    disk.crash();
+    assert_eq!(disk.files(), [Path::new("/spool/new"), Path::new("/store/old")]);
+    assert_eq!(disk.bytes(Path::new("/spool/new")).unwrap(), b"new");
+    assert_eq!(disk.bytes(Path::new("/store/old")).unwrap(), b"old more");
+    assert!(volume.sync_all().is_err(), "a volume from before the crash is dead");
+}
+
+/// `errseq_t`: the volume says that something is lost, the file that was hit says that it is this one, each once.
+#[test]
+fn a_failed_sync_of_a_volume_is_told_by_the_file_that_was_hit() {
+    let disk = disk();
+    let volume = disk.volume(Path::new("/spool")).unwrap();
+    let hit = durable(&disk, "/spool/hit", b"kept ");
+    let spared = durable(&disk, "/spool/spared", b"kept ");
+    append(&hit, b"lost");
+    append(&spared, b"synced");
+    disk.inject(FaultRule::on(Operation::SyncData, Fault::Io).path("hit").times(1));
+    assert_eq!(volume.sync_all().unwrap_err().raw_os_error(), Some(5));
+    spared.sync_data().unwrap();
+    hit.sync_data().unwrap_err();
+    hit.sync_data().unwrap();
+    volume.sync_all().unwrap();
+    disk.crash();
+    assert_eq!(disk.bytes(Path::new("/spool/hit")).unwrap(), b"kept ");
+    assert_eq!(disk.bytes(Path::new("/spool/spared")).unwrap(), b"kept synced");
+}
+
+#[test]
+fn a_volume_whose_journal_fails_leaves_the_files_to_be_asked() {
+    let disk = disk();
+    let volume = disk.volume(Path::new("/spool")).unwrap();
+    let file = durable(&disk, "/spool/a", b"one");
+    append(&file, b" two");
+    disk.inject(FaultRule::on(Operation::SyncAll, Fault::Io).times(1));
+    volume.sync_all().unwrap_err();
+    file.sync_data().unwrap();
+    disk.crash();
+    assert_eq!(disk.bytes(Path::new("/spool/a")).unwrap(), b"one two");
+}
+
+#[test]
+fn a_slow_disk_takes_time_on_the_simulated_clock() {
+    let disk = disk();
+    let clock = Arc::new(SimulatedClock::new(0));
+    disk.set_clock(Arc::clone(&clock));
+    let file = disk.create_new(Path::new("/spool/a")).unwrap();
+    disk.inject(FaultRule::on(Operation::Append, Fault::Slow(250_000)).times(2));
+    for _ in 0..3 {
+        append(&file, b"abc");
+    }
+    assert_eq!(clock.now_us(), 500_000);
+    assert_eq!(disk.bytes(Path::new("/spool/a")).unwrap(), b"abcabcabc");
+}
+
+#[test]
+fn a_held_operation_goes_on_when_the_disk_is_healed_and_dies_with_a_crash() {
+    for is_crash in [false, true] {
+        let disk = disk();
+        let file = durable(&disk, "/spool/a", b"one");
+        disk.inject(FaultRule::on(Operation::Append, Fault::Held));
+        let held = std::thread::spawn(move || file.append_vectored(&[IoSlice::new(b" two")]));
+        while disk.held() == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(read_whole(&disk, Path::new("/spool/a"), 9).unwrap(), b"one", "others go on meanwhile");
+        if is_crash {
+            disk.crash();
+        } else {
+            disk.heal();
+        }
+        assert_eq!(held.join().unwrap().is_err(), is_crash);
+        let bytes: &[u8] = if is_crash { b"one" } else { b"one two" };
+        assert_eq!(disk.bytes(Path::new("/spool/a")).unwrap(), bytes);
+    }
 }
 
 #[test]

@@ -3,9 +3,8 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses another part of it")]
 
 use std::{
-    io::{self, IoSlice},
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -18,7 +17,7 @@ use media::{
 };
 use turepe_archive::{self as archive, Archive, ArchiveConfig, Recorder, RecorderTarget};
 use uuid::Uuid;
-use world::{Clock, DirEntry, Disk, DiskFile, SimulatedClock, SimulatedDisk};
+use world::{Clock, Disk, SimulatedClock, SimulatedDisk};
 
 /// A Monday at noon: a multiple of every segment length.
 pub(crate) const NOON_US: i64 = 1_763_985_600_000_000;
@@ -226,90 +225,4 @@ pub(crate) async fn push_all(recorder: &Recorder, events: impl IntoIterator<Item
 pub(crate) async fn collect(stream: archive::ByteStream) -> Vec<u8> {
     let pieces: Vec<Bytes> = stream.map(Result::unwrap).collect().await;
     pieces.concat()
-}
-
-/// A simulated disk whose appends can be held up.
-#[derive(Clone)]
-pub(crate) struct SlowDisk {
-    pub(crate) disk: SimulatedDisk,
-    gate: Arc<(Mutex<bool>, Condvar)>,
-}
-
-impl SlowDisk {
-    pub(crate) fn new(disk: SimulatedDisk) -> Self {
-        Self { disk, gate: Arc::default() }
-    }
-
-    pub(crate) fn hold(&self, is_held: bool) {
-        *self.gate.0.lock().unwrap() = is_held;
-        self.gate.1.notify_all();
-    }
-
-    fn wrap(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        Arc::new(SlowFile { file, gate: Arc::clone(&self.gate) })
-    }
-}
-
-impl Disk for SlowDisk {
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.disk.create_dir_all(path)
-    }
-    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        self.disk.create_new(path).map(|file| self.wrap(file))
-    }
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        self.disk.open(path)
-    }
-    fn open_rw(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        self.disk.open_rw(path).map(|file| self.wrap(file))
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.disk.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove(path)
-    }
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove_dir(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
-        self.disk.list(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.disk.sync_dir(path)
-    }
-    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        self.disk.free_bytes(path)
-    }
-    fn exists(&self, path: &Path) -> bool {
-        self.disk.exists(path)
-    }
-}
-
-struct SlowFile {
-    file: Arc<dyn DiskFile>,
-    gate: Arc<(Mutex<bool>, Condvar)>,
-}
-
-impl DiskFile for SlowFile {
-    fn append_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<()> {
-        let held = self.gate.0.lock().unwrap();
-        drop(self.gate.1.wait_while(held, |is_held| *is_held).unwrap());
-        self.file.append_vectored(bufs)
-    }
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(buf, offset)
-    }
-    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(buf, offset)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
 }
