@@ -14,6 +14,7 @@
 //! by `repair`.
 
 mod archive;
+pub mod bucket;
 mod cache;
 mod config;
 mod core;

@@ -101,6 +101,68 @@ pub const FIRST_RECORDED_CACHE_BYTES: usize = 64 * 1024;
 /// Segments that one cut may touch: a day in quarter hours, with some sessions to spare.
 pub const MAX_CUT_SEGMENTS: usize = 4096;
 
+/// Longest name of an object in a bucket, with the bucket's prefix (S3, B2).
+pub const MAX_OBJECT_NAME_BYTES: usize = 1024;
+
+/// Least size of every part but the last (S3 and B2: 5 MiB is safe for both, B2 itself says 5 MB).
+pub const MIN_PART_BYTES: u64 = 5 * 1024 * 1024;
+
+/// Highest number of a part (S3 and B2).
+pub const MAX_UPLOAD_PARTS: u32 = 10_000;
+
+/// Longest file in which a bucket in a folder keeps what it knows of an object or an upload.
+pub const MAX_FOLDER_RECORD_BYTES: usize = 4096;
+
+/// How long a call to a bucket may take however few its bytes are.
+pub const BUCKET_CALL_MS: u64 = 30_000;
+
+/// The slowest line on which a call to a bucket is still waited for: its bytes at this rate, on top of
+/// [`BUCKET_CALL_MS`]. A club's uplink may be slow; a time-out that does not grow with the body would never let a part
+/// through there.
+pub const BUCKET_MIN_BYTES_PER_SECOND: u64 = 32 * 1024;
+
+/// How long a connection to a bucket may take to open.
+pub const BUCKET_CONNECT_MS: u64 = 10_000;
+
+/// How long a connection to a bucket is kept for the next call: less than services keep theirs.
+pub const BUCKET_IDLE_MS: u64 = 15_000;
+
+/// Longest answer of a bucket that is not an object's bytes: a page of a listing.
+pub const MAX_BUCKET_ANSWER_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Pages that one listing of a bucket may take.
+pub const MAX_BUCKET_PAGES: usize = 10_000;
+
+/// Entries in one page of a listing (S3 and B2).
+pub const BUCKET_PAGE_ENTRIES: usize = 1000;
+
+/// Bodies longer than this are hashed on a thread that may block.
+pub const HASH_INLINE_BYTES: usize = 256 * 1024;
+
+/// Longest text of a bucket's that is handed on in an error.
+pub const MAX_BUCKET_MESSAGE_CHARS: usize = 300;
+
+/// Longest life of a presigned URL (Signature Version 4).
+pub const MAX_PRESIGNED_SECONDS: u64 = 604_800;
+
+/// Days after which a bucket forgets an upload that was neither completed nor aborted.
+pub const LIFECYCLE_ABORT_UPLOADS_DAYS: u32 = 7;
+
+/// Days after which a bucket deletes versions of objects that were deleted or overwritten.
+pub const LIFECYCLE_OLD_VERSIONS_DAYS: u32 = 1;
+
+/// How far our clock may be from the bucket's before it is worth a warning. At 15 minutes S3 refuses every signature.
+pub const CLOCK_SKEW_WARNING_SECONDS: i64 = 60;
+
+/// How far our clock may be from the bucket's before uploads are in danger.
+pub const CLOCK_SKEW_DANGER_SECONDS: i64 = 300;
+
+/// Letters of origins in one CORS rule: B2 takes less than 1,000 bytes a rule.
+pub const MAX_CORS_ORIGIN_CHARS: usize = 400;
+
+/// How long a browser may remember what CORS allows (B2: at most a day).
+pub const CORS_MAX_AGE_SECONDS: u32 = 3600;
+
 /// Longest wait at the end for queues, seals and rows.
 pub const SHUTDOWN_MS: u64 = 1_900;
 
