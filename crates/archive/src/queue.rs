@@ -356,6 +356,15 @@ impl Inbox {
         self.wake.notify_one();
     }
 
+    /// Takes back a queue that got more while it was worked off: behind the others, but never behind a later recorder of
+    /// its own channel, whose session comes after what waits here.
+    pub(crate) fn push_again(&self, queue: Arc<ChannelQueue>) {
+        let mut state = self.lock();
+        let later = state.ready.iter().position(|ready| ready.channel_id == queue.channel_id);
+        let at = later.unwrap_or(state.ready.len());
+        state.ready.insert(at, queue);
+    }
+
     pub(crate) fn end(&self, end: InboxEnd) {
         self.lock().end = Some(end);
         self.wake.notify_all();
@@ -405,6 +414,40 @@ impl Inbox {
                 return Work::End(end);
             }
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(channel: u128, inbox: &Arc<Inbox>) -> Arc<ChannelQueue> {
+        ChannelQueue::new(Uuid::from_u128(channel), String::new(), Arc::clone(inbox), Arc::default())
+    }
+
+    fn next(inbox: &Inbox) -> Arc<ChannelQueue> {
+        match inbox.next() {
+            Work::Queue(queue) => queue,
+            Work::End(_) => panic!("nobody ended it"),
+        }
+    }
+
+    #[test]
+    fn what_a_stale_recorder_left_comes_before_its_successor() {
+        let inbox = Arc::new(Inbox::default());
+        let [stale, other, successor] = [1, 2, 1].map(|channel| queue(channel, &inbox));
+        // The stale one was being worked off when the others came.
+        inbox.push(Arc::clone(&other));
+        inbox.push(Arc::clone(&successor));
+        inbox.push_again(Arc::clone(&stale));
+        for expected in [&other, &stale, &successor] {
+            assert!(Arc::ptr_eq(&next(&inbox), expected));
+        }
+        inbox.push(Arc::clone(&other));
+        inbox.push_again(Arc::clone(&stale));
+        for expected in [&other, &stale] {
+            assert!(Arc::ptr_eq(&next(&inbox), expected));
         }
     }
 }

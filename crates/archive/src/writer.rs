@@ -25,7 +25,7 @@ fn work(core: &Arc<Core>, inbox: &Inbox) {
         match inbox.next() {
             Work::Queue(queue) => {
                 if write_batch(core, &queue, &mut batch) {
-                    inbox.push(queue);
+                    inbox.push_again(queue);
                 }
             }
             Work::End(InboxEnd::Abandon) => return,
