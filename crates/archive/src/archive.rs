@@ -21,12 +21,15 @@ use uuid::Uuid;
 use world::{Clock, Disk};
 
 use crate::{
+    bucket::Bucket,
     cache::ByteCache,
     config::ArchiveConfig,
     core::Core,
     error::ArchiveError,
     gap_log::GapLog,
     growing::Registry,
+    keeper::{self, KeeperError, KeeperState},
+    ledger::Written,
     limits::{
         CUT_CACHE_BYTES, FIRST_RECORDED_CACHE_BYTES, SEAL_CONCURRENCY, SEGMENT_MARGIN_US, SHUTDOWN_MS,
         SYNC_THREADS, TABLE_CACHE_BYTES, WRITER_THREADS,
@@ -38,6 +41,7 @@ use crate::{
     repair,
     store::{FolderStore, Store},
     syncer::{SyncCounts, Syncer},
+    upload::{self, UploadState},
     writer,
 };
 
@@ -91,19 +95,36 @@ impl Archive {
         catalog: Catalog,
     ) -> Result<Self, ArchiveError> {
         let store = Arc::new(FolderStore::new(Arc::clone(&disk), config.store.clone()));
-        Self::open_with_store(config, disk, clock, catalog, store)
+        Self::open_with_stores(config, disk, clock, catalog, store, None)
     }
 
-    /// [`Archive::open`] with another store than the local folder.
+    /// [`Archive::open`] with a bucket that sealed segments are brought to. The local store then holds the copies that are on
+    /// their way, and those that stay because there is room.
     ///
     /// # Errors
     /// As [`Archive::open`].
-    pub fn open_with_store(
+    pub fn open_with_bucket(
+        config: ArchiveConfig,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        catalog: Catalog,
+        bucket: Option<Arc<dyn Bucket>>,
+    ) -> Result<Self, ArchiveError> {
+        let store = Arc::new(FolderStore::new(Arc::clone(&disk), config.store.clone()));
+        Self::open_with_stores(config, disk, clock, catalog, store, bucket)
+    }
+
+    /// [`Archive::open_with_bucket`] with another store on this side than a folder.
+    ///
+    /// # Errors
+    /// As [`Archive::open`].
+    pub fn open_with_stores(
         config: ArchiveConfig,
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
         catalog: Catalog,
         store: Arc<dyn Store>,
+        bucket: Option<Arc<dyn Bucket>>,
     ) -> Result<Self, ArchiveError> {
         config.validate()?;
         let runtime = Handle::try_current().map_err(|_| ArchiveError::NoRuntime)?;
@@ -125,6 +146,10 @@ impl Archive {
             clock,
             catalog,
             store,
+            bucket: bucket.clone(),
+            upload: UploadState::default(),
+            keeper: KeeperState::default(),
+            written: Written::default(),
             runtime: runtime.clone(),
             registry: Registry::default(),
             syncer: Syncer::new(sync_interval, volume.ok()),
@@ -136,6 +161,10 @@ impl Archive {
         });
         let (repaired, is_repaired) = watch::channel(false);
         runtime.spawn(repair::run(Arc::clone(&core), repaired));
+        runtime.spawn(keeper::run(Arc::clone(&core)));
+        if let Some(bucket) = bucket {
+            runtime.spawn(upload::run(Arc::clone(&core), bucket));
+        }
         let inboxes: Vec<_> = (0..WRITER_THREADS).map(|_| Arc::new(Inbox::default())).collect();
         let archive = Self {
             inner: Arc::new(Inner {
@@ -207,6 +236,14 @@ impl Archive {
     pub async fn wait_repaired(&self) {
         // An error means that the repair is gone with its runtime.
         let _ = self.inner.is_repaired.clone().wait_for(|is_repaired| *is_repaired).await;
+    }
+
+    /// One round of housekeeping now: free space, retention, deletions. It also runs by itself.
+    ///
+    /// # Errors
+    /// What held it up; the next round goes on there.
+    pub async fn keep_house(&self) -> Result<(), KeeperError> {
+        keeper::round(&self.inner.core).await
     }
 
     /// What there is to do at this instant.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::error::ArchiveError;
+use crate::{error::ArchiveError, keeper::RetentionConfig, upload::UploadConfig};
 
 /// Microseconds of an hour, which segments divide.
 const HOUR_US: i64 = 3_600_000_000;
@@ -18,6 +18,22 @@ pub struct ArchiveConfig {
     pub segment_us: i64,
     /// How often written fragments are synced, in microseconds: what a power cut may cost.
     pub sync_us: i64,
+    /// How the bucket is filled, if there is one.
+    pub upload: UploadConfig,
+    /// How long footage is kept.
+    pub retention: RetentionConfig,
+    /// From where players get what the bucket has.
+    pub play_from: PlayFrom,
+}
+
+/// From where players get what the bucket has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum PlayFrom {
+    /// Straight from the bucket, by signed URLs: the club's uplink is spared.
+    #[default]
+    Bucket,
+    /// Through this node, which reads its local copy or the bucket: for buckets that players cannot reach.
+    Node,
 }
 
 impl ArchiveConfig {
@@ -40,6 +56,9 @@ impl ArchiveConfig {
             store: store.into(),
             segment_us: Self::DEFAULT_SEGMENT_US,
             sync_us: Self::DEFAULT_SYNC_US,
+            upload: UploadConfig::default(),
+            retention: RetentionConfig::default(),
+            play_from: PlayFrom::default(),
         }
     }
 
@@ -58,6 +77,19 @@ impl ArchiveConfig {
             return Err(ArchiveError::Config {
                 key: "archive.sync",
                 reason: "must be from 10ms to 60s".into(),
+            });
+        }
+        let UploadConfig { part_bytes, concurrency, .. } = self.upload;
+        if !(1..=UploadConfig::MAX_PART_BYTES).contains(&part_bytes) {
+            return Err(ArchiveError::Config {
+                key: "store.part_size",
+                reason: "must be at most 256 MiB".into(),
+            });
+        }
+        if !(1..=UploadConfig::MAX_CONCURRENCY).contains(&concurrency) {
+            return Err(ArchiveError::Config {
+                key: "store.concurrency",
+                reason: format!("must be from 1 to {}", UploadConfig::MAX_CONCURRENCY),
             });
         }
         Ok(())

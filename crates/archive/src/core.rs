@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catalog::Catalog;
+use catalog::{Catalog, Place};
 use tokio::{
     runtime::Handle,
     sync::{Notify, Semaphore, oneshot, watch},
@@ -11,12 +11,16 @@ use tokio_util::sync::CancellationToken;
 use world::{Clock, Disk};
 
 use crate::{
+    bucket::Bucket,
     config::ArchiveConfig,
     gap_log::GapLog,
     growing::{Growing, Registry},
+    keeper::KeeperState,
+    ledger::Written,
     registrar,
     store::Store,
     syncer::Syncer,
+    upload::UploadState,
 };
 
 /// What the threads and tasks of one archive share.
@@ -25,7 +29,13 @@ pub(crate) struct Core {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) catalog: Catalog,
+    /// What is on this side.
     pub(crate) store: Arc<dyn Store>,
+    /// Where sealed segments are brought to, if anywhere.
+    pub(crate) bucket: Option<Arc<dyn Bucket>>,
+    pub(crate) upload: UploadState,
+    pub(crate) keeper: KeeperState,
+    pub(crate) written: Written,
     pub(crate) runtime: Handle,
     pub(crate) registry: Registry,
     pub(crate) syncer: Syncer,
@@ -42,6 +52,11 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// Where a segment that is sealed now has its bytes.
+    pub(crate) fn place(&self) -> Place {
+        if self.bucket.is_some() { Place::ToBucket } else { Place::Local }
+    }
+
     /// A segment has its first fragment: readers see it from now on, and its row is on the way. The sender tells that
     /// nothing more is appended.
     pub(crate) fn begin(self: &Arc<Self>, growing: &Arc<Growing>) -> oneshot::Sender<()> {

@@ -9,6 +9,8 @@ use media::{
 };
 use uuid::Uuid;
 
+use crate::bucket::BucketError;
+
 /// An error of this room.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -27,6 +29,9 @@ pub enum ArchiveError {
     /// The catalog did not answer.
     #[error("catalog: {0}")]
     Catalog(#[from] CatalogError),
+    /// The bucket did not do what it was asked.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
     /// A file could not be read or written.
     #[error("{doing}: {source}")]
     Io {

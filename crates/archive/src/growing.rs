@@ -48,6 +48,8 @@ struct Body {
     is_finished: bool,
     /// The index as readers last asked for it.
     index: Option<Arc<SegmentIndex>>,
+    /// Over all fragments, in order; `None` for what an earlier run began.
+    crc32: Option<crc32fast::Hasher>,
 }
 
 /// Where the segment ends so far: counted in ticks from the last keyframe, as a fragment's own start moves with the
@@ -93,6 +95,7 @@ impl Growing {
             end: End { key_start_us: start_us, since_key_us: 0 },
             is_finished: false,
             index: None,
+            crc32: Some(crc32fast::Hasher::new()),
         };
         Self::with_body(identity, file, body, None)
     }
@@ -109,6 +112,7 @@ impl Growing {
             end: End { key_start_us: identity.start_us, since_key_us: table.index().duration_us().max(1) },
             is_finished: true,
             index: None,
+            crc32: None,
             table,
         };
         Self::with_body(identity, file, body, sealed_len)
@@ -148,6 +152,10 @@ impl Growing {
         for fragment in fragments {
             body.table.push(fragment);
             body.len += u64::from(fragment.size_bytes);
+            if let Some(crc32) = &mut body.crc32 {
+                crc32.update(&fragment.head);
+                fragment.payload.iter().for_each(|payload| crc32.update(payload));
+            }
             if fragment.is_key {
                 body.end = End { key_start_us: fragment.start_us, since_key_us: 0 };
             }
@@ -198,6 +206,11 @@ impl Growing {
     /// Bytes at its beginning that would outlive a power cut; see [`Durability::synced_len`].
     pub(crate) fn synced_len(&self) -> u64 {
         self.durability.synced_len()
+    }
+
+    /// CRC-32 of its fragments, where this run wrote all of them.
+    pub(crate) fn crc32(&self) -> Option<u32> {
+        self.read().crc32.clone().map(crc32fast::Hasher::finalize)
     }
 
     pub(crate) fn is_finished(&self) -> bool {

@@ -13,6 +13,7 @@
 //! a task per segment (`registrar`) seals it, moves it into the store and registers it. What a crash leaves is taken up
 //! by `repair`.
 
+mod alarms;
 mod archive;
 pub mod bucket;
 mod cache;
@@ -25,8 +26,11 @@ mod error;
 mod gap_log;
 mod gaps;
 mod growing;
+mod keeper;
+mod ledger;
 pub mod limits;
 mod name;
+mod origin;
 mod quarantine;
 mod queue;
 mod read;
@@ -39,15 +43,20 @@ mod retry;
 mod segment;
 pub mod store;
 mod syncer;
+mod upload;
 mod writer;
 
+pub use alarms::{Alarm, AlarmKind};
 pub use archive::{Archive, ArchiveStatus};
-pub use config::ArchiveConfig;
+pub use config::{ArchiveConfig, PlayFrom};
 pub use download::Download;
 pub use error::ArchiveError;
 pub use gaps::Gap;
+pub use keeper::{KeeperError, KeeperStatus, OnFull, RetentionConfig};
+pub use ledger::Ledger;
 pub use queue::Full;
 pub use read::ByteStream;
 pub use recorder::{Recorder, RecorderTarget};
 pub use segment::{Keyframe, SegmentObject, SegmentView};
 pub use syncer::SyncCounts;
+pub use upload::{Pauses, Trouble, UploadConfig, UploadStatus};

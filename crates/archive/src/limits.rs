@@ -80,6 +80,12 @@ pub const MAX_TORN_FIRST_FRAGMENT_BYTES: u64 = 32 * 1024 * 1024;
 /// Bytes read from a file at once.
 pub const READ_BYTES: usize = 256 * 1024;
 
+/// Bytes read from the bucket at once: each read is a request, which costs a round trip and money.
+pub const OBJECT_READ_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Tries to read the same bytes from the bucket.
+pub const OBJECT_READ_ATTEMPTS: u32 = 4;
+
 /// Reads that run at once, over all downloads and players.
 pub const READ_CONCURRENCY: usize = 32;
 
@@ -169,10 +175,66 @@ pub const SHUTDOWN_MS: u64 = 1_900;
 /// Longest prefix of an object name: it has to fit into the name of the spool file.
 pub const MAX_PREFIX_BYTES: usize = 140;
 
+/// Segments on their way to the bucket that are remembered at once; the catalog remembers the rest.
+pub const MAX_UPLOAD_JOBS: u64 = 1024;
+
+/// Answers in a row that a part was not taken before its whole object is begun anew.
+pub const PART_ATTEMPTS: u32 = 8;
+
+/// First pause after a call to the bucket failed, doubled each time.
+pub const UPLOAD_PAUSE_FLOOR_MS: u64 = 500;
+
+/// Longest pause between two calls to a bucket that is away: how late it is noticed that it is back.
+pub const UPLOAD_PAUSE_CEILING_MS: u64 = 30_000;
+
+/// Pause after the bucket refused: somebody has to do something first. Also the longest pause it may ask for.
+pub const UPLOAD_REFUSED_PAUSE_MS: u64 = 60_000;
+
+/// How often it is looked whether a growing segment has another part to send.
+pub const UPLOAD_TICK_MS: u64 = 1_000;
+
+/// Longest step of an upload: more than the time-out of any part on any line.
+pub const UPLOAD_STEP_MS: u64 = 4 * 3_600_000;
+
+/// How often the catalog is asked what there is to upload, beside at each seal.
+pub const UPLOAD_REFRESH_MS: u64 = 15_000;
+
+/// Pause of one segment's upload after catalog or disk failed it.
+pub const LOCAL_RETRY_MS: u64 = 5_000;
+
+/// How often uploads that nobody will complete are looked for.
+pub const ORPHAN_SWEEP_MS: u64 = 3_600_000;
+
+/// From which age on an upload that the catalog does not know is an orphan: no segment grows for that long.
+pub const ORPHAN_UPLOAD_AGE_US: i64 = 24 * 3_600_000_000;
+
+/// How often free space is looked at, and what the last round left is gone on with.
+pub const KEEPER_TICK_MS: u64 = 5_000;
+
+/// How often it is looked for footage past its retention.
+pub const RETENTION_TICK_MS: u64 = 600_000;
+
+/// Local copies that are removed together.
+pub const EVICTIONS_PER_ROUND: u64 = 16;
+
+/// Times that one round looks at the free space again after it has freed some.
+pub const MAX_SPACE_ROUNDS: u32 = 1_000;
+
+/// Segments past their retention that are deleted in one transaction.
+pub const RETENTION_BATCH: u64 = 100;
+
+/// Deletions that are worked off before the catalog is asked for more.
+pub const DELETIONS_PER_ROUND: u64 = 100;
+
+/// Over how long the rate of recording is measured.
+pub const RATE_WINDOW_US: i64 = 3_600_000_000;
+
 const _: () = {
     assert!(CHANNEL_QUEUE_BYTES <= ARCHIVE_QUEUE_BYTES);
     assert!(MAX_SLICES_PER_WRITE <= 1024, "IOV_MAX");
     assert!(SHUTDOWN_MS < 2_000, "a stop is promised within two seconds");
     assert!(RETRY_FLOOR_MS < RETRY_CEILING_MS);
+    assert!(UPLOAD_PAUSE_FLOOR_MS < UPLOAD_PAUSE_CEILING_MS);
+    assert!(ORPHAN_UPLOAD_AGE_US > 2 * catalog::MAX_SEGMENT_US);
     assert!(MAX_PREFIX_BYTES + 3 + 36 + 36 + 20 + 9 <= 255, "NAME_MAX");
 };

@@ -16,7 +16,10 @@ use futures_util::Stream;
 use tokio::sync::Semaphore;
 use world::{DiskFile, read_exact_at};
 
-use crate::limits::{READ_BUFFERS_KEPT, READ_BYTES, READ_CONCURRENCY};
+use crate::{
+    limits::{OBJECT_READ_BYTES, READ_BUFFERS_KEPT, READ_BYTES, READ_CONCURRENCY},
+    origin::Origin,
+};
 
 /// Runs reads.
 pub(crate) struct Reader {
@@ -45,7 +48,14 @@ impl Reader {
     }
 
     /// Reads a whole range at once.
-    pub(crate) async fn read(&self, file: Arc<dyn DiskFile>, range: Range<u64>) -> io::Result<Bytes> {
+    pub(crate) async fn read(&self, origin: Origin, range: Range<u64>) -> io::Result<Bytes> {
+        let file = match origin {
+            Origin::File(file) => file,
+            Origin::Object(object) => {
+                let _permit = self.permits.acquire().await.map_err(io::Error::other)?;
+                return object.read(range).await;
+            }
+        };
         self.run(move || {
             let len = usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?;
             let mut bytes = vec![0; len];
@@ -107,15 +117,15 @@ impl Drop for Chunk {
 pub(crate) enum Part {
     /// Bytes that are there already.
     Memory(Bytes),
-    /// A range of a file.
-    File(Arc<dyn DiskFile>, Range<u64>),
+    /// A range of a file or an object.
+    Stored(Origin, Range<u64>),
 }
 
 impl Part {
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
-            Self::File(_, range) => range.end.saturating_sub(range.start),
+            Self::Stored(_, range) => range.end.saturating_sub(range.start),
         }
     }
 
@@ -126,7 +136,9 @@ impl Part {
                 let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
                 Self::Memory(bytes.slice(index(start)..index(end).max(index(start))))
             }
-            Self::File(file, range) => Self::File(Arc::clone(file), range.start + start..range.start + end),
+            Self::Stored(origin, range) => {
+                Self::Stored(origin.clone(), range.start + start..range.start + end)
+            }
         }
     }
 }
@@ -147,7 +159,7 @@ pub(crate) fn slice_parts(parts: &[Part], range: &Range<u64>) -> VecDeque<Part> 
     sliced
 }
 
-/// Bytes of files and memory, one piece of at most [`READ_BYTES`] after the other, one read ahead. It ends after the first
+/// Bytes of files, objects and memory, one piece of at most [`READ_BYTES`] ([`OBJECT_READ_BYTES`]) after the other, one read ahead. It ends after the first
 /// error.
 #[must_use]
 pub struct ByteStream {
@@ -165,7 +177,11 @@ impl ByteStream {
     fn begin(&mut self) {
         let Some(part) = self.parts.front_mut() else { return };
         let len = part.len();
-        let take = len.min(READ_BYTES as u64);
+        let longest = match part {
+            Part::Stored(Origin::Object(_), _) => OBJECT_READ_BYTES,
+            _ => READ_BYTES as u64,
+        };
+        let take = len.min(longest);
         let piece = part.slice(0, take);
         if take == len {
             self.parts.pop_front();
@@ -175,7 +191,11 @@ impl ByteStream {
         let reader = Arc::clone(&self.reader);
         self.next = Some(match piece {
             Part::Memory(bytes) => Box::pin(std::future::ready(Ok(bytes))),
-            Part::File(file, range) => Box::pin(async move {
+            Part::Stored(Origin::Object(object), range) => {
+                let origin = Origin::Object(object);
+                Box::pin(async move { reader.read(origin, range).await })
+            }
+            Part::Stored(Origin::File(file), range) => Box::pin(async move {
                 let len = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
                 reader.read_chunk(file, range.start, len).await
             }),

@@ -1,8 +1,8 @@
 //! Reading: what there is of a range, and its bytes. The catalog tells of sealed segments, memory of growing ones.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use catalog::SegmentRow;
+use catalog::{LocalCopy, SegmentRow, SegmentState};
 use futures_util::future::try_join_all;
 use media::{
     SegmentIndex,
@@ -14,15 +14,16 @@ use media::{
     },
 };
 use uuid::Uuid;
-use world::DiskFile;
 
 use crate::{
     archive::Archive,
+    config::PlayFrom,
     download::Download,
     error::ArchiveError,
     gaps::{self, Background, Gap},
     growing::Growing,
-    limits::{MAX_CUT_SEGMENTS, MAX_MOOV_BYTES},
+    limits::{MAX_CUT_SEGMENTS, MAX_MOOV_BYTES, MAX_PRESIGNED_SECONDS},
+    origin::Origin,
     read::Part,
     segment::{EtagBuilder, Keyframe, SegmentObject, SegmentView},
 };
@@ -171,7 +172,7 @@ impl Archive {
                 // Until it is sealed, its length tells all: what is written stays as it is. Sealing changes the tag.
                 etag: EtagBuilder::new("growing").with(id.as_bytes()).number(len.cast_signed()).finish(),
                 is_growing: true,
-                part: Part::File(Arc::clone(&segment.file), 0..len),
+                part: Part::Stored(Origin::File(Arc::clone(&segment.file)), 0..len),
                 reader: Arc::clone(&inner.reader),
             });
         }
@@ -183,14 +184,14 @@ impl Archive {
             .filter(SegmentRow::is_whole)
             .ok_or(ArchiveError::SegmentNotFound(id))?;
         let len = row.size_bytes;
-        let file = self.open_object(&row).await?;
+        let source = self.open_object(&row).await?;
         Ok(SegmentObject {
             id,
             channel_id: row.channel_id,
             len,
             etag: EtagBuilder::new("sealed").with(id.as_bytes()).number(len.cast_signed()).finish(),
             is_growing: false,
-            part: Part::File(file, 0..len),
+            part: Part::Stored(source, 0..len),
             reader: Arc::clone(&inner.reader),
         })
     }
@@ -207,11 +208,11 @@ impl Archive {
             etag = etag.with(piece.id().as_bytes()).number(piece.len().cast_signed()).number(piece.end_us());
         }
         let etag = etag.finish();
-        let files = try_join_all(footage.iter().map(|piece| self.open_piece(piece))).await?;
+        let sources = try_join_all(footage.iter().map(|piece| self.open_piece(piece))).await?;
         let cut = match self.inner.cuts.get(&etag) {
             Some(cut) => cut,
             None => {
-                let cut = Arc::new(self.make_cut(&footage, &files, from_us, to_us).await?);
+                let cut = Arc::new(self.make_cut(&footage, &sources, from_us, to_us).await?);
                 self.inner.cuts.put(etag.clone(), Arc::clone(&cut), cut.header.len());
                 cut
             }
@@ -219,8 +220,8 @@ impl Archive {
         let mut parts = Vec::with_capacity(cut.ranges.len() + 1);
         parts.push(Part::Memory(cut.header.clone()));
         for range in &cut.ranges {
-            if let Some(file) = files.get(range.source) {
-                parts.push(Part::File(Arc::clone(file), range.start..range.end));
+            if let Some(source) = sources.get(range.source) {
+                parts.push(Part::Stored(source.clone(), range.start..range.end));
             }
         }
         Ok(Download {
@@ -236,11 +237,11 @@ impl Archive {
     async fn make_cut(
         &self,
         footage: &[Piece],
-        files: &[Arc<dyn DiskFile>],
+        sources: &[Origin],
         from_us: i64,
         to_us: i64,
     ) -> Result<Cut, ArchiveError> {
-        let tables = footage.iter().zip(files).map(|(piece, file)| self.table(piece, file));
+        let tables = footage.iter().zip(sources).map(|(piece, source)| self.table(piece, source));
         let tables = try_join_all(tables).await?;
         let times: Vec<_> = footage.iter().map(|piece| (piece.start_us(), piece.end_us())).collect();
         // Millions of samples make it milliseconds of work: not on the executor.
@@ -275,8 +276,8 @@ impl Archive {
             None => self.inner.core.catalog.init(&view.init_hash).await?,
         };
         let Some(init) = init else { return Ok(None) };
-        let Part::File(file, _) = self.open_segment(view.id).await?.part else { return Ok(None) };
-        let bytes = self.inner.reader.read(file, key.offset_bytes..key.end_bytes()).await;
+        let Part::Stored(source, _) = self.open_segment(view.id).await?.part else { return Ok(None) };
+        let bytes = self.inner.reader.read(source, key.offset_bytes..key.end_bytes()).await;
         let fragment =
             bytes.map_err(|error| ArchiveError::io(format!("reading segment {}", view.id), error))?;
         Ok(Some(Keyframe {
@@ -304,20 +305,56 @@ impl Archive {
         if pieces.is_empty() { Err(ArchiveError::NoFootage) } else { Ok(pieces) }
     }
 
-    async fn open_piece(&self, piece: &Piece) -> Result<Arc<dyn DiskFile>, ArchiveError> {
+    async fn open_piece(&self, piece: &Piece) -> Result<Origin, ArchiveError> {
         match piece {
             Piece::Sealed(row) => self.open_object(row).await,
-            Piece::Growing { segment, .. } => Ok(Arc::clone(&segment.file)),
+            Piece::Growing { segment, .. } => Ok(Origin::File(Arc::clone(&segment.file))),
         }
     }
 
-    async fn open_object(&self, row: &SegmentRow) -> Result<Arc<dyn DiskFile>, ArchiveError> {
-        let (store, name) = (Arc::clone(&self.inner.core.store), row.object_name.clone());
-        let opened = self.inner.reader.run(move || store.open(&name)).await;
-        opened.map_err(|error| ArchiveError::io(format!("opening {}", row.object_name), error))
+    /// The local copy where there is one, else the bucket's. A copy that left meanwhile is read from the bucket.
+    async fn open_object(&self, row: &SegmentRow) -> Result<Origin, ArchiveError> {
+        let core = &self.inner.core;
+        let in_bucket = core.bucket.as_ref().filter(|_| row.state == SegmentState::Stored);
+        if row.local_copy == LocalCopy::Kept || in_bucket.is_none() {
+            let (store, name) = (Arc::clone(&core.store), row.object_name.clone());
+            match self.inner.reader.run(move || store.open(&name)).await {
+                Ok(file) => return Ok(Origin::File(file)),
+                Err(error) if in_bucket.is_some() => {
+                    tracing::warn!(segment_id = %row.id, %error, "a local copy cannot be opened: the bucket's is read");
+                }
+                Err(error) => return Err(ArchiveError::io(format!("opening {}", row.object_name), error)),
+            }
+        }
+        match in_bucket {
+            Some(bucket) => Ok(Origin::object(Arc::clone(bucket), &row.object_name)),
+            None => Err(ArchiveError::SegmentNotFound(row.id)),
+        }
     }
 
-    async fn table(&self, piece: &Piece, file: &Arc<dyn DiskFile>) -> Result<Arc<SampleTable>, ArchiveError> {
+    /// A URL of the bucket's that grants reading a whole segment, for the longest time up to `expires_in` that it can be
+    /// signed for; `None` where its bytes come from this node.
+    ///
+    /// # Errors
+    /// The bucket's URL cannot be signed.
+    pub async fn object_url(
+        &self,
+        row: &SegmentRow,
+        expires_in: Duration,
+    ) -> Result<Option<String>, ArchiveError> {
+        let core = &self.inner.core;
+        match &core.bucket {
+            Some(bucket)
+                if row.state == SegmentState::Stored && core.config.play_from == PlayFrom::Bucket =>
+            {
+                let life = expires_in.min(Duration::from_secs(MAX_PRESIGNED_SECONDS));
+                Ok(bucket.presigned_get(&row.object_name, life).await?)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn table(&self, piece: &Piece, source: &Origin) -> Result<Arc<SampleTable>, ArchiveError> {
         let row = match piece {
             Piece::Growing { table, .. } => return Ok(Arc::clone(table)),
             Piece::Sealed(row) => row,
@@ -331,7 +368,7 @@ impl Archive {
             let error = std::io::Error::from(std::io::ErrorKind::FileTooLarge);
             return Err(ArchiveError::io(format!("reading the tables of {}", row.object_name), error));
         }
-        let moov = self.inner.reader.read(Arc::clone(file), start..end).await;
+        let moov = self.inner.reader.read(source.clone(), start..end).await;
         let moov = moov
             .map_err(|error| ArchiveError::io(format!("reading the tables of {}", row.object_name), error))?;
         let id = row.id;

@@ -37,6 +37,8 @@ pub(crate) struct Recording {
     retry_at_us: Option<i64>,
     /// Nothing starts until the next keyframe because none came for too long; said once.
     is_keyless: bool,
+    /// Nothing is written for want of space; noted once.
+    is_stopped: bool,
 }
 
 /// The session that runs.
@@ -140,6 +142,11 @@ impl Recording {
             self.end_segment(core, queue, None, Some(EndCause::Disk));
             self.retry_at_us = Some(core.clock.now_us() + DISK_RETRY_US);
         }
+        if core.keeper.is_stopped() {
+            self.write(core, queue, pending);
+            self.stop_for_space(core, queue, &fragment);
+            return;
+        }
         // The verdict looks at what is written: what waits has to be counted in, which only a write does.
         let needs_fresh_look =
             fragment.is_key || pending.slices + fragment.payload.len() + 2 > MAX_SLICES_PER_WRITE;
@@ -187,6 +194,8 @@ impl Recording {
             Ok(()) => {
                 open.growing.appended(fragments.iter().map(Arc::as_ref));
                 core.syncer.written(&open.growing);
+                let bytes = fragments.iter().map(|fragment| u64::from(fragment.size_bytes)).sum();
+                core.written.add(bytes, core.clock.now_us());
             }
             Err(error) => self.write_failed(core, queue, &error),
         }
@@ -208,6 +217,7 @@ impl Recording {
                     info!(channel_id = %queue.channel_id, "the disk takes data again: recording goes on");
                 }
                 self.is_keyless = false;
+                self.is_stopped = false;
                 let finish = core.begin(&growing);
                 // After the segment is known: see `repair::note_process_gaps`.
                 if self.is_gap_known {
@@ -227,6 +237,19 @@ impl Recording {
                 self.write_failed(core, queue, &error);
             }
         }
+    }
+
+    /// The disk is full and nothing may be given up. Recording goes on at the first keyframe after there is room.
+    fn stop_for_space(&mut self, core: &Arc<Core>, queue: &ChannelQueue, fragment: &Arc<Fragment>) {
+        if self.segment.is_some() {
+            self.end_segment(core, queue, None, Some(EndCause::Disk));
+        } else if !self.is_stopped {
+            // The camera speaks: from here on it is the disk.
+            core.gap_log.close(queue.channel_id, fragment.start_us);
+            core.gap_log.open(queue.channel_id, fragment.start_us, EndCause::Disk);
+            self.is_gap_known = true;
+        }
+        self.is_stopped = true;
     }
 
     fn write_failed(&mut self, core: &Arc<Core>, queue: &ChannelQueue, error: &io::Error) {

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use catalog::{CatalogError, NewSegment, Place, SealedSegment};
+use catalog::{CatalogError, NewSegment, SealedSegment};
 use media::SegmentIndex;
 use tokio::sync::oneshot;
 use tracing::{error, info};
@@ -115,14 +115,15 @@ async fn seal_and_register(core: &Arc<Core>, growing: &Arc<Growing>) -> bool {
                 size_bytes: sealed.size_bytes,
                 moov_offset: sealed.moov_offset,
                 index: sealed.index.encode(),
-                crc32: None,
-                place: Place::Local,
+                crc32: sealed.crc32,
+                place: core.place(),
             },
         )
     });
     if is_registered.await.is_none() {
         return false;
     }
+    core.upload.wake.notify_one();
     info!(segment_id = %id, size_bytes = sealed.size_bytes, object = growing.object_name, "segment sealed");
     true
 }
@@ -159,6 +160,7 @@ pub(crate) struct Sealed {
     pub(crate) size_bytes: u64,
     pub(crate) moov_offset: u64,
     pub(crate) index: SegmentIndex,
+    pub(crate) crc32: Option<u32>,
 }
 
 /// Turns a file of fragments into a plain MP4: the full tables behind the fragments, durable, and only then the `mdat`
@@ -172,6 +174,7 @@ fn seal_file(core: &Core, growing: &Growing) -> io::Result<Sealed> {
             size_bytes,
             moov_offset: len,
             index: growing.with_table(|table| table.index().clone()),
+            crc32: None,
         });
     }
     let (moov, patch, index) =
@@ -197,7 +200,7 @@ fn seal_file(core: &Core, growing: &Growing) -> io::Result<Sealed> {
             growing.durability.fail();
         })?;
     }
-    Ok(Sealed { size_bytes: len + moov.len() as u64, moov_offset: len, index })
+    Ok(Sealed { size_bytes: len + moov.len() as u64, moov_offset: len, index, crc32: growing.crc32() })
 }
 
 /// The copy of a spool file whose sync failed. The repair does not take it for a segment.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use catalog::{Place, SealedSegment, SegmentRow, SegmentState};
+use catalog::{SealedSegment, SegmentRow, SegmentState};
 use futures_util::StreamExt;
 use media::{
     EndCause,
@@ -326,7 +326,7 @@ async fn repair_row(core: &Arc<Core>, row: SegmentRow, ends: &Ends) {
                 moov_offset: table.end_offset(),
                 index: table.index().encode(),
                 crc32: None,
-                place: Place::Local,
+                place: core.place(),
             };
             let done = retry("registering a sealed segment", id, CATALOG_ATTEMPTS, &core.is_gone, || {
                 registrar::register_sealed(core, id, sealed.clone())

@@ -1,4 +1,5 @@
-//! Where sealed segments live. A folder for now (`file:`); a bucket is another implementation of [`Store`].
+//! Where sealed segments live on this side: a folder. With a bucket it holds the copies that are on their way there, and
+//! those that stay because there is room.
 
 use std::{
     io,
@@ -30,6 +31,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether there is such an object.
     fn exists(&self, object_name: &str) -> bool;
+
+    /// Removes an object for good. Without one it is done already.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn remove(&self, object_name: &str) -> io::Result<()>;
 }
 
 /// The folder that a store's URL names. A missing or unknown scheme is an error, never silently the local disk.
@@ -127,6 +134,23 @@ impl Store for FolderStore {
 
     fn exists(&self, object_name: &str) -> bool {
         self.disk.exists(&self.root.join(object_name))
+    }
+
+    fn remove(&self, object_name: &str) -> io::Result<()> {
+        let object = self.root.join(object_name);
+        match self.disk.remove(&object) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) => return Ok(()),
+            Ok(()) => {}
+        }
+        // Folders of days that are over go with their last object; one that is not empty stays.
+        let folders = object.ancestors().skip(1).take_while(|folder| *folder != self.root);
+        for folder in folders {
+            if self.disk.remove_dir(folder).is_err() {
+                return self.disk.sync_dir(folder);
+            }
+        }
+        Ok(())
     }
 }
 

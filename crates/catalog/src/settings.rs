@@ -1,4 +1,4 @@
-//! What an installation keeps about itself: its secrets.
+//! What an installation keeps about itself: its secrets, and notes of what it was set up with.
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::EntityTrait as _;
@@ -35,6 +35,27 @@ impl Catalog {
         transaction.commit().await?;
         stored.map_or(Ok(fresh), secret_of)
     }
+    /// A text that was noted under a name.
+    pub async fn note(&self, name: &str) -> Result<Option<String>, CatalogError> {
+        let found = setting::Entity::find_by_id(note_name(name)?).one(self.engine.reader()).await?;
+        Ok(found.map(|model| String::from_utf8_lossy(&model.content).into_owned()))
+    }
+
+    /// Notes a text under a name, over what was noted before.
+    pub async fn put_note(&self, name: &str, text: &str) -> Result<(), CatalogError> {
+        let row =
+            setting::ActiveModel { name: Set(note_name(name)?), content: Set(text.as_bytes().to_vec()) };
+        let mut replace = OnConflict::column(setting::Column::Name);
+        replace.update_column(setting::Column::Content);
+        let transaction = self.begin().await?;
+        setting::Entity::insert(row).on_conflict(replace).exec_without_returning(&transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+}
+
+fn note_name(name: &str) -> Result<String, CatalogError> {
+    validate::text("name of a note", name, MAX_SETTING_NAME_BYTES)?;
+    Ok(format!("note.{name}"))
 }
 
 fn secret_of(model: setting::Model) -> Result<[u8; SECRET_BYTES], CatalogError> {

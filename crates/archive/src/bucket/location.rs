@@ -122,6 +122,16 @@ impl S3Credentials {
 }
 
 impl S3Location {
+    /// Scheme, host and port that addresses of its objects begin with.
+    #[must_use]
+    pub fn public_origin(&self) -> String {
+        let origin = self.endpoint.origin().ascii_serialization();
+        match origin.split_once("://") {
+            Some((scheme, host)) if !self.is_path_style => format!("{scheme}://{}.{host}", self.bucket),
+            _ => origin,
+        }
+    }
+
     /// Whether the service is Backblaze B2.
     #[must_use]
     pub fn is_b2(&self) -> bool {

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses another part of it")]
 
+pub(crate) mod uploading;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,

@@ -1,0 +1,245 @@
+//! The steps of an upload as calls to bucket, catalog and disk. Each is one try.
+
+use std::{collections::BTreeMap, io, ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use catalog::CatalogError;
+use tracing::{debug, warn};
+use uuid::Uuid;
+use world::read_exact_at;
+
+use super::plan::{Parts, Progress, Step, part_range};
+use crate::{
+    bucket::{Bucket, BucketError, multipart_etag},
+    core::Core,
+};
+
+/// What a step needs to know.
+#[derive(Clone)]
+pub(super) struct Order {
+    pub(super) id: Uuid,
+    pub(super) object_name: String,
+    pub(super) step: Step,
+    pub(super) part_bytes: u64,
+    pub(super) sealed_bytes: Option<u64>,
+    pub(super) progress: Progress,
+    /// An upload that is given up.
+    pub(super) stale_upload: Option<String>,
+    /// The catalog does not know all of the progress.
+    pub(super) is_unnoted: bool,
+}
+
+impl Order {
+    /// The multipart upload that it belongs to.
+    pub(super) fn upload_id(&self) -> Option<&str> {
+        match &self.progress {
+            Progress::Parts(parts) => Some(&parts.upload_id),
+            _ => None,
+        }
+    }
+}
+
+/// What came of it.
+pub(super) enum Outcome {
+    /// Where the upload stands now, and with which length of parts.
+    Progress { progress: Progress, part_bytes: u64, is_noted: bool },
+    /// A part has arrived.
+    Part { number: u32, etag: String, is_noted: bool },
+    /// The bucket does not have the object, or another one.
+    NotThere { reason: String },
+    /// The catalog knows.
+    Noted,
+    /// The segment is gone from the catalog.
+    Gone,
+}
+
+/// What went wrong.
+pub(super) enum Failure {
+    Bucket(BucketError),
+    Catalog(CatalogError),
+    /// It did not end.
+    Stalled,
+    /// The segment's own file cannot be read; said already.
+    Local,
+}
+
+impl From<BucketError> for Failure {
+    fn from(error: BucketError) -> Self {
+        Self::Bucket(error)
+    }
+}
+
+impl From<CatalogError> for Failure {
+    fn from(error: CatalogError) -> Self {
+        Self::Catalog(error)
+    }
+}
+
+pub(super) async fn run(core: &Arc<Core>, bucket: &dyn Bucket, order: &Order) -> Result<Outcome, Failure> {
+    match order.step {
+        Step::Resume => resume(core, bucket, order).await,
+        Step::Begin => begin(core, bucket, order).await,
+        Step::Put => put(core, bucket, order).await,
+        Step::Part(number) => part(core, bucket, order, number).await,
+        Step::Complete => complete(bucket, order).await,
+        Step::Confirm => confirm(bucket, order).await,
+        Step::Note => note(core, bucket, order).await,
+    }
+}
+
+/// What the catalog says has arrived, as far as the bucket says the same.
+async fn resume(core: &Core, bucket: &dyn Bucket, order: &Order) -> Result<Outcome, Failure> {
+    let at = |progress, part_bytes| Outcome::Progress { progress, part_bytes, is_noted: true };
+    let Some(upload) = core.catalog.upload(order.id).await? else {
+        return Ok(at(Progress::Idle, order.part_bytes));
+    };
+    let noted: BTreeMap<u32, String> = upload.parts.into_iter().collect();
+    match bucket.parts(&order.object_name, &upload.upload_id).await {
+        Ok(there) => {
+            let tags = there
+                .into_iter()
+                .filter(|part| noted.get(&part.number) == Some(&part.etag))
+                .filter(|part| {
+                    let range = part_range(part.number, upload.part_bytes, order.sealed_bytes);
+                    part.size_bytes == range.end.saturating_sub(range.start)
+                })
+                .map(|part| (part.number, part.etag))
+                .collect();
+            let parts = Parts { upload_id: upload.upload_id, tags, ..Parts::default() };
+            Ok(at(Progress::Parts(parts), upload.part_bytes))
+        }
+        // Completed without our hearing of it, or aborted by a rule of the bucket.
+        Err(BucketError::NoSuchUpload) if order.sealed_bytes.is_some() => {
+            Ok(at(Progress::Arrived { etag: expected(&noted) }, upload.part_bytes))
+        }
+        Err(BucketError::NoSuchUpload) => Ok(at(Progress::Idle, order.part_bytes)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn begin(core: &Core, bucket: &dyn Bucket, order: &Order) -> Result<Outcome, Failure> {
+    if let Some(stale) = &order.stale_upload {
+        bucket.abort_upload(&order.object_name, stale).await?;
+    }
+    let upload_id = bucket.begin_upload(&order.object_name).await?;
+    // Where the catalog is away the upload runs all the same, and is noted with a later part.
+    let noted = core.catalog.begin_upload(order.id, &upload_id, order.part_bytes).await;
+    if let Err(error) = &noted {
+        debug!(segment_id = %order.id, %error, "an upload that began is not noted yet");
+    }
+    let parts = Parts { upload_id, ..Parts::default() };
+    Ok(Outcome::Progress {
+        progress: Progress::Parts(parts),
+        part_bytes: order.part_bytes,
+        is_noted: noted.is_ok(),
+    })
+}
+
+async fn put(core: &Arc<Core>, bucket: &dyn Bucket, order: &Order) -> Result<Outcome, Failure> {
+    let body = read(core, order, 0..order.sealed_bytes.unwrap_or(0)).await?;
+    let meta = bucket.put(&order.object_name, body).await?;
+    let progress = Progress::Arrived { etag: Some(meta.etag) };
+    Ok(Outcome::Progress { progress, part_bytes: order.part_bytes, is_noted: true })
+}
+
+async fn part(core: &Arc<Core>, bucket: &dyn Bucket, order: &Order, number: u32) -> Result<Outcome, Failure> {
+    let Progress::Parts(parts) = &order.progress else { return Ok(Outcome::Gone) };
+    let body = read(core, order, part_range(number, order.part_bytes, order.sealed_bytes)).await?;
+    let etag = bucket.put_part(&order.object_name, &parts.upload_id, number, body).await?;
+    let noted = async {
+        if order.is_unnoted {
+            core.catalog.begin_upload(order.id, &parts.upload_id, order.part_bytes).await?;
+            for (number, etag) in &parts.tags {
+                core.catalog.put_upload_part(order.id, *number, etag).await?;
+            }
+        }
+        core.catalog.put_upload_part(order.id, number, &etag).await
+    };
+    let noted = noted.await;
+    if let Err(error) = &noted {
+        debug!(segment_id = %order.id, number, %error, "a part that arrived is not noted yet");
+    }
+    Ok(Outcome::Part { number, etag, is_noted: noted.is_ok() })
+}
+
+async fn complete(bucket: &dyn Bucket, order: &Order) -> Result<Outcome, Failure> {
+    let Progress::Parts(parts) = &order.progress else { return Ok(Outcome::Gone) };
+    let arrived = |etag| Outcome::Progress {
+        progress: Progress::Arrived { etag },
+        part_bytes: order.part_bytes,
+        is_noted: true,
+    };
+    let list: Vec<_> = parts.tags.iter().map(|(number, etag)| (*number, etag.clone())).collect();
+    match bucket.complete_upload(&order.object_name, &parts.upload_id, &list).await {
+        Ok(meta) => Ok(arrived(Some(meta.etag))),
+        // An answer to an earlier try was lost: the object is looked for before anything is done again.
+        Err(BucketError::NoSuchUpload) => Ok(arrived(expected(&parts.tags))),
+        Err(error @ BucketError::Unreachable { .. }) => match bucket.head(&order.object_name).await {
+            Ok(Some(meta)) if Some(meta.size_bytes) == order.sealed_bytes => {
+                Ok(arrived(expected(&parts.tags)))
+            }
+            _ => Err(error.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The entity tag of an object made of these parts, where their tags tell it.
+fn expected(tags: &BTreeMap<u32, String>) -> Option<String> {
+    multipart_etag(tags.values().map(String::as_str))
+}
+
+/// Length and entity tag have to be those that were sent. The bucket has checked each part against its sum.
+async fn confirm(bucket: &dyn Bucket, order: &Order) -> Result<Outcome, Failure> {
+    let Progress::Arrived { etag } = &order.progress else { return Ok(Outcome::Gone) };
+    let Some(meta) = bucket.head(&order.object_name).await? else {
+        return Ok(Outcome::NotThere { reason: "the bucket does not have it".into() });
+    };
+    if Some(meta.size_bytes) != order.sealed_bytes {
+        let reason = format!("it has {} bytes there", meta.size_bytes);
+        return Ok(Outcome::NotThere { reason });
+    }
+    match etag {
+        Some(etag) if *etag == meta.etag => Ok(Outcome::Progress {
+            progress: Progress::Confirmed { etag: meta.etag },
+            part_bytes: order.part_bytes,
+            is_noted: true,
+        }),
+        Some(_) => Ok(Outcome::NotThere { reason: "its entity tag is another one there".into() }),
+        // The answer was lost, and what there is cannot be told from what an earlier try left.
+        None => Ok(Outcome::NotThere { reason: "what is there cannot be recognised".into() }),
+    }
+}
+
+async fn note(core: &Core, bucket: &dyn Bucket, order: &Order) -> Result<Outcome, Failure> {
+    let Progress::Confirmed { etag } = &order.progress else { return Ok(Outcome::Gone) };
+    if core.catalog.store_segment(order.id, etag, core.clock.now_us()).await? {
+        return Ok(Outcome::Noted);
+    }
+    if core.catalog.segment(order.id).await?.is_some() {
+        // Noted before, by a try whose answer was lost.
+        return Ok(Outcome::Noted);
+    }
+    // Deleted while it was on its way: whoever removed its bytes did not see these.
+    bucket.delete(&order.object_name).await?;
+    Ok(Outcome::Gone)
+}
+
+/// Bytes of a segment, from its file in the spool or in the local store.
+async fn read(core: &Arc<Core>, order: &Order, range: Range<u64>) -> Result<Bytes, Failure> {
+    let (core, id, name) = (Arc::clone(core), order.id, order.object_name.clone());
+    let bytes = tokio::task::spawn_blocking(move || {
+        let file = match core.registry.get(id) {
+            Some(growing) => Arc::clone(&growing.file),
+            None => core.store.open(&name)?,
+        };
+        let len = usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?;
+        let mut bytes = vec![0; len];
+        read_exact_at(file.as_ref(), &mut bytes, range.start)?;
+        Ok(Bytes::from(bytes))
+    });
+    bytes.await.map_err(io::Error::other).flatten().map_err(|error| {
+        warn!(segment_id = %order.id, %error, "a segment cannot be read for its upload");
+        Failure::Local
+    })
+}
