@@ -1,9 +1,9 @@
 //! What every handler reaches: the rooms behind this one, the clock and the signer.
 
-use crate::{frames::Frames, handlers::Readiness, token::Signer};
+use crate::{frames::Frames, handlers::Readiness, limits::BUCKET_URL_LIFE, token::Signer};
 use archive::Archive;
 use catalog::Catalog;
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use uuid::Uuid;
 use world::{Clock, Disk};
 
@@ -22,12 +22,29 @@ pub struct ServeConfig {
     pub ffmpeg: PathBuf,
     /// The disk on which both are.
     pub disk: Arc<dyn Disk>,
+    /// What players have to know of the bucket.
+    pub bucket: BucketAccess,
+}
+
+/// How players reach what the bucket has.
+#[derive(Clone, Debug)]
+pub struct BucketAccess {
+    /// Scheme, host and port that its signed addresses begin with: pages may connect there, and nowhere else.
+    pub origin: Option<String>,
+    /// How long an address lives that `/media` redirects to.
+    pub url_life: Duration,
+}
+
+impl Default for BucketAccess {
+    fn default() -> Self {
+        Self { origin: None, url_life: BUCKET_URL_LIFE }
+    }
 }
 
 impl ServeConfig {
     /// Settings for a data folder, with ffmpeg from the search path.
     pub fn new(data: impl Into<PathBuf>, disk: Arc<dyn Disk>) -> Self {
-        Self { data: data.into(), ffmpeg: PathBuf::from("ffmpeg"), disk }
+        Self { data: data.into(), ffmpeg: PathBuf::from("ffmpeg"), disk, bucket: BucketAccess::default() }
     }
 }
 
@@ -44,6 +61,7 @@ pub(crate) struct Parts {
     pub(crate) signer: Signer,
     pub(crate) frames: Frames,
     pub(crate) readiness: Readiness,
+    pub(crate) bucket: BucketAccess,
 }
 
 impl App {

@@ -20,7 +20,7 @@ mod server;
 mod token;
 mod ui;
 
-pub use app::{Live, ServeConfig};
+pub use app::{BucketAccess, Live, ServeConfig};
 pub use openapi::openapi_json;
 pub use problem::{Problem, ProblemCode, ProblemDocument};
 pub use server::{ServeError, Server};

@@ -54,6 +54,12 @@ pub const TOKEN_SPARE_US: i64 = 6 * 3_600 * 1_000_000;
 /// Expiry times are multiples of this, so that the same match has the same addresses for hours and can be cached.
 pub const TOKEN_STEP_US: i64 = 6 * 3_600 * 1_000_000;
 
+/// Longest time that a redirect to the bucket is remembered.
+pub const REDIRECT_AGE: Duration = Duration::from_secs(300);
+
+/// How long a signed address of the bucket lives where nobody says otherwise.
+pub const BUCKET_URL_LIFE: Duration = Duration::from_secs(3_600);
+
 /// How far what is recorded may lie behind the clock while a channel is live, before it counts as missing: a fragment
 /// being filled, a queue, a sync.
 pub const LIVE_LAG_US: i64 = 15 * 1_000_000;

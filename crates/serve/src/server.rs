@@ -71,6 +71,7 @@ impl Server {
             signer: Signer::new(&secret),
             frames: Frames::open(&config).await,
             readiness: Readiness::new(&config),
+            bucket: config.bucket.clone(),
         };
         Ok(Self { app: App::new(parts) })
     }
@@ -95,7 +96,7 @@ impl Server {
             .merge(guard::paced(operations.layer(map_response(not_stored))))
             .fallback(ui::fallback)
             .with_state(self.app.clone());
-        guard::around(routes)
+        guard::around(routes, self.app.bucket.origin.as_deref())
     }
 
     /// Serves until `shutdown` resolves; ends within three seconds of it, whatever is being downloaded.

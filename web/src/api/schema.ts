@@ -151,7 +151,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The bytes of a segment. Answers single byte ranges. */
+        /** The bytes of a segment. Answers single byte ranges; for what the bucket has, a redirect to its signed address. */
         get: operations["getMedia"];
         put?: never;
         post?: never;
@@ -845,6 +845,13 @@ export interface operations {
                 content: {
                     "video/mp4": string;
                 };
+            };
+            /** @description Where its bytes are, for a short while: ask here again */
+            302: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem */
             default: {

@@ -4,7 +4,7 @@ use crate::{
     api,
     app::App,
     http::bytes::{FileHead, respond},
-    limits::LIVE_LAG_US,
+    limits::{LIVE_LAG_US, REDIRECT_AGE},
     problem::{Problem, ProblemCode, ProblemDocument},
     query::ApiPath,
     token::{Grant, TokenError, TokenKind},
@@ -12,10 +12,11 @@ use crate::{
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, Method},
-    response::Response,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
 };
 use jiff::{Timestamp, tz::TimeZone};
+use std::time::Duration;
 use uuid::Uuid;
 
 const MP4: &str = "video/mp4";
@@ -68,10 +69,11 @@ async fn file_name(app: &App, grant: &Grant) -> Result<String, Problem> {
     Ok(format!("{}-{}-{}.mp4", club.slug, court.slug, local.strftime("%Y-%m-%d-%H%M")))
 }
 
-/// The bytes of a segment. Answers single byte ranges.
+/// The bytes of a segment. Answers single byte ranges; for what the bucket has, a redirect to its signed address.
 #[utoipa::path(get, path = "/media/{token}/{segment}.mp4", tag = "media", operation_id = "getMedia",
     params(("token" = String, Path, description = "From a fragment's `url`"), ("segment" = String, Path, description = "Id of the segment")),
-    responses((status = 200, description = "The file", body = inline(api::Binary), content_type = "video/mp4"),
+    responses((status = 302, description = "Where its bytes are, for a short while: ask here again"),
+        (status = 200, description = "The file", body = inline(api::Binary), content_type = "video/mp4"),
         (status = 206, description = "The part asked for", body = inline(api::Binary), content_type = "video/mp4"),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json")))]
 pub(crate) async fn get_media(
@@ -89,6 +91,9 @@ pub(crate) async fn get_media(
     if row.channel_id != grant.channel || !overlaps {
         return Err(TokenError::Invalid.into());
     }
+    if let Some(url) = app.archive.object_url(&row, app.bucket.url_life).await? {
+        return redirect(&url, app.bucket.url_life);
+    }
     let segment = app.archive.open_segment(id).await?;
     let head = FileHead {
         length: segment.len,
@@ -98,6 +103,17 @@ pub(crate) async fn get_media(
         file_name: None,
     };
     respond(&method, &headers, &head, |range| Body::from_stream(segment.stream(range)))
+}
+
+/// To a signed address of the bucket. Remembered for less than it lives, so that what plays asks here once for many
+/// ranges and never meets one that has expired.
+fn redirect(url: &str, life: Duration) -> Result<Response, Problem> {
+    let location = HeaderValue::from_str(url).map_err(|error| Problem::internal("redirect", &error))?;
+    let age = (life / 4).min(REDIRECT_AGE).as_secs();
+    let cache = HeaderValue::from_str(&format!("private, max-age={age}"))
+        .map_err(|error| Problem::internal("redirect", &error))?;
+    let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, cache)];
+    Ok((StatusCode::FOUND, headers).into_response())
 }
 
 /// The initialisation of a session: what `EXT-X-MAP` points at.

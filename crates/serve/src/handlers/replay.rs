@@ -12,10 +12,8 @@ use crate::{
     token::{Grant, TokenKind, expiry_us},
 };
 use axum::{Json, extract::State};
-use catalog::{
-    SegmentRow,
-    schedule::{self, SlotError},
-};
+use catalog::schedule::{self, SlotError};
+use std::time::Duration;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -150,17 +148,24 @@ async fn replay(
     replay.playlist_url = Some(format!("/replay/{token}/index.m3u8"));
     replay.download_url = Some(format!("/replay/{token}.mp4"));
     replay.thumbnail_url = Some(format!("/frame/{}.jpg", app.signer.sign(&grant.of_kind(TokenKind::Frame))));
-    replay.fragments = fragments(app, &grant.of_kind(TokenKind::Media), recorded).await?;
+    replay.fragments = fragments(app, &grant.of_kind(TokenKind::Media), recorded, now_us).await?;
     Ok(replay)
 }
 
 /// The segments of a range. Rows alone tell of what is sealed; where they tell of less than was recorded, something
 /// grows or has only just been sealed, and the archive's memory is asked.
-async fn fragments(app: &App, grant: &Grant, recorded: i64) -> Result<Vec<ReplayFragment>, Problem> {
+///
+/// What the bucket has is addressed there, signed for as long as the answer is good for.
+async fn fragments(
+    app: &App,
+    grant: &Grant,
+    recorded: i64,
+    now_us: i64,
+) -> Result<Vec<ReplayFragment>, Problem> {
     let rows = app.catalog.segments_in_range(grant.channel, grant.from_us, grant.to_us).await?;
     let sealed: Vec<_> = rows
-        .into_iter()
-        .filter(SegmentRow::is_whole)
+        .iter()
+        .filter(|row| row.is_whole())
         .filter_map(|row| row.end_us.map(|end_us| (row.id, row.start_us, end_us, row.size_bytes)))
         .collect();
     let spans: Vec<_> = sealed.iter().map(|&(_, start_us, end_us, _)| (start_us, end_us)).collect();
@@ -171,16 +176,24 @@ async fn fragments(app: &App, grant: &Grant, recorded: i64) -> Result<Vec<Replay
         views.into_iter().map(|view| (view.id, view.start_us, view.end_us, view.size_bytes)).collect()
     };
     let token = app.signer.sign(grant);
-    let fragments = segments
-        .into_iter()
-        .filter(|&(_, start_us, end_us, _)| end_us > grant.from_us && start_us < grant.to_us)
-        .map(|(id, start_us, end_us, size_bytes)| ReplayFragment {
+    let life = Duration::from_micros(u64::try_from(grant.expires_us - now_us).unwrap_or(0));
+    let mut fragments = Vec::with_capacity(segments.len());
+    for (id, start_us, end_us, size_bytes) in segments {
+        if end_us <= grant.from_us || start_us >= grant.to_us {
+            continue;
+        }
+        let in_bucket = match rows.iter().find(|row| row.id == id) {
+            Some(row) => app.archive.object_url(row, life).await?,
+            None => None,
+        };
+        fragments.push(ReplayFragment {
             start: Instant(start_us),
             end: Instant(end_us),
             size_bytes,
-            url: media_url(&token, id),
+            url: in_bucket.unwrap_or_else(|| media_url(&token, id)),
         });
-    Ok(fragments.collect())
+    }
+    Ok(fragments)
 }
 
 /// Where the bytes of a segment are.

@@ -19,9 +19,15 @@ use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 /// The policy of pages: everything from here, nothing inline, in nobody's frame.
 ///
 /// `blob:` is what Media Source Extensions and their workers need.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
-                           media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; manifest-src 'self'; \
-                           font-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
+/// Footage may come from the bucket.
+fn page_policy(bucket_origin: Option<&str>) -> String {
+    let bucket = bucket_origin.map(|origin| format!(" {origin}")).unwrap_or_default();
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+         media-src 'self' blob:{bucket}; connect-src 'self'{bucket}; worker-src 'self' blob:; \
+         manifest-src 'self'; font-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+    )
+}
 
 /// The policy of everything that is no page.
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
@@ -48,11 +54,18 @@ fn paced_at<S: Clone + Send + Sync + 'static>(routes: Router<S>, pace: Pace) -> 
 }
 
 /// Puts the rest around all routes; what is added last is outermost.
-pub(crate) fn around(routes: Router) -> Router {
+pub(crate) fn around(routes: Router, bucket_origin: Option<&str>) -> Router {
+    // An origin that cannot stand in a header is none that a browser could connect to.
+    let page_policy = HeaderValue::from_str(&page_policy(bucket_origin))
+        .or_else(|_| HeaderValue::from_str(&page_policy(None)))
+        .unwrap_or(HeaderValue::from_static(DATA_POLICY));
     routes
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(within_limits))
-        .layer(map_response(with_security_headers))
+        .layer(map_response(move |response| {
+            let page_policy = page_policy.clone();
+            async move { with_security_headers(response, page_policy) }
+        }))
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(|request: &Request| {
@@ -136,12 +149,12 @@ fn panicked(payload: Box<dyn Any + Send + 'static>) -> Response<Body> {
         .into_response()
 }
 
-async fn with_security_headers(mut response: Response<Body>) -> Response<Body> {
+fn with_security_headers(mut response: Response<Body>, page_policy: HeaderValue) -> Response<Body> {
     let headers = response.headers_mut();
     let is_page =
         headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
-    let policy = if is_page { PAGE_POLICY } else { DATA_POLICY };
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    let policy = if is_page { page_policy } else { HeaderValue::from_static(DATA_POLICY) };
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(
@@ -174,7 +187,7 @@ mod tests {
             asked.notify_one();
             std::future::pending::<()>().await;
         };
-        around(paced_at(Router::new().route("/panic", get(panics)).route("/never", get(never)), pace))
+        around(paced_at(Router::new().route("/panic", get(panics)).route("/never", get(never)), pace), None)
     }
 
     const SHORT: Duration = Duration::from_millis(20);
