@@ -115,6 +115,60 @@ pub(crate) enum Admin {
     /// Channels: the cameras of a court
     #[command(subcommand)]
     Channel(ChannelCommand),
+    /// Ranges of footage that outlive retention and a full disk
+    #[command(subcommand)]
+    Protect(ProtectCommand),
+    /// What was deleted, when and why; the last first
+    Deletions {
+        /// How many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+        limit: u64,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ProtectCommand {
+    /// Protect what a court's cameras recorded in a range
+    Add {
+        /// Slug of the club
+        #[arg(long)]
+        club: String,
+        /// Slug of the court
+        #[arg(long)]
+        court: String,
+        /// First instant, RFC 3339 with an offset: 2026-11-21T10:00:00+01:00
+        #[arg(long, value_name = "INSTANT")]
+        from: jiff::Timestamp,
+        /// Instant just after the range
+        #[arg(long, value_name = "INSTANT")]
+        to: jiff::Timestamp,
+        /// Why it stays
+        #[arg(long)]
+        reason: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the protected ranges of a court
+    List {
+        /// Slug of the club
+        #[arg(long)]
+        club: String,
+        /// Slug of the court
+        #[arg(long)]
+        court: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a protection
+    Remove {
+        /// Id of the protected range
+        id: uuid::Uuid,
+    },
 }
 
 #[derive(Subcommand, Debug)]
@@ -138,6 +192,21 @@ pub(crate) enum ClubCommand {
     },
     /// List the clubs
     List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say how long a club's footage is kept; without it, [retention] days of the configuration says
+    SetRetention {
+        /// Slug of the club
+        #[arg(long)]
+        club: String,
+        /// Days, 1 to 36525; older footage is deleted from disk and bucket
+        #[arg(long, value_name = "DAYS", required_unless_present = "default", value_parser = clap::value_parser!(u32).range(1..=36_525))]
+        days: Option<u32>,
+        /// As the configuration says
+        #[arg(long, conflicts_with = "days")]
+        default: bool,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -262,6 +331,9 @@ mod tests {
             "turepe admin club add --slug s --name n --zone Europe/Madrid --open 08:00-24:00 --appointment-duration 90 --json",
             "turepe admin court add --club s --slug c --name n --data d",
             "turepe admin channel add --club s --court c --push --json",
+            "turepe admin club set-retention --club s --days 30",
+            "turepe admin protect add --club s --court c --from 2026-11-21T10:00:00+01:00 --to 2026-11-21T11:00:00+01:00 --reason final",
+            "turepe admin deletions --json",
             "turepe publish f.mp4 rtmp://h/live/key --loop",
             "turepe publish f.mp4 rtmp://h/live --streams 50 --keys-from k --duration 90s",
             "turepe config --default",
@@ -274,6 +346,8 @@ mod tests {
         for line in [
             "turepe admin club add --slug s --name n --zone Z --open 08:00-24:00 --appointment-duration 0",
             "turepe admin channel add --club s --court c",
+            "turepe admin club set-retention --club s",
+            "turepe admin club set-retention --club s --days 0",
             "turepe publish f.mp4 rtmp://h/live --streams 2",
             "turepe serve --set nonsense",
         ] {

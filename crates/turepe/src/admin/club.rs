@@ -37,6 +37,12 @@ pub(super) async fn run(command: &ClubCommand, catalog: &Catalog) -> Result<(), 
             }
             clubs.iter().try_for_each(|club| output::line(describe(club)))
         }
+        ClubCommand::SetRetention { club, days, default: _, json } => {
+            let club = super::club(catalog, club).await?;
+            catalog.set_retention(club.id, *days).await.map_err(failure)?;
+            let club = Club { retention_days: *days, ..club };
+            if *json { output::json(&club_json(&club)) } else { output::line(describe(&club)) }
+        }
         ClubCommand::SetSchedule { club, open, appointment_duration, json } => {
             let club = super::club(catalog, club).await?;
             if open.is_none() && appointment_duration.is_none() {
@@ -58,8 +64,9 @@ fn hours(text: &str) -> Result<WeekHours, Failure> {
 
 fn describe(club: &Club) -> String {
     let schedule = club.current_schedule(SystemClock.now_us());
+    let kept = club.retention_days.map_or(String::new(), |days| format!(", kept {days} days"));
     format!(
-        "{:<16} {}  ({}, open {}, matches of {} min)",
+        "{:<16} {}  ({}, open {}, matches of {} min{kept})",
         club.slug, club.name, club.zone, schedule.hours, schedule.appointment_duration_min
     )
 }
@@ -73,5 +80,6 @@ fn club_json(club: &Club) -> Value {
         "zone": club.zone,
         "open": schedule.hours.to_string(),
         "appointmentDuration": schedule.appointment_duration_min,
+        "retentionDays": club.retention_days,
     })
 }

@@ -6,6 +6,8 @@
 mod channel;
 mod club;
 mod court;
+mod deletions;
+mod protect;
 
 use catalog::{Catalog, CatalogError, Club, Court, Kind as RowKind};
 
@@ -21,6 +23,8 @@ pub(crate) async fn run(command: &Admin, config: &Config) -> Result<(), Failure>
         Admin::Club(command) => club::run(command, &catalog).await,
         Admin::Court(command) => court::run(command, &catalog).await,
         Admin::Channel(command) => channel::run(command, &catalog, config).await,
+        Admin::Protect(command) => protect::run(command, &catalog).await,
+        Admin::Deletions { limit, json } => deletions::list(&catalog, *limit, *json).await,
     };
     // Closing writes the log of the database back: its errors matter as much as those of the work.
     let closed = catalog.close().await.map_err(failure);
@@ -54,4 +58,9 @@ async fn court(catalog: &Catalog, club: &Club, slug: &str) -> Result<Court, Fail
 
 fn missing(kind: RowKind, slug: &str, list: &str) -> Failure {
     Failure::new(Kind::NotFound, format!("there is no {kind} `{slug}`; `{list}` lists them"))
+}
+
+/// An instant as people and programs read it: RFC 3339 in UTC.
+fn instant(us: i64) -> String {
+    jiff::Timestamp::from_microsecond(us).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }

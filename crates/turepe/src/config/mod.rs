@@ -3,12 +3,16 @@
 //! Belongs here: what a setting means and whether it is sensible. Not here: what a room does with it.
 
 mod settings;
+mod size;
 mod sources;
 mod span;
+mod store;
 
 pub(crate) use settings::{Config, Log, LogFormat};
+pub(crate) use size::Size;
 pub(crate) use sources::{DEFAULT_TOML, Sources};
 pub(crate) use span::Span;
+pub(crate) use store::{Retention, Store};
 
 /// Why the configuration is not accepted.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 
 use super::sources::{Setting, Settings, Sources};
-use super::{ConfigError, Span};
+use super::{ConfigError, Retention, Span, Store};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) database: Database,
     /// `[store]`
     pub(crate) store: Store,
+    /// `[retention]`
+    pub(crate) retention: Retention,
     /// `[log]`
     pub(crate) log: Log,
 }
@@ -78,13 +80,6 @@ pub(crate) struct Archive {
 pub(crate) struct Database {
     /// Always set: the default is made from the data folder.
     pub(crate) url: String,
-}
-
-/// `[store]`: for `archive`.
-#[derive(Clone, Debug)]
-pub(crate) struct Store {
-    /// Folder of sealed segments.
-    pub(crate) folder: PathBuf,
 }
 
 /// `[log]`.
@@ -155,7 +150,8 @@ impl Config {
                 sync: keys.span("archive.sync", "100ms", "1m")?,
             },
             database: Database { url: keys.parse("database.url", |text| database_url(text, &data))? },
-            store: Store { folder: keys.parse("store.url", |text| store_folder(text, &data))? },
+            store: Store::read(&keys, &settings, &data)?,
+            retention: Retention::read(&keys)?,
             log: Log {
                 format: keys.parse("log.format", LogFormat::from_str)?,
                 filter: keys.parse("log.filter", |text| {
@@ -201,7 +197,8 @@ impl Config {
                 "sync": self.archive.sync.to_string(),
             },
             "database": { "url": mask_password(&self.database.url) },
-            "store": { "url": format!("file:{}", self.store.folder.display()) },
+            "store": self.store.to_json(&self.node.data),
+            "retention": self.retention.to_json(),
             "log": {
                 "format": self.log.format.as_str(),
                 "filter": self.log.filter,
@@ -213,7 +210,7 @@ impl Config {
     pub(crate) fn to_toml(&self) -> String {
         let mut text = String::new();
         // Sections in the order of the documented defaults.
-        for section in ["node", "http", "rtmp", "archive", "database", "store", "log"] {
+        for section in ["node", "http", "rtmp", "archive", "database", "store", "retention", "log"] {
             text.push_str(&format!("[{section}]\n"));
             if let Some(keys) = self.to_json()[section].as_object() {
                 for (key, value) in keys {
@@ -229,14 +226,18 @@ impl Config {
 }
 
 /// Settings, with errors that name key and source.
-struct Keys<'a>(&'a Settings);
+pub(super) struct Keys<'a>(&'a Settings);
 
 impl Keys<'_> {
-    fn parse<T>(&self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, ConfigError> {
+    pub(super) fn parse<T>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
         parse(self.0.get(key)?.text.trim()).map_err(|reason| self.invalid(key, reason))
     }
 
-    fn span(&self, key: &str, shortest: &str, longest: &str) -> Result<Span, ConfigError> {
+    pub(super) fn span(&self, key: &str, shortest: &str, longest: &str) -> Result<Span, ConfigError> {
         self.parse(key, |text| {
             let span: Span = text.parse()?;
             let (low, high) = (shortest.parse()?, longest.parse()?);
@@ -247,7 +248,7 @@ impl Keys<'_> {
         })
     }
 
-    fn invalid(&self, key: &str, reason: String) -> ConfigError {
+    pub(super) fn invalid(&self, key: &str, reason: String) -> ConfigError {
         let source_name = match self.0.get(key) {
             Ok(Setting { source, .. }) => source.clone(),
             Err(error) => return error,
@@ -260,7 +261,7 @@ fn folder_or_file(text: &str, what: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err(format!("must name {what}")) } else { Ok(PathBuf::from(text)) }
 }
 
-fn number<T: FromStr + PartialOrd + Display>(text: &str, low: T, high: T) -> Result<T, String> {
+pub(super) fn number<T: FromStr + PartialOrd + Display>(text: &str, low: T, high: T) -> Result<T, String> {
     match text.parse::<T>() {
         Ok(number) if number >= low && number <= high => Ok(number),
         _ => Err(format!("`{text}` is no whole number from {low} to {high}")),
@@ -308,20 +309,6 @@ fn database_url(text: &str, data: &Path) -> Result<String, String> {
         "`{}:` is not supported; this version keeps its catalog in SQLite: sqlite:/path/turepe.db",
         scheme(text)
     ))
-}
-
-fn store_folder(text: &str, data: &Path) -> Result<PathBuf, String> {
-    if text.is_empty() {
-        return Ok(data.join("store"));
-    }
-    match text.strip_prefix("file:").map(|path| path.strip_prefix("//").unwrap_or(path)) {
-        Some("") => Err("names no folder, like file:/mnt/footage".to_owned()),
-        Some(path) => Ok(PathBuf::from(path)),
-        None => Err(format!(
-            "`{}:` is not supported; this version stores in a folder: file:/mnt/footage",
-            scheme(text)
-        )),
-    }
 }
 
 fn scheme(url: &str) -> &str {
@@ -383,7 +370,16 @@ mod tests {
             ("rtmp.public_url", "http://x/live", "no rtmp://host/app"),
             ("rtmp.max_connections", "0", "no whole number"),
             ("database.url", "mysql://u:topsecret@h/db", "not supported"),
-            ("store.url", "s3://bucket", "not supported"),
+            ("store.url", "s3://bucket", "endpoint"),
+            ("store.url", "/srv/store", "a store is"),
+            ("store.part_size", "1MiB", "outside 5MiB to 256MiB"),
+            ("store.concurrency", "0", "no whole number"),
+            ("store.play_from", "home", "neither"),
+            ("store.url_life", "8d", "outside"),
+            ("retention.days", "-1", "no whole number"),
+            ("retention.min_free", "much", "no number of bytes"),
+            ("retention.on_full", "panic", "neither"),
+            ("retention.keep_local", "long", "no length of time"),
             ("log.format", "xml", "neither"),
             ("log.filter", "ingest=loud", "level"),
         ] {
@@ -391,6 +387,34 @@ mod tests {
             assert!(message.contains(&format!("`{key}` from flag")) && message.contains(reason), "{message}");
             assert!(!message.contains("topsecret"), "{message}");
         }
+    }
+
+    const BUCKET: &str = "s3://footage/club?endpoint=https://s3.us-west-004.backblazeb2.com";
+
+    fn with_bucket(key_id: &str, secret: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let flags = [("store.url", BUCKET), ("store.key_id", key_id), ("store.secret_key", secret)];
+        let owned = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        Config::read(&Sources { flags: owned(&flags), environment: owned(environment), ..Sources::default() })
+    }
+
+    #[test]
+    fn a_half_configured_bucket_is_an_error() {
+        let aws = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "topsecret")];
+        for (key_id, secret, environment) in
+            [("", "", &aws[..0]), ("id", "", &aws), ("", "topsecret", &aws), ("", "", &aws[..1])]
+        {
+            let message = with_bucket(key_id, secret, environment).expect_err("half").to_string();
+            assert!(message.contains("`store.key_id`"), "{message}");
+            assert!(!message.contains("topsecret"), "{message}");
+        }
+        let config = with_bucket("", "", &aws).expect("whole");
+        assert_eq!(config.store.folder, Path::new("./data/store"), "the copies on their way");
+        let origin = config.store.bucket_origin();
+        assert_eq!(origin.as_deref(), Some("https://s3.us-west-004.backblazeb2.com"));
+        assert!(!config.to_toml().contains("topsecret"));
+        assert!(!format!("{config:?}").contains("topsecret"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use archive::{Archive, ArchiveConfig};
 use catalog::Catalog;
 use ingest::{RtmpConfig, RtmpServer};
 use live::Live;
-use serve::{ServeConfig, Server};
+use serve::{BucketAccess, ServeConfig, Server};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -50,15 +50,25 @@ impl Node {
         let lock = Lock::take(config)?;
         let http = listen::http(config.http.listen, ports)?;
         let catalog = data_folder::open_catalog(config).await?;
-        let archive = Archive::open(archive_config(config), disk.clone(), clock.clone(), catalog.clone())
-            .map_err(|error| Failure::context("cannot open the archive", error))?;
+        let bucket = config.store.bucket(&clock);
+        let bucket = bucket.map_err(|error| Failure::context("cannot use the bucket", error))?;
+        let archive = Archive::open_with_bucket(
+            archive_config(config),
+            disk.clone(),
+            clock.clone(),
+            catalog.clone(),
+            bucket,
+        )
+        .map_err(|error| Failure::context("cannot open the archive", error))?;
         let live = Live::new();
         let gate = Arc::new(CatalogGate::new(catalog.clone(), archive.clone(), live.clone()));
         let rtmp = listen::rtmp(config.rtmp.listen, ports, |listen| {
             RtmpServer::bind(rtmp_config(config, listen), gate.clone(), clock.clone())
         })?;
+        let bucket =
+            BucketAccess { origin: config.store.bucket_origin(), url_life: config.store.url_life.duration() };
         let serve_config =
-            ServeConfig { data: config.node.data.clone(), ffmpeg: config.node.ffmpeg.clone(), disk };
+            ServeConfig { data: config.node.data.clone(), ffmpeg: config.node.ffmpeg.clone(), disk, bucket };
         let server =
             Server::new(serve_config, archive.clone(), catalog.clone(), Arc::new(LiveChannels(live)), clock)
                 .await
@@ -133,6 +143,9 @@ pub(crate) fn archive_config(config: &Config) -> ArchiveConfig {
     ArchiveConfig {
         segment_us: config.archive.segment.micros(),
         sync_us: config.archive.sync.micros(),
+        upload: config.store.upload(),
+        retention: config.retention.config(),
+        play_from: config.store.play_from,
         ..ArchiveConfig::new(config.spool(), &config.store.folder)
     }
 }
