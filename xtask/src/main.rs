@@ -37,6 +37,8 @@ enum Verb {
     Setup,
     /// Build the web interface into web/dist
     Web,
+    /// Run the buckets' suite on the S3 service that TUREPE_TEST_S3_* name (docs/buckets.md)
+    BucketTest,
     /// Make the demo clip again (crates/turepe/assets/demo.mp4)
     Clip,
     /// Measure: `media`, `record` (against nginx-rtmp) or `replay` (against ffmpeg)
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Verb::Test { only } => check::all(&only),
         Verb::Setup => install::for_tests(),
         Verb::Web => install::node().and_then(|()| run::build_web()),
+        Verb::BucketTest => run::bucket_test(),
         Verb::Clip => install::for_tests().and_then(|()| run::clip()),
         Verb::Bench { what, rest } => install::for_benches().and_then(|()| run::bench(&what, &rest)),
     };

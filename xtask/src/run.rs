@@ -7,6 +7,15 @@ use anyhow::{Context, Result, bail};
 
 use crate::install;
 
+/// What names a bucket outside, for its test.
+const BUCKET_TEST_VARIABLES: [&str; 5] = [
+    "TUREPE_TEST_S3_ENDPOINT",
+    "TUREPE_TEST_S3_BUCKET",
+    "TUREPE_TEST_S3_REGION",
+    "TUREPE_TEST_S3_KEY_ID",
+    "TUREPE_TEST_S3_SECRET_KEY",
+];
+
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap_or_else(|_| PathBuf::from("."))
@@ -82,6 +91,18 @@ pub(crate) fn demo(data: Option<&Path>) -> Result<()> {
 /// Makes the demo clip.
 pub(crate) fn clip() -> Result<()> {
     run(Command::new(root().join("xtask/assets/clip.sh")).arg(root().join("crates/turepe/assets/demo.mp4")))
+}
+
+/// Runs the buckets' conformance suite on the service that the environment names.
+pub(crate) fn bucket_test() -> Result<()> {
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let missing: Vec<&str> = BUCKET_TEST_VARIABLES.into_iter().filter(|name| !is_set(name)).collect();
+    if !missing.is_empty() {
+        bail!("docs/buckets.md explains what to set; missing: {}", missing.join(", "));
+    }
+    step("Test the bucket", "everything it stores is deleted again");
+    let test = ["test", "--package", "turepe-archive", "--test", "buckets", "--", "outside", "--nocapture"];
+    run(&mut cargo(&test))
 }
 
 /// Runs a measurement.

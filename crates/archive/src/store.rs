@@ -11,9 +11,6 @@ use world::{Disk, DiskFile};
 
 use crate::limits::READ_BYTES;
 
-/// Scheme of a store that is a local folder.
-const FILE_SCHEME: &str = "file:";
-
 /// A place for sealed objects. Calls block and belong on a thread that may.
 pub trait Store: Send + Sync + 'static {
     /// Takes a sealed spool file under the object's name. When this returns, the object is durable and the spool file
@@ -37,23 +34,6 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// What the system said.
     fn remove(&self, object_name: &str) -> io::Result<()>;
-}
-
-/// The folder that a store's URL names. A missing or unknown scheme is an error, never silently the local disk.
-///
-/// # Errors
-/// Why the URL is not one of a store, without repeating it: a bucket's URL may hold secrets.
-pub fn folder_of_url(url: &str) -> Result<PathBuf, String> {
-    let Some(rest) = url.strip_prefix(FILE_SCHEME) else {
-        return Err(format!(
-            "only `{FILE_SCHEME}…` is known; write for example `{FILE_SCHEME}/var/lib/turepe/store`"
-        ));
-    };
-    let path = rest.strip_prefix("//").unwrap_or(rest);
-    if path.is_empty() {
-        return Err(format!("`{FILE_SCHEME}` needs a folder after it"));
-    }
-    Ok(PathBuf::from(path))
 }
 
 /// Objects as files below one folder.
@@ -151,21 +131,5 @@ impl Store for FolderStore {
             }
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_store_is_named_never_guessed() {
-        assert_eq!(folder_of_url("file:/srv/store"), Ok(PathBuf::from("/srv/store")));
-        assert_eq!(folder_of_url("file:///srv/store"), Ok(PathBuf::from("/srv/store")));
-        assert_eq!(folder_of_url("file:data/store"), Ok(PathBuf::from("data/store")));
-        for wrong in ["", "/srv/store", "file:", "s3://key:secret@bucket/x"] {
-            let reason = folder_of_url(wrong).unwrap_err();
-            assert!(!reason.contains("secret"), "{reason}");
-        }
     }
 }

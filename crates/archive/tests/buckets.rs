@@ -13,6 +13,8 @@ mod admin;
 mod faults;
 #[path = "buckets/folder.rs"]
 mod folder;
+#[path = "buckets/https.rs"]
+mod https;
 #[path = "buckets/memory.rs"]
 mod memory;
 #[path = "buckets/outside.rs"]

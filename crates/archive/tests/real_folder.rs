@@ -14,7 +14,10 @@ use media::{
     timeline::TimelineEvent,
 };
 use support::{House, NOON_US, S, collect, push_all};
-use turepe_archive::{ArchiveConfig, store};
+use turepe_archive::{
+    ArchiveConfig,
+    bucket::{StoreUrl, parse_store_url},
+};
 use world::SystemDisk;
 
 fn run(program: &str, arguments: &[&str]) -> String {
@@ -89,7 +92,8 @@ fn probe(path: &Path) -> (u64, i64) {
 async fn what_is_recorded_plays_everywhere() {
     let folder = tempfile::tempdir().unwrap();
     let mut house = House::new().await;
-    let root = store::folder_of_url(&format!("file:{}", folder.path().join("store").display())).unwrap();
+    let url = format!("file:{}", folder.path().join("store").display());
+    let Ok(StoreUrl::Folder(root)) = parse_store_url(&url) else { panic!("{url}") };
     house.config =
         ArchiveConfig { segment_us: 5 * S, ..ArchiveConfig::new(folder.path().join("spool"), root) };
     let archive = house.open_on(Arc::new(SystemDisk));

@@ -184,6 +184,7 @@ impl Connection {
             Some((scheme, host)) if !location.is_path_style => format!("{scheme}://{bucket}.{host}"),
             _ => format!("{endpoint}/{bucket}"),
         };
+        let is_https = location.endpoint.scheme() == "https";
         Ok(Self {
             bucket_url,
             region: location.region.clone(),
@@ -193,8 +194,8 @@ impl Connection {
                 token: credentials.session_token.clone(),
             },
             time_outs,
-            kept: client(&time_outs, usize::MAX)?,
-            fresh: client(&time_outs, 0)?,
+            kept: client(&time_outs, usize::MAX, is_https)?,
+            fresh: client(&time_outs, 0, is_https)?,
             is_troubled: AtomicBool::new(false),
         })
     }
@@ -333,10 +334,10 @@ impl HttpConnector for Connector {
     }
 }
 
-fn client(time_outs: &TimeOuts, kept_connections: usize) -> Result<HttpClient, BucketError> {
+fn client(time_outs: &TimeOuts, kept_connections: usize, is_https: bool) -> Result<HttpClient, BucketError> {
     // An error is that one was installed before, by us or by whoever wanted another.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .user_agent(concat!("turepe/", env!("CARGO_PKG_VERSION")))
         // A redirect is a wrong region: the signature would not hold there.
         .redirect(reqwest::redirect::Policy::none())
@@ -345,10 +346,12 @@ fn client(time_outs: &TimeOuts, kept_connections: usize) -> Result<HttpClient, B
         .http1_only()
         .connect_timeout(time_outs.connect)
         .pool_idle_timeout(Duration::from_millis(BUCKET_IDLE_MS))
-        .pool_max_idle_per_host(kept_connections)
-        .build()
-        .map(HttpClient::new)
-        .map_err(|error| BucketError::invalid(format!("no HTTPS on this machine: {}", deepest(&error))))
+        .pool_max_idle_per_host(kept_connections);
+    // Who has no HTTPS needs no certificates of authorities, and a small machine may have none.
+    let builder = if is_https { builder } else { builder.tls_certs_only([]) };
+    builder.build().map(HttpClient::new).map_err(|error| {
+        BucketError::invalid(format!("no HTTPS without the authorities' certificates: {}", deepest(&error)))
+    })
 }
 
 /// Why no answer came. The URL is not in it: it may be a signed one.
