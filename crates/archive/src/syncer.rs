@@ -371,7 +371,7 @@ mod tests {
             // An interval of nothing: each look is a tick.
             let syncer = Syncer::new(Duration::ZERO, Some(volume));
             let files: Vec<_> = (0..FILES).map(|number| growing(&disk, number)).collect();
-            let mut hit = vec![false; FILES];
+            let mut hit = [false; FILES];
             for _ in 0..dice.below(200) {
                 match dice.below(40) {
                     0 => {
