@@ -335,6 +335,61 @@ fn recording_runs_while_the_past_is_repaired() {
     });
 }
 
+/// A node that dies again while it repairs: whatever step that hits, the first death keeps its cause.
+#[test]
+fn a_crash_in_the_middle_of_a_repair_loses_no_cause() {
+    for step in 0.. {
+        let first = runtime();
+        let mut house = first.block_on(House::new());
+        torn_file(&house, first);
+        let second = runtime();
+        house.disk.cut_power_at(house.disk.operations() + step);
+        second.block_on(async {
+            house.move_in().await;
+            let Ok(archive) = turepe_archive::Archive::open(
+                house.config.clone(),
+                std::sync::Arc::new(house.disk.clone()),
+                std::sync::Arc::clone(&house.clock) as _,
+                house.catalog.clone(),
+            ) else {
+                return;
+            };
+            let dead = async {
+                while !house.disk.is_powerless() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::select! { () = archive.wait_repaired() => {} () = dead => {} }
+        });
+        kill(second);
+        let is_whole = !house.disk.is_powerless();
+        // The program is killed, the machine goes on: what was written stands.
+        house.disk.restore_power();
+        let third = runtime();
+        third.block_on(async {
+            house.move_in().await;
+            let archive = house.open();
+            archive.wait_repaired().await;
+            archive.settle().await;
+            let rows = check(&house).await;
+            assert_eq!(rows.len(), 1, "step {step}");
+            let end_us = rows[0].end_us.unwrap();
+            let now_us = NOON_US + 60 * S;
+            let gaps = archive.gaps(house.channel_id, NOON_US, now_us, now_us).await.unwrap();
+            assert_eq!(
+                gaps,
+                [Gap { start_us: end_us, end_us: now_us, cause: EndCause::Process }],
+                "step {step}"
+            );
+        });
+        kill(third);
+        if is_whole {
+            assert!(step > 10, "the repair has steps: {step}");
+            break;
+        }
+    }
+}
+
 #[test]
 fn a_catalog_that_is_away_costs_no_footage() {
     let first = runtime();

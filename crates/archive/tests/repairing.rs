@@ -25,7 +25,7 @@ use turepe_archive::{Archive, ArchiveConfig, RecorderTarget};
 use uuid::Uuid;
 use world::{Clock as _, SystemClock, SystemDisk};
 
-/// Torn segments to repair; `TUREPE_REPAIR_FILES` asks for others.
+/// Torn segments to repair; `SOAK_FILES` asks for others.
 const TORN: usize = 200;
 
 /// Longest wait for all of them, on any machine.
@@ -81,7 +81,7 @@ async fn lay_torn(catalog: &Catalog, spool: &Path, count: usize) -> Vec<NewSegme
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hundreds_of_torn_segments_are_repaired_while_new_recording_runs() {
-    let count = std::env::var("TUREPE_REPAIR_FILES").map_or(TORN, |text| text.parse().unwrap());
+    let count = std::env::var("SOAK_FILES").map_or(TORN, |text| text.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let catalog =
         Catalog::open(&format!("sqlite:{}", folder.path().join("turepe.db").display())).await.unwrap();

@@ -156,6 +156,17 @@ impl SimulatedDisk {
         self.lock().power_cut_at = Some(operation);
     }
 
+    /// Whether an operation has met the end of the power.
+    #[must_use]
+    pub fn is_powerless(&self) -> bool {
+        self.lock().is_powerless()
+    }
+
+    /// Operations are answered again, and nothing is lost: it was the program that died, not the machine.
+    pub fn restore_power(&self) {
+        self.lock().power_cut_at = None;
+    }
+
     /// A power cut and a restart: bytes and names that were not synced are gone, files open before are dead.
     pub fn crash(&self) {
         self.lock().crash(None);
