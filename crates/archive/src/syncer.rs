@@ -51,6 +51,8 @@ pub(crate) struct Syncer {
     volume_failures: AtomicU64,
     /// The last sync of the whole volume failed; said once.
     is_volume_failing: AtomicBool,
+    /// The last sync of the whole volume took longer than a tick; said once.
+    is_volume_slow: AtomicBool,
     files: AtomicU64,
     folders: AtomicU64,
     volumes: AtomicU64,
@@ -93,6 +95,7 @@ impl Syncer {
             failures: AtomicU64::new(0),
             volume_failures: AtomicU64::new(0),
             is_volume_failing: AtomicBool::new(false),
+            is_volume_slow: AtomicBool::new(false),
             files: AtomicU64::new(0),
             folders: AtomicU64::new(0),
             volumes: AtomicU64::new(0),
@@ -191,8 +194,10 @@ impl Syncer {
                 self.put_back(growing);
             }
         }
+        let started = Instant::now();
         let synced =
             if together.is_empty() { Ok(()) } else { self.measured(&self.volumes, || volume.sync_all()) };
+        self.note_slowness(started.elapsed());
         if let Err(error) = &synced {
             self.volume_failures.fetch_add(1, Ordering::AcqRel);
             if !self.is_volume_failing.swap(true, Ordering::AcqRel) {
@@ -218,6 +223,20 @@ impl Syncer {
         state.is_volume_busy = false;
         drop(state);
         self.wake.notify_all();
+    }
+
+    /// Says when a power cut begins to cost more than one tick, and when it ends.
+    fn note_slowness(&self, took: Duration) {
+        let is_slow = took > self.interval;
+        if self.is_volume_slow.swap(is_slow, Ordering::AcqRel) == is_slow {
+            return;
+        }
+        let (took_ms, tick_ms) = (took.as_millis() as u64, self.interval.as_millis() as u64);
+        if is_slow {
+            warn!(took_ms, tick_ms, "a sync took longer than a tick: a power cut now costs as much");
+        } else {
+            info!(took_ms, tick_ms, "syncs are done within a tick again");
+        }
     }
 
     /// Syncs one file, and its name the first time.
