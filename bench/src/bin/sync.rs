@@ -88,6 +88,7 @@ impl Disk for FileByFile {
 
 struct Figures {
     calls_per_second: f64,
+    mean_ms: f64,
     slowest_ms: f64,
     cpu_us_per_stream_second: f64,
     kernel_us_per_stream_second: f64,
@@ -110,16 +111,22 @@ async fn main() -> Result<()> {
         arguments.channels, arguments.seconds, arguments.rounds
     );
     println!(
-        "{:<16} {:>14} {:>12} {:>28} {:>28}",
-        "synced", "sync calls/s", "slowest ms", "CPU µs per stream-second", "kernel threads beside it"
+        "{:<16} {:>14} {:>10} {:>12} {:>28} {:>28}",
+        "synced",
+        "sync calls/s",
+        "mean ms",
+        "slowest ms",
+        "CPU µs per stream-second",
+        "kernel threads beside it"
     );
     for name in ["file by file", "one call a tick"] {
         let middle = |figure: fn(&Figures) -> f64| {
             median(rows.iter().filter(|row| row.0 == name).map(|row| figure(&row.1)).collect())
         };
         println!(
-            "{name:<16} {:>14.1} {:>12.1} {:>28.0} {:>28.0}",
+            "{name:<16} {:>14.1} {:>10.1} {:>12.1} {:>28.0} {:>28.0}",
             middle(|f| f.calls_per_second),
+            middle(|f| f.mean_ms),
             middle(|f| f.slowest_ms),
             middle(|f| f.cpu_us_per_stream_second),
             middle(|f| f.kernel_us_per_stream_second),
@@ -164,8 +171,10 @@ async fn measure(arguments: &Arguments, disk: Arc<dyn Disk>) -> Result<Figures> 
     let seconds = since.elapsed().as_secs_f64();
     let stream_seconds = seconds * arguments.channels as f64;
     let calls = |counts: SyncCounts| counts.files + counts.folders + counts.volumes;
+    let made = (calls(after.syncs) - calls(syncs)) as f64;
     Ok(Figures {
-        calls_per_second: (calls(after.syncs) - calls(syncs)) as f64 / seconds,
+        calls_per_second: made / seconds,
+        mean_ms: (after.syncs.total_us - syncs.total_us) as f64 / 1e3 / made,
         slowest_ms: after.syncs.slowest_us as f64 / 1e3,
         cpu_us_per_stream_second: (own_cpu_s()? - cpu_s) * 1e6 / stream_seconds,
         kernel_us_per_stream_second: (kernel_cpu_s() - kernel_s) * 1e6 / stream_seconds,

@@ -34,6 +34,8 @@ pub struct SyncCounts {
     pub folders: u64,
     /// Syncs of the whole file system of the spool.
     pub volumes: u64,
+    /// How long they took together, in microseconds; several run at once.
+    pub total_us: u64,
     /// The longest of them all, in microseconds.
     pub slowest_us: u64,
 }
@@ -56,6 +58,7 @@ pub(crate) struct Syncer {
     files: AtomicU64,
     folders: AtomicU64,
     volumes: AtomicU64,
+    total_us: AtomicU64,
     slowest_us: AtomicU64,
 }
 
@@ -99,6 +102,7 @@ impl Syncer {
             files: AtomicU64::new(0),
             folders: AtomicU64::new(0),
             volumes: AtomicU64::new(0),
+            total_us: AtomicU64::new(0),
             slowest_us: AtomicU64::new(0),
         }
     }
@@ -141,6 +145,7 @@ impl Syncer {
             files: self.files.load(Ordering::Relaxed),
             folders: self.folders.load(Ordering::Relaxed),
             volumes: self.volumes.load(Ordering::Relaxed),
+            total_us: self.total_us.load(Ordering::Relaxed),
             slowest_us: self.slowest_us.load(Ordering::Relaxed),
         }
     }
@@ -282,6 +287,7 @@ impl Syncer {
         let synced = sync();
         count.fetch_add(1, Ordering::Relaxed);
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.total_us.fetch_add(took_us, Ordering::Relaxed);
         self.slowest_us.fetch_max(took_us, Ordering::Relaxed);
         synced
     }

@@ -87,7 +87,7 @@ pub(super) struct State {
     pub(super) boots: u64,
     /// Times that bytes of any file were lost on their way to the platter.
     pub(super) write_errors: u64,
-    /// Counts [`SimulatedDisk::heal`].
+    /// Counts [`crate::SimulatedDisk::heal`].
     pub(super) heals: u64,
     /// Operations that hang in [`Fault::Held`].
     pub(super) held: usize,
@@ -111,7 +111,7 @@ impl Dice {
 }
 
 impl State {
-    /// See [`SimulatedDisk::begin`], which also waits where something is held.
+    /// See `SimulatedDisk::begin`, which also waits where something is held.
     pub(super) fn begin(&mut self, operation: Operation, path: &Path) -> io::Result<Option<Fault>> {
         let number = self.operations;
         self.operations += 1;
