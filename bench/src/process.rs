@@ -45,11 +45,7 @@ impl Watched {
         let mut sum = Usage::default();
         for pid in std::iter::once(self.0.id()).chain(children(self.0.id())) {
             let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-            let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-            // proc(5): utime, stime, cutime and cstime are fields 14 to 17, two of which stand before the ')'.
-            let ticks: f64 =
-                fields.iter().skip(11).take(4).filter_map(|field| field.parse::<f64>().ok()).sum();
-            sum.cpu_s += ticks / TICKS_PER_SECOND;
+            sum.cpu_s += cpu_s(&stat);
             let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
             let megabytes = |name: &str| {
                 let line = status.lines().find(|line| line.starts_with(name));
@@ -84,6 +80,37 @@ impl Drop for Watched {
         drop(self.0.kill());
         drop(self.0.wait());
     }
+}
+
+/// User and system time of a process and of its children that were waited for, from its `/proc/*/stat`.
+fn cpu_s(stat: &str) -> f64 {
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    // proc(5): utime, stime, cutime and cstime are fields 14 to 17, two of which stand before the ')'.
+    fields.skip(11).take(4).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
+}
+
+/// What this process has used so far.
+///
+/// # Errors
+///
+/// When the kernel does not say.
+pub fn own_cpu_s() -> Result<f64> {
+    Ok(cpu_s(&std::fs::read_to_string("/proc/self/stat")?))
+}
+
+/// What the kernel's own threads have used so far: they write pages back and commit journals for everybody.
+#[must_use]
+pub fn kernel_cpu_s() -> f64 {
+    let mut sum = 0.0;
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // The parent of all of them is kthreadd, process 2.
+        let parent = stat.rsplit(')').next().unwrap_or_default().split_whitespace().nth(1);
+        if parent == Some("2") {
+            sum += cpu_s(&stat);
+        }
+    }
+    sum
 }
 
 fn children(pid: u32) -> Vec<u32> {

@@ -10,12 +10,14 @@
 
 mod clip;
 mod demo;
+mod kill;
 mod media;
 mod node;
 mod publisher;
 
 pub use clip::{Clip, clip, tool};
 pub use demo::{Demo, browser};
+pub use kill::{KillPlan, KillReport, kill_at_random};
 pub use media::{Frame, Probe, counters, decode_warnings, holes, packets, probe};
 pub use node::{Court, Node, NodeOptions, free_port, now_us, rfc3339, wait_until};
 pub use publisher::Publisher;

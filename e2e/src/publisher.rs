@@ -1,9 +1,10 @@
 //! Real publishers.
 
+use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 
 use crate::clip::{Clip, clip, tool};
-use crate::node::program;
+use crate::node::{Node, program};
 
 /// A publisher process, killed when dropped.
 pub struct Publisher(Child);
@@ -12,6 +13,21 @@ impl Publisher {
     /// `turepe publish --loop`.
     pub fn turepe(kind: Clip, url: &str) -> Self {
         Self(spawn(Command::new(program()).args(["publish", "--loop"]).arg(clip(kind)).arg(url)))
+    }
+
+    /// One `turepe publish --loop` for many keys of a node. It comes back by itself when the node was gone.
+    pub fn turepe_many(kind: Clip, node: &Node, keys: &[&str]) -> Self {
+        let mut command = Command::new(program());
+        command.args(["publish", "--loop", "--keys-from", "-"]).arg(clip(kind)).arg(node.rtmp_url(""));
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the publisher starts");
+        let mut stdin = child.stdin.take().expect("piped above");
+        stdin.write_all(keys.join("\n").as_bytes()).expect("it reads its keys");
+        Self(child)
     }
 
     /// `ffmpeg -re -c copy -f flv`, looping: Debian's ffmpeg for H.264, the newer one for HEVC by Enhanced RTMP.

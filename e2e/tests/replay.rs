@@ -50,6 +50,8 @@ fn assert_increasing(file: &str, stream: &str) {
 }
 
 /// Records a clip over several segment borders and checks ranges of it, the playlist and the sealed objects.
+///
+/// MediaMTX #4354: asked for five minutes, got three seconds or twenty minutes.
 fn replay_is_exact(kind: Clip, publish: fn(Clip, &str) -> Publisher) {
     let node = Node::start(NodeOptions::default());
     node.add_club("club", 60);
@@ -175,6 +177,7 @@ fn hevc_by_enhanced_rtmp_from_our_publisher_is_exact() {
     replay_is_exact(Clip::Hevc, Publisher::turepe);
 }
 
+/// MediaMTX #3816, #5411, Moonfire #178: a gap breaks what is joined over it.
 #[test]
 fn across_a_gap_it_plays_on_and_says_what_is_missing() {
     let node = Node::start(NodeOptions::default());

@@ -41,14 +41,41 @@ enum Verb {
     BucketTest,
     /// Make the demo clip again (crates/turepe/assets/demo.mp4)
     Clip,
-    /// Measure: `media`, `record` (against nginx-rtmp) or `replay` (against ffmpeg)
+    /// Measure: `media`, `record` (against nginx-rtmp), `sync` (the cost of durability) or `replay` (against ffmpeg)
     Bench {
         /// Which measurement
-        #[arg(value_parser = ["media", "record", "replay"])]
+        #[arg(value_parser = ["media", "record", "sync", "replay"])]
         what: String,
         /// Passed on to the measurement
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
+    },
+    /// Run a test of the suite for long, on a release build, and print its figures
+    Soak {
+        #[command(subcommand)]
+        what: Soak,
+    },
+}
+
+#[derive(Subcommand)]
+enum Soak {
+    /// Kill a node at random instants (`kill -9`) while publishers run, and look for every fragment it had written
+    Kill {
+        /// How often it is killed
+        #[arg(long, default_value_t = 100)]
+        kills: u32,
+        /// How many publish
+        #[arg(long, default_value_t = 20)]
+        publishers: u32,
+        /// Repeats the lives of an earlier run
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Repair torn segments while a recording runs
+    Repair {
+        /// How many
+        #[arg(long, default_value_t = 1000)]
+        files: u32,
     },
 }
 
@@ -61,6 +88,10 @@ fn main() -> ExitCode {
         Verb::Web => install::node().and_then(|()| run::build_web()),
         Verb::BucketTest => run::bucket_test(),
         Verb::Clip => install::for_tests().and_then(|()| run::clip()),
+        Verb::Soak { what } => install::for_tests().and_then(|()| match what {
+            Soak::Kill { kills, publishers, seed } => run::soak_kill(kills, publishers, seed),
+            Soak::Repair { files } => run::soak_repair(files),
+        }),
         Verb::Bench { what, rest } => install::for_benches().and_then(|()| run::bench(&what, &rest)),
     };
     match result {

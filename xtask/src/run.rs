@@ -110,10 +110,33 @@ pub(crate) fn bench(what: &str, rest: &[String]) -> Result<()> {
     let mut command = match what {
         "media" => cargo(&["bench", "--package", "turepe-media", "--"]),
         "record" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "record", "--"]),
+        "sync" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "sync", "--"]),
         _ => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "replay", "--"]),
     };
-    if what != "media" {
+    if matches!(what, "record" | "replay") {
         run(&mut cargo(&["build", "--release", "--package", "turepe"]))?;
     }
     run(command.args(rest))
+}
+
+/// Kills a release build of the program at random instants.
+pub(crate) fn soak_kill(kills: u32, publishers: u32, seed: Option<u64>) -> Result<()> {
+    run(&mut cargo(&["build", "--release", "--package", "turepe"]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let mut command = cargo(&["test", "--package", "turepe-e2e", "--test", "kill", "--", "--nocapture"]);
+    command
+        .env("TUREPE_BIN", root().join(target).join("release/turepe"))
+        .env("SOAK_KILLS", kills.to_string())
+        .env("SOAK_PUBLISHERS", publishers.to_string());
+    if let Some(seed) = seed {
+        command.env("SOAK_SEED", seed.to_string());
+    }
+    run(&mut command)
+}
+
+/// Repairs many torn segments.
+pub(crate) fn soak_repair(files: u32) -> Result<()> {
+    let arguments =
+        ["test", "--release", "--package", "turepe-archive", "--test", "repairing", "--", "--nocapture"];
+    run(cargo(&arguments).env("SOAK_FILES", files.to_string()))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catalog::Catalog;
+use catalog::{Catalog, CatalogError};
 use media::EndCause;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -71,6 +71,19 @@ impl GapLog {
     }
 }
 
+/// Opens a gap. A channel that is gone misses nothing: trying again would hold up the causes of others.
+pub(crate) async fn open(
+    catalog: &Catalog,
+    channel_id: Uuid,
+    start_us: i64,
+    cause: EndCause,
+) -> Result<bool, CatalogError> {
+    match catalog.open_gap(channel_id, start_us, cause).await {
+        Err(CatalogError::NotFound(_)) => Ok(false),
+        opened => opened,
+    }
+}
+
 async fn work(catalog: Catalog, mut incoming: mpsc::Receiver<Note>, is_gone: CancellationToken) {
     let catalog = Arc::new(catalog);
     loop {
@@ -86,7 +99,7 @@ async fn work(catalog: Catalog, mut incoming: mpsc::Receiver<Note>, is_gone: Can
             }
             Some(Note::Open { channel_id, start_us, cause }) => {
                 retry("noting a gap", channel_id, CATALOG_ATTEMPTS, &is_gone, || {
-                    catalog.open_gap(channel_id, start_us, cause)
+                    open(&catalog, channel_id, start_us, cause)
                 })
                 .await;
             }

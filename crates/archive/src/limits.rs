@@ -42,8 +42,9 @@ pub const DISK_RETRY_US: i64 = 5_000_000;
 /// Times closer together than this belong together: less than one frame at 25 frames a second, plus rounding.
 pub const JOIN_TOLERANCE_US: i64 = 50_000;
 
-/// Segments that are sealed at once: at the quarter hour all courts come together.
-pub const SEAL_CONCURRENCY: usize = 4;
+/// Segments that are sealed at once: at the quarter hour all courts come together. A seal waits for the disk most of its
+/// time, and a journal commits what waits together.
+pub const SEAL_CONCURRENCY: usize = 8;
 
 /// Tries to seal a file or to hand it to the store before it is set aside for the next sweep.
 pub const SEAL_ATTEMPTS: u32 = 8;
@@ -67,8 +68,9 @@ pub const MAX_UNREGISTERED_SEGMENTS: usize = 512;
 /// Openings and closings of gaps that may wait for the catalog.
 pub const GAP_QUEUE: usize = 1024;
 
-/// Spool files repaired at once, while recording runs.
-pub const REPAIR_CONCURRENCY: usize = 2;
+/// Spool files repaired at once, while recording runs: as many as can be sealed at once. With more, the catalog's commits,
+/// one after the other, are what they wait for.
+pub const REPAIR_CONCURRENCY: usize = SEAL_CONCURRENCY;
 
 /// Spool files looked at in one repair.
 pub const MAX_SPOOL_FILES: usize = 1_000_000;

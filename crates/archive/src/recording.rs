@@ -219,7 +219,7 @@ impl Recording {
                 self.is_keyless = false;
                 self.is_stopped = false;
                 let finish = core.begin(&growing);
-                // After the segment is known: see `repair::note_process_gaps`.
+                // After the segment is known: see `repair::note_process_gap`.
                 if self.is_gap_known {
                     core.gap_log.close(queue.channel_id, growing.start_us);
                     self.is_gap_known = false;

@@ -4,10 +4,9 @@
 //! Nothing that holds a recording is deleted: what cannot be read goes to quarantine with the reason in the log.
 
 use std::{
-    collections::HashMap,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -29,6 +28,7 @@ use world::{DiskFile, read_exact_at};
 
 use crate::{
     core::Core,
+    gap_log,
     growing::{Growing, Identity},
     limits::{
         CATALOG_ATTEMPTS, MAX_MOOV_BYTES, MAX_SPOOL_FILES, MAX_TORN_FIRST_FRAGMENT_BYTES, REPAIR_CONCURRENCY,
@@ -66,9 +66,6 @@ struct Lost {
     path: PathBuf,
 }
 
-/// Where each channel's recording ended, as far as the repair saw.
-type Ends = Mutex<HashMap<Uuid, i64>>;
-
 /// Looks at everything once; `false` when not even that could be done.
 async fn sweep(core: &Arc<Core>, is_first: bool) -> bool {
     let rows = retry("listing growing segments", "catalog", CATALOG_ATTEMPTS, &core.is_gone, || {
@@ -86,18 +83,14 @@ async fn sweep(core: &Arc<Core>, is_first: bool) -> bool {
     };
     // A row whose segment is begun, sealed or repaired by somebody else is looked at again before anything is done.
     rows.retain(|row| !core.registry.has(row.id) && !files.iter().any(|file| file.name.id == row.id));
-    let ends = Ends::default();
     let started = core.clock.now_us();
     let count = files.len() + rows.len();
     futures_util::stream::iter(files)
-        .for_each_concurrent(REPAIR_CONCURRENCY, |lost| repair_file(core, lost, &ends))
+        .for_each_concurrent(REPAIR_CONCURRENCY, |lost| repair_file(core, lost, is_first))
         .await;
     futures_util::stream::iter(rows)
-        .for_each_concurrent(REPAIR_CONCURRENCY, |row| repair_row(core, row, &ends))
+        .for_each_concurrent(REPAIR_CONCURRENCY, |row| repair_row(core, row, is_first))
         .await;
-    if is_first {
-        note_process_gaps(core, ends.into_inner().unwrap_or_else(PoisonError::into_inner));
-    }
     if count > 0 {
         info!(
             segments = count,
@@ -108,24 +101,24 @@ async fn sweep(core: &Arc<Core>, is_first: bool) -> bool {
     true
 }
 
-/// A channel that was recorded when the last run died is missing from there on because of it.
-fn note_process_gaps(core: &Core, ends: HashMap<Uuid, i64>) {
-    for (channel_id, end_us) in ends {
-        core.gap_log.open(channel_id, end_us, EndCause::Process);
-        // Recording may have begun again before this was known. Looked at after opening, and the writer closes after it
-        // has made its segment known: so one of the two closes the gap.
-        if let Some(next) =
-            core.registry.of_channel(channel_id).iter().find(|segment| segment.start_us >= end_us)
-        {
-            core.gap_log.close(channel_id, next.start_us);
-        }
+/// A channel that was recorded when the last run died is missing from there on because of it. Noted before the segment's
+/// row is sealed: who dies in between finds it growing again, and the cause is not lost.
+///
+/// Of several segments of one channel the first that comes opens the gap, and what they hold is no gap whatever is noted.
+async fn note_process_gap(core: &Core, channel_id: Uuid, end_us: i64) {
+    retry("noting a gap", channel_id, CATALOG_ATTEMPTS, &core.is_gone, || {
+        gap_log::open(&core.catalog, channel_id, end_us, EndCause::Process)
+    })
+    .await;
+    // Recording may have begun again before this was known. Looked at after opening, and the writer closes after it has
+    // made its segment known: so one of the two closes the gap.
+    if let Some(next) = core.registry.of_channel(channel_id).iter().find(|segment| segment.start_us >= end_us)
+    {
+        retry("noting the end of a gap", channel_id, CATALOG_ATTEMPTS, &core.is_gone, || {
+            core.catalog.close_gap(channel_id, next.start_us)
+        })
+        .await;
     }
-}
-
-fn note_end(ends: &Ends, channel_id: Uuid, end_us: i64) {
-    let mut ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
-    let end = ends.entry(channel_id).or_insert(end_us);
-    *end = end_us.max(*end);
 }
 
 /// The spool files that nobody works on. Leftovers of copies are removed on the way: their originals stand.
@@ -167,7 +160,7 @@ enum Found {
     Damaged(String),
 }
 
-async fn repair_file(core: &Arc<Core>, lost: Lost, ends: &Ends) {
+async fn repair_file(core: &Arc<Core>, lost: Lost, is_first: bool) {
     let id = lost.name.id;
     let row =
         retry("looking up a segment", id, CATALOG_ATTEMPTS, &core.is_gone, || core.catalog.segment(id)).await;
@@ -189,10 +182,15 @@ async fn repair_file(core: &Arc<Core>, lost: Lost, ends: &Ends) {
         Err(_) => return,
     };
     let is_sealed_row = row.as_ref().is_some_and(SegmentRow::is_whole);
+    let note_end = async |end_us| {
+        if is_first {
+            note_process_gap(core, lost.channel_id, end_us).await;
+        }
+    };
     match found {
         Found::Gone => {}
         Found::Nothing => {
-            note_end(ends, lost.channel_id, lost.name.start_us);
+            note_end(lost.name.start_us).await;
             info!(segment_id = %id, "a segment without a whole fragment is forgotten");
             remove(core, &lost).await;
             if row.is_some() && !is_sealed_row {
@@ -204,7 +202,7 @@ async fn repair_file(core: &Arc<Core>, lost: Lost, ends: &Ends) {
                 .await;
         }
         Found::Damaged(reason) => {
-            note_end(ends, lost.channel_id, lost.name.start_us);
+            note_end(lost.name.start_us).await;
             if quarantine(core, lost.channel_id, &lost.path, &reason).await && row.is_some() {
                 forget_row(core, id).await;
             }
@@ -212,7 +210,7 @@ async fn repair_file(core: &Arc<Core>, lost: Lost, ends: &Ends) {
         Found::Recording { file, table, sealed_len } => {
             let growing = recovered(&lost, row.as_ref(), file, *table, sealed_len);
             let end_us = growing.end_us();
-            note_end(ends, lost.channel_id, end_us);
+            note_end(end_us).await;
             info!(
                 segment_id = %id,
                 channel_id = %lost.channel_id,
@@ -307,7 +305,7 @@ fn recovered(
 }
 
 /// A row that grows, without a file in the spool: its file is in the store already, or never was.
-async fn repair_row(core: &Arc<Core>, row: SegmentRow, ends: &Ends) {
+async fn repair_row(core: &Arc<Core>, row: SegmentRow, is_first: bool) {
     let id = row.id;
     let current =
         retry("looking up a segment", id, CATALOG_ATTEMPTS, &core.is_gone, || core.catalog.segment(id)).await;
@@ -315,11 +313,16 @@ async fn repair_row(core: &Arc<Core>, row: SegmentRow, ends: &Ends) {
     if !is_still_growing || core.registry.has(id) {
         return;
     }
+    let note_end = async |end_us| {
+        if is_first {
+            note_process_gap(core, row.channel_id, end_us).await;
+        }
+    };
     let (look, name) = (Arc::clone(core), row.object_name.clone());
     match tokio::task::spawn_blocking(move || inspect_object(&look, &name)).await {
         Ok(Ok(Some((table, size_bytes)))) => {
             let end_us = row.start_us + table.index().duration_us();
-            note_end(ends, row.channel_id, end_us);
+            note_end(end_us).await;
             let sealed = SealedSegment {
                 end_us,
                 size_bytes,
@@ -336,7 +339,7 @@ async fn repair_row(core: &Arc<Core>, row: SegmentRow, ends: &Ends) {
             }
         }
         Ok(Ok(None)) => {
-            note_end(ends, row.channel_id, row.start_us);
+            note_end(row.start_us).await;
             warn!(segment_id = %id, "a row without a file is forgotten");
             forget_row(core, id).await;
         }

@@ -34,6 +34,8 @@ pub struct SyncCounts {
     pub folders: u64,
     /// Syncs of the whole file system of the spool.
     pub volumes: u64,
+    /// How long they took together, in microseconds; several run at once.
+    pub total_us: u64,
     /// The longest of them all, in microseconds.
     pub slowest_us: u64,
 }
@@ -51,9 +53,12 @@ pub(crate) struct Syncer {
     volume_failures: AtomicU64,
     /// The last sync of the whole volume failed; said once.
     is_volume_failing: AtomicBool,
+    /// The last sync of the whole volume took longer than a tick; said once.
+    is_volume_slow: AtomicBool,
     files: AtomicU64,
     folders: AtomicU64,
     volumes: AtomicU64,
+    total_us: AtomicU64,
     slowest_us: AtomicU64,
 }
 
@@ -93,9 +98,11 @@ impl Syncer {
             failures: AtomicU64::new(0),
             volume_failures: AtomicU64::new(0),
             is_volume_failing: AtomicBool::new(false),
+            is_volume_slow: AtomicBool::new(false),
             files: AtomicU64::new(0),
             folders: AtomicU64::new(0),
             volumes: AtomicU64::new(0),
+            total_us: AtomicU64::new(0),
             slowest_us: AtomicU64::new(0),
         }
     }
@@ -138,6 +145,7 @@ impl Syncer {
             files: self.files.load(Ordering::Relaxed),
             folders: self.folders.load(Ordering::Relaxed),
             volumes: self.volumes.load(Ordering::Relaxed),
+            total_us: self.total_us.load(Ordering::Relaxed),
             slowest_us: self.slowest_us.load(Ordering::Relaxed),
         }
     }
@@ -191,8 +199,10 @@ impl Syncer {
                 self.put_back(growing);
             }
         }
+        let started = Instant::now();
         let synced =
             if together.is_empty() { Ok(()) } else { self.measured(&self.volumes, || volume.sync_all()) };
+        self.note_slowness(started.elapsed());
         if let Err(error) = &synced {
             self.volume_failures.fetch_add(1, Ordering::AcqRel);
             if !self.is_volume_failing.swap(true, Ordering::AcqRel) {
@@ -218,6 +228,20 @@ impl Syncer {
         state.is_volume_busy = false;
         drop(state);
         self.wake.notify_all();
+    }
+
+    /// Says when a power cut begins to cost more than one tick, and when it ends.
+    fn note_slowness(&self, took: Duration) {
+        let is_slow = took > self.interval;
+        if self.is_volume_slow.swap(is_slow, Ordering::AcqRel) == is_slow {
+            return;
+        }
+        let (took_ms, tick_ms) = (took.as_millis() as u64, self.interval.as_millis() as u64);
+        if is_slow {
+            warn!(took_ms, tick_ms, "a sync took longer than a tick: a power cut now costs as much");
+        } else {
+            info!(took_ms, tick_ms, "syncs are done within a tick again");
+        }
     }
 
     /// Syncs one file, and its name the first time.
@@ -263,6 +287,7 @@ impl Syncer {
         let synced = sync();
         count.fetch_add(1, Ordering::Relaxed);
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.total_us.fetch_add(took_us, Ordering::Relaxed);
         self.slowest_us.fetch_max(took_us, Ordering::Relaxed);
         synced
     }
@@ -371,7 +396,7 @@ mod tests {
             // An interval of nothing: each look is a tick.
             let syncer = Syncer::new(Duration::ZERO, Some(volume));
             let files: Vec<_> = (0..FILES).map(|number| growing(&disk, number)).collect();
-            let mut hit = vec![false; FILES];
+            let mut hit = [false; FILES];
             for _ in 0..dice.below(200) {
                 match dice.below(40) {
                     0 => {

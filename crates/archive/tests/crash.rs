@@ -335,6 +335,78 @@ fn recording_runs_while_the_past_is_repaired() {
     });
 }
 
+/// A node that dies again while it repairs: whatever step that hits, the first death keeps its cause in every channel.
+#[test]
+fn a_crash_in_the_middle_of_a_repair_loses_no_cause() {
+    for step in 0.. {
+        let first = runtime();
+        let mut house = first.block_on(House::new());
+        let (path, bytes, _, row) = torn_file(&house, first);
+        let second = runtime();
+        let other_id = second.block_on(async {
+            house.move_in().await;
+            lay_another(&house, &path, &bytes, &row).await
+        });
+        house.disk.cut_power_at(house.disk.operations() + step);
+        second.block_on(async {
+            let Ok(archive) = turepe_archive::Archive::open(
+                house.config.clone(),
+                std::sync::Arc::new(house.disk.clone()),
+                std::sync::Arc::clone(&house.clock) as _,
+                house.catalog.clone(),
+            ) else {
+                return;
+            };
+            let dead = async {
+                while !house.disk.is_powerless() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::select! { () = archive.wait_repaired() => {} () = dead => {} }
+        });
+        kill(second);
+        let is_whole = !house.disk.is_powerless();
+        // It is the program that dies, the machine goes on: what was written stands.
+        house.disk.restore_power();
+        let third = runtime();
+        third.block_on(async {
+            house.move_in().await;
+            let archive = house.open();
+            archive.wait_repaired().await;
+            archive.settle().await;
+            let rows = check(&house).await;
+            assert_eq!(rows.len(), 1, "step {step}");
+            let gap =
+                Gap { start_us: rows[0].end_us.unwrap(), end_us: NOON_US + 60 * S, cause: EndCause::Process };
+            for channel_id in [house.channel_id, other_id] {
+                let gaps = archive.gaps(channel_id, NOON_US, gap.end_us, gap.end_us).await.unwrap();
+                assert_eq!(gaps, [gap], "step {step}");
+            }
+        });
+        kill(third);
+        if is_whole {
+            assert!(step > 20, "the repair has steps: {step}");
+            break;
+        }
+    }
+}
+
+/// The same torn file in another channel, with its row.
+async fn lay_another(house: &House, path: &std::path::Path, bytes: &[u8], row: &catalog::SegmentRow) -> Uuid {
+    let channel = catalog::NewChannel { court_id: None, name: "other".into(), source: catalog::Source::Push };
+    let channel_id = house.catalog.create_channel(channel).await.unwrap().0.id;
+    let id = Uuid::now_v7();
+    let object_name = row.object_name.replace(&row.id.to_string(), &id.to_string());
+    house
+        .catalog
+        .insert_segment(NewSegment { id, channel_id, object_name, ..new_segment(row) })
+        .await
+        .unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap().replace(&row.id.to_string(), &id.to_string());
+    place(&house.disk, &house.config.spool.join(channel_id.to_string()).join(name), bytes);
+    channel_id
+}
+
 #[test]
 fn a_catalog_that_is_away_costs_no_footage() {
     let first = runtime();

@@ -45,6 +45,29 @@ async fn segments_are_cut_at_the_wall_clock() {
     assert_eq!(spans, [(NOON_US + 2_300_000, NOON_US + 12_020_000)]);
 }
 
+/// SRS #1787: after a reconnect segments no longer follow the wall clock. Frigate #3122, Moonfire #302: after a camera drop
+/// recording never resumes, or shatters into shards.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_reconnect_segments_are_cut_on_the_same_grid() {
+    let house = House::new().await;
+    let archive = house.open();
+    for (from_us, to_us, cause) in
+        [(1_300_000, 3_100_000, EndCause::Network), (7_700_000, 21_220_000, EndCause::Camera)]
+    {
+        let recorder = house.recorder(&archive);
+        let (mut camera, start) = Camera::start(NOON_US + from_us);
+        push_all(&recorder, start).await;
+        push_all(&recorder, camera.film_until(NOON_US + to_us)).await;
+        push_all(&recorder, camera.stop(cause)).await;
+    }
+    archive.settle().await;
+    let expected = [(1300, 3100), (7700, 10_700), (10_700, 15_700), (15_700, 20_700), (20_700, 21_220)];
+    assert_eq!(times(&house.rows().await), expected);
+    let found =
+        archive.gaps(house.channel_id, NOON_US + 2 * S, NOON_US + 21 * S, NOON_US + 60 * S).await.unwrap();
+    assert_eq!(gaps(&found), [(3100, 7700, EndCause::Network)]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_segment_belongs_to_one_session() {
     let house = House::new().await;

@@ -373,6 +373,7 @@ fn stamps_roll_over() {
     assert!(sessions[0].audio.iter().all(|(sample, _)| (1023..=1025).contains(&sample.duration)));
 }
 
+/// MediaMTX #1431, #6255: a camera that stamps a frame hours away ends its recording.
 #[test]
 fn a_single_stray_stamp_changes_nothing() {
     for stray in [-7_200_000i64, 3_600_000, 2_000, -5_000, 86_400_000, 700] {
@@ -639,6 +640,7 @@ fn audio_announced_but_never_sent_is_not_in_the_configuration() {
     assert_eq!(sessions[0].video.len(), 100);
 }
 
+/// Frigate #1712: G.711 sound kills the recording.
 #[test]
 fn audio_that_cannot_be_carried_is_left_out_with_a_reason() {
     let mut publisher = Publisher::with_video();
