@@ -204,6 +204,9 @@ pub const UPLOAD_REFRESH_MS: u64 = 15_000;
 /// Pause of one segment's upload after catalog or disk failed it.
 pub const LOCAL_RETRY_MS: u64 = 5_000;
 
+/// Pause of one segment's upload whose file cannot be read: it may be another node's.
+pub const UNREADABLE_RETRY_MS: u64 = 60_000;
+
 /// How often uploads that nobody will complete are looked for.
 pub const ORPHAN_SWEEP_MS: u64 = 3_600_000;
 

@@ -34,7 +34,7 @@ use crate::{
     core::Core,
     limits::{
         LOCAL_RETRY_MS, MAX_UPLOAD_JOBS, ORPHAN_SWEEP_MS, ORPHAN_UPLOAD_AGE_US, PART_ATTEMPTS,
-        UPLOAD_REFRESH_MS, UPLOAD_STEP_MS,
+        UNREADABLE_RETRY_MS, UPLOAD_REFRESH_MS, UPLOAD_STEP_MS,
     },
     retry::retry,
 };
@@ -191,6 +191,8 @@ struct Job {
     attempts: u32,
     /// Failures in a row of whatever kind: others have their turn meanwhile.
     failures: u32,
+    /// Its file could not be read; said once.
+    is_unreadable: bool,
     not_before: Option<Instant>,
 }
 
@@ -431,7 +433,12 @@ impl Uploader {
                 }
                 job.not_before = Some(now() + Duration::from_millis(LOCAL_RETRY_MS));
             }
-            Failure::Local => job.not_before = Some(now() + Duration::from_millis(LOCAL_RETRY_MS)),
+            Failure::Local(error) => {
+                if !std::mem::replace(&mut job.is_unreadable, true) {
+                    error!(segment_id = %id, object = job.object_name, %error, "a segment cannot be read for its upload");
+                }
+                job.not_before = Some(now() + Duration::from_millis(UNREADABLE_RETRY_MS));
+            }
             Failure::Stalled | Failure::Bucket(_) => {
                 let error = match failure {
                     Failure::Bucket(error) => error,
@@ -510,6 +517,7 @@ impl Job {
             stale_upload: None,
             attempts: 0,
             failures: 0,
+            is_unreadable: false,
             not_before: None,
         }
     }

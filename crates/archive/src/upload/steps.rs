@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use catalog::CatalogError;
-use tracing::{debug, warn};
+use tracing::debug;
 use uuid::Uuid;
 use world::read_exact_at;
 
@@ -59,8 +59,8 @@ pub(super) enum Failure {
     Catalog(CatalogError),
     /// It did not end.
     Stalled,
-    /// The segment's own file cannot be read; said already.
-    Local,
+    /// The segment's own file cannot be read.
+    Local(io::Error),
 }
 
 impl From<BucketError> for Failure {
@@ -238,8 +238,5 @@ async fn read(core: &Arc<Core>, order: &Order, range: Range<u64>) -> Result<Byte
         read_exact_at(file.as_ref(), &mut bytes, range.start)?;
         Ok(Bytes::from(bytes))
     });
-    bytes.await.map_err(io::Error::other).flatten().map_err(|error| {
-        warn!(segment_id = %order.id, %error, "a segment cannot be read for its upload");
-        Failure::Local
-    })
+    bytes.await.map_err(io::Error::other).flatten().map_err(Failure::Local)
 }
