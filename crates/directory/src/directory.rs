@@ -132,6 +132,12 @@ impl Directory {
         self.0.watch().forget(&channel);
     }
 
+    /// What the last request came to, where it failed: for those who watch a node.
+    #[must_use]
+    pub fn trouble(&self) -> Option<TableError> {
+        self.0.trouble().current.clone()
+    }
+
     /// What is right and wrong with the table and the way to it. Changes nothing.
     pub async fn check(&self) -> Vec<Finding> {
         self.0.table.check(self.0.clock.now_us()).await
@@ -422,13 +428,13 @@ fn facts(inner: &Inner, live: Vec<Uuid>, is_closing: bool) -> Facts {
 struct Trouble {
     logged: Option<Duration>,
     unreported: u64,
-    is_failing: bool,
+    current: Option<TableError>,
     overflow_logged: Option<Duration>,
 }
 
 impl Trouble {
     fn failed(&mut self, what: &str, error: &TableError, now: Duration) {
-        self.is_failing = true;
+        self.current = Some(error.clone());
         self.unreported += 1;
         if self.logged.is_none_or(|logged| now.saturating_sub(logged) >= LOG_INTERVAL) {
             tracing::warn!(%error, failures = self.unreported, "{what}");
@@ -437,7 +443,7 @@ impl Trouble {
     }
 
     fn succeeded(&mut self) {
-        if std::mem::take(&mut self.is_failing) {
+        if self.current.take().is_some() {
             tracing::info!("the directory takes updates again");
             (self.logged, self.unreported) = (None, 0);
         }

@@ -2,10 +2,12 @@
 //!
 //! Belongs here: what a setting means and whether it is sensible. Not here: what a room does with it.
 
+mod directory;
 mod settings;
 mod sources;
 mod span;
 
+pub(crate) use directory::Directory;
 pub(crate) use settings::{Config, Log, LogFormat};
 pub(crate) use sources::{DEFAULT_TOML, Sources};
 pub(crate) use span::Span;

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 
 use super::sources::{Setting, Settings, Sources};
-use super::{ConfigError, Span};
+use super::{ConfigError, Directory, Span};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) database: Database,
     /// `[store]`
     pub(crate) store: Store,
+    /// `[directory]`
+    pub(crate) directory: Directory,
     /// `[log]`
     pub(crate) log: Log,
 }
@@ -156,6 +158,7 @@ impl Config {
             },
             database: Database { url: keys.parse("database.url", |text| database_url(text, &data))? },
             store: Store { folder: keys.parse("store.url", |text| store_folder(text, &data))? },
+            directory: Directory::read(&keys, &settings)?,
             log: Log {
                 format: keys.parse("log.format", LogFormat::from_str)?,
                 filter: keys.parse("log.filter", |text| {
@@ -202,6 +205,7 @@ impl Config {
             },
             "database": { "url": mask_password(&self.database.url) },
             "store": { "url": format!("file:{}", self.store.folder.display()) },
+            "directory": self.directory.to_json(),
             "log": {
                 "format": self.log.format.as_str(),
                 "filter": self.log.filter,
@@ -213,7 +217,7 @@ impl Config {
     pub(crate) fn to_toml(&self) -> String {
         let mut text = String::new();
         // Sections in the order of the documented defaults.
-        for section in ["node", "http", "rtmp", "archive", "database", "store", "log"] {
+        for section in ["node", "http", "rtmp", "archive", "database", "store", "directory", "log"] {
             text.push_str(&format!("[{section}]\n"));
             if let Some(keys) = self.to_json()[section].as_object() {
                 for (key, value) in keys {
@@ -229,14 +233,18 @@ impl Config {
 }
 
 /// Settings, with errors that name key and source.
-struct Keys<'a>(&'a Settings);
+pub(super) struct Keys<'a>(&'a Settings);
 
 impl Keys<'_> {
-    fn parse<T>(&self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, ConfigError> {
+    pub(super) fn parse<T>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
         parse(self.0.get(key)?.text.trim()).map_err(|reason| self.invalid(key, reason))
     }
 
-    fn span(&self, key: &str, shortest: &str, longest: &str) -> Result<Span, ConfigError> {
+    pub(super) fn span(&self, key: &str, shortest: &str, longest: &str) -> Result<Span, ConfigError> {
         self.parse(key, |text| {
             let span: Span = text.parse()?;
             let (low, high) = (shortest.parse()?, longest.parse()?);
@@ -247,7 +255,7 @@ impl Keys<'_> {
         })
     }
 
-    fn invalid(&self, key: &str, reason: String) -> ConfigError {
+    pub(super) fn invalid(&self, key: &str, reason: String) -> ConfigError {
         let source_name = match self.0.get(key) {
             Ok(Setting { source, .. }) => source.clone(),
             Err(error) => return error,
@@ -324,12 +332,12 @@ fn store_folder(text: &str, data: &Path) -> Result<PathBuf, String> {
     }
 }
 
-fn scheme(url: &str) -> &str {
+pub(super) fn scheme(url: &str) -> &str {
     url.split_once(':').map_or("", |(scheme, _)| scheme)
 }
 
 /// Hides the password of `scheme://user:password@host/…`.
-fn mask_password(url: &str) -> String {
+pub(super) fn mask_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let authority_end = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = rest.split_at(authority_end);

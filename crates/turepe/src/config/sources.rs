@@ -14,6 +14,9 @@ pub(crate) const DEFAULT_TOML: &str = include_str!("../../turepe.default.toml");
 /// Environment variables of this program begin with it.
 const ENVIRONMENT_PREFIX: &str = "TUREPE_";
 
+/// Names that other programs of this field have established. They mean what [`super::directory`] says.
+const ESTABLISHED: [&str; 2] = ["SUPABASE_URL", "SUPABASE_KEY"];
+
 /// Everything that may speak about settings, read but not understood yet.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Sources {
@@ -46,14 +49,14 @@ impl Setting {
 /// The source of what is built in.
 const DEFAULT_SOURCE: &str = "the default";
 
-/// Every key of the defaults with the value in force.
+/// Every key of the defaults with the value in force, and the established variables that are set.
 #[derive(Debug)]
-pub(crate) struct Settings(BTreeMap<String, Setting>);
+pub(crate) struct Settings(BTreeMap<String, Setting>, BTreeMap<&'static str, Setting>);
 
 impl Settings {
     /// Reads the layers from the weakest to the strongest.
     pub(crate) fn read(sources: &Sources) -> Result<Self, ConfigError> {
-        let mut all = Self(BTreeMap::new());
+        let mut all = Self(BTreeMap::new(), BTreeMap::new());
         for (key, text) in toml(DEFAULT_TOML, DEFAULT_SOURCE)? {
             all.0.insert(key, Setting { text, source: DEFAULT_SOURCE.to_owned() });
         }
@@ -81,6 +84,11 @@ impl Settings {
         })
     }
 
+    /// One of [`ESTABLISHED`], where it is set to something.
+    pub(crate) fn established(&self, name: &str) -> Option<&Setting> {
+        self.1.get(name).filter(|setting| !setting.text.trim().is_empty())
+    }
+
     fn replace(&mut self, key: &str, text: String, source: &str) -> Result<(), ConfigError> {
         let Some(setting) = self.0.get_mut(key) else {
             return Err(ConfigError::UnknownKey {
@@ -99,6 +107,11 @@ impl Settings {
         source: &str,
     ) -> Result<(), ConfigError> {
         for (name, value) in variables {
+            if let Some(known) = ESTABLISHED.into_iter().find(|known| known == name) {
+                let source = format!("{name} in {source}");
+                self.1.insert(known, Setting { text: value.clone(), source });
+                continue;
+            }
             // A name without a section cannot mean a setting: it is somebody else's.
             let Some((section, key)) =
                 name.strip_prefix(ENVIRONMENT_PREFIX).and_then(|rest| rest.split_once('_'))
