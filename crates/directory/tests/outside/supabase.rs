@@ -258,5 +258,7 @@ async fn a_look_up_among_a_million_rows_reads_one() {
     assert!(start.elapsed() < Duration::from_secs(20), "a hundred look-ups took {:?}", start.elapsed());
     until("the look-ups to be counted", async || count("idx_scan").await >= look_ups + 100).await;
     assert_eq!(count("seq_scan").await, scans);
-    assert!(count("idx_tup_fetch").await <= rows + 100);
+    // The planner, too, looks a few up.
+    let fetched = count("idx_tup_fetch").await - rows;
+    assert!(fetched <= 1000, "{fetched} rows for a hundred look-ups");
 }
