@@ -290,6 +290,8 @@ impl Drop for Node {
 /// GET of any address, with status, headers and body.
 pub(crate) fn get(url: &str, headers: &[(&str, &str)]) -> (u16, Vec<(String, String)>, Vec<u8>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // Built beside the store's client, which speaks TLS, this library has no cryptography of its own choice any more.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     runtime.block_on(async {
         let mut request = reqwest::Client::new().get(url);
         for (name, value) in headers {

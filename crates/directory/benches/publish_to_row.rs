@@ -4,7 +4,6 @@
 //! its own, while fifty others stay live.
 
 #![expect(clippy::unwrap_used, reason = "a measurement stops at what it did not expect")]
-#![expect(missing_docs, reason = "a program")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -147,6 +147,7 @@ impl Directory {
     /// cannot be told by then is told after the next start.
     pub async fn run(self, node: Arc<dyn Node>, shutdown: impl Future<Output = ()>) {
         let inner = self.0;
+        tracing::info!(kind = ?inner.config.kind, table = %inner.config.table, "the directory is told who is live");
         let mut background = JoinSet::new();
         background.spawn(inner.clone().check_keys(node.clone()));
         if inner.config.reconcile {

@@ -161,11 +161,14 @@ impl Shape {
     /// Every column that is used, of one row.
     pub(super) fn one_row(&self, dialect: Dialect) -> Statement {
         let columns = &self.columns;
-        let all: Vec<String> = [&columns.id, &columns.stream_id, &columns.is_on_live]
+        let mut all: Vec<String> = [&columns.id, &columns.stream_id, &columns.is_on_live]
             .into_iter()
             .chain([&columns.last_status, &columns.cover, &columns.modified].into_iter().flatten())
             .map(|column| dialect.quote(column))
             .collect();
+        // One column may stand for two things, and a derived table names each once.
+        all.sort();
+        all.dedup();
         // The id alone comes back: the others only have to be readable.
         let mut writer = self.writer(dialect);
         let id = writer.text_of_id();

@@ -166,10 +166,11 @@ impl Supabase {
             .flatten();
         let all: Vec<&str> = all.map(|column| column.as_str()).collect();
         let query = Query::default().pair("select", &all.join(",")).pair("limit", "1");
-        let sees_rows = match self.get(query, REQUEST_TIMEOUT).await {
-            Ok(rows) => {
+        let row = self.get(query, REQUEST_TIMEOUT).await;
+        let sees_rows = match row.and_then(|rows| rows.first().map(|row| self.id(row)).transpose()) {
+            Ok(id) => {
                 findings.push(Finding::new(Severity::Good, "reach", "the table and its columns are there"));
-                !rows.is_empty()
+                id.is_some()
             }
             Err(error) => {
                 let subject = if error.is_temporary() { "reach" } else { "read" };

@@ -1,9 +1,10 @@
 //! The directory against real databases, and against a stand-in for Supabase over a real one.
 //!
-//! One suite, every kind: `telling` and `keys` run on each; `supabase` is what only PostgREST has.
+//! One suite, every kind: `telling`, `keys` and `checks` run on each; `supabase` is what only PostgREST has.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod checks;
 mod keys;
 mod supabase;
 #[path = "../support/mod.rs"]

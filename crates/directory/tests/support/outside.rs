@@ -95,6 +95,18 @@ impl Outside {
         config
     }
 
+    /// The same for another user; not for Supabase, whose users are its keys.
+    pub fn config_as(&self, user: &str, journal: PathBuf) -> DirectoryConfig {
+        let port = self.server.port;
+        let kind = match &self.pool {
+            Pool::Postgres(_) => {
+                Kind::Postgres { url: format!("postgres://{user}:hunter2@127.0.0.1:{port}/postgres") }
+            }
+            Pool::Mysql(_) => Kind::Mysql { url: format!("mysql://{user}:hunter2@127.0.0.1:{port}/club") },
+        };
+        DirectoryConfig { kind, ..self.config(journal) }
+    }
+
     /// Runs statements; answers are thrown away.
     pub async fn run(&self, sql: &str) {
         let sql = AssertSqlSafe(sql.to_owned());

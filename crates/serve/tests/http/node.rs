@@ -94,6 +94,8 @@ impl Node {
         let served = tokio::spawn(server.run(listener, async {
             let _ = stopped.await;
         }));
+        // The store's client of the same library speaks TLS: it has no cryptography of its own choice any more.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self {
             folder,
