@@ -3,8 +3,8 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::outside::postgrest::SECRET;
-use crate::outside::{Outside, id};
+use crate::peers::postgrest::SECRET;
+use crate::peers::{Outside, id};
 use crate::tool::{PATIENCE, Running, Tool, free_port, get_json, stderr, until};
 
 /// Whose key is in nobody's catalog.

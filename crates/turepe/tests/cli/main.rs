@@ -11,7 +11,7 @@ mod config;
 mod demo;
 mod directory;
 #[path = "../../../directory/tests/support/mod.rs"]
-mod outside;
+mod peers;
 mod publish;
 mod serve;
 mod tool;
