@@ -5,7 +5,7 @@ use std::fmt;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    RelationTrait as _, Select,
+    RelationTrait as _, Select, SqlErr,
 };
 use uuid::Uuid;
 
@@ -118,6 +118,36 @@ impl Catalog {
             .map_err(|error| CatalogError::from_parent(error, Kind::Court))?;
         transaction.commit().await?;
         Ok((model.try_into()?, key))
+    }
+
+    /// The channel of an id that somebody outside chose, with no stream key of ours: created at its first use, and as it is
+    /// from then on.
+    pub async fn ensure_outside_channel(&self, id: Uuid, name: &str) -> Result<ChannelRoute, CatalogError> {
+        if let Some(route) = self.channel_route(id).await? {
+            return Ok(route);
+        }
+        let model = channel::Model {
+            id,
+            court_id: None,
+            name: validate::name(name)?,
+            source: "push".to_owned(),
+            pull_url: None,
+            key_hash: None,
+            created_us: self.now_us(),
+        };
+        let transaction = self.begin().await?;
+        match channel::Entity::insert(channel::ActiveModel::from(model))
+            .exec_without_returning(&transaction)
+            .await
+        {
+            Ok(_) => transaction.commit().await?,
+            // Somebody was quicker: theirs is read below.
+            Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
+                transaction.rollback().await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.channel_route(id).await?.ok_or(CatalogError::NotFound(Kind::Channel))
     }
 
     /// The channels of a court, oldest first.

@@ -19,7 +19,7 @@ use world::Clock;
 
 use super::error::ConnectionError;
 use super::reading::Reading;
-use super::registry::{Lease, NoLease, Publishers};
+use super::registry::{Dismissed, Lease, NoLease, Publishers};
 use super::server::RtmpConfig;
 use super::socket::Socket;
 use super::transmit::Transmit;
@@ -72,7 +72,7 @@ enum Ended {
 /// What the loop woke up for.
 enum Wake {
     Stop,
-    Replaced,
+    Dismissed(Dismissed),
     Readable(io::Result<()>),
     Writable(io::Result<()>),
     Timer,
@@ -118,6 +118,7 @@ impl Connection {
         self.end_publication(cause);
         match &result {
             Err(ConnectionError::Replaced) => self.session.close("a newer connection publishes this channel"),
+            Err(ConnectionError::Revoked) => self.session.close("the stream key is no longer valid"),
             Ok(Ended::Stopping) => self.session.close("the server stops"),
             _ => {}
         }
@@ -148,7 +149,7 @@ impl Connection {
             }
             match self.wait(stopped).await {
                 Wake::Stop => return Ok(Ended::Stopping),
-                Wake::Replaced => return Err(ConnectionError::Replaced),
+                Wake::Dismissed(dismissed) => return Err(dismissed.into()),
                 Wake::Writable(result) => result.map_err(ConnectionError::Socket)?,
                 Wake::Timer => self.session.handle_timeout(self.shared.clock.now_us())?,
                 Wake::Readable(result) => {
@@ -176,7 +177,7 @@ impl Connection {
         tokio::select! {
             biased;
             _ = stopped.changed() => Wake::Stop,
-            () = replaced(lease) => Wake::Replaced,
+            dismissed = dismissed(lease) => Wake::Dismissed(dismissed),
             result = socket.writable(), if !self.transmit.is_empty() => Wake::Writable(result),
             result = readable => Wake::Readable(result),
             () = sleep_until(timer) => Wake::Timer,
@@ -292,7 +293,7 @@ impl Connection {
         let (connection, peer, channel) = (self.number, self.peer, publication.channel_id);
         let (lease, previous) = match self.shared.publishers.acquire(channel, connection).await {
             Ok(acquired) => acquired,
-            Err(NoLease::Replaced) => return Err(ConnectionError::Replaced),
+            Err(NoLease::Dismissed(dismissed)) => return Err(dismissed.into()),
             Err(NoLease::Timeout) => {
                 return Err(ConnectionError::TakeoverTimeout { limit: TAKEOVER_TIMEOUT });
             }
@@ -384,9 +385,9 @@ impl Publishing {
     }
 }
 
-async fn replaced(lease: Option<&Lease>) {
+async fn dismissed(lease: Option<&Lease>) -> Dismissed {
     match lease {
-        Some(lease) => lease.replaced().await,
+        Some(lease) => lease.dismissed().await,
         None => std::future::pending().await,
     }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 
 use super::sources::{Setting, Settings, Sources};
-use super::{ConfigError, Retention, Span, Store};
+use super::{ConfigError, Directory, Retention, Span, Store};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     /// `[retention]`
     pub(crate) retention: Retention,
+    /// `[directory]`
+    pub(crate) directory: Directory,
     /// `[log]`
     pub(crate) log: Log,
 }
@@ -152,6 +154,7 @@ impl Config {
             database: Database { url: keys.parse("database.url", |text| database_url(text, &data))? },
             store: Store::read(&keys, &settings, &data)?,
             retention: Retention::read(&keys)?,
+            directory: Directory::read(&keys, &settings)?,
             log: Log {
                 format: keys.parse("log.format", LogFormat::from_str)?,
                 filter: keys.parse("log.filter", |text| {
@@ -199,6 +202,7 @@ impl Config {
             "database": { "url": mask_password(&self.database.url) },
             "store": self.store.to_json(&self.node.data),
             "retention": self.retention.to_json(),
+            "directory": self.directory.to_json(),
             "log": {
                 "format": self.log.format.as_str(),
                 "filter": self.log.filter,
@@ -210,7 +214,9 @@ impl Config {
     pub(crate) fn to_toml(&self) -> String {
         let mut text = String::new();
         // Sections in the order of the documented defaults.
-        for section in ["node", "http", "rtmp", "archive", "database", "store", "retention", "log"] {
+        for section in
+            ["node", "http", "rtmp", "archive", "database", "store", "retention", "directory", "log"]
+        {
             text.push_str(&format!("[{section}]\n"));
             if let Some(keys) = self.to_json()[section].as_object() {
                 for (key, value) in keys {
@@ -311,12 +317,12 @@ fn database_url(text: &str, data: &Path) -> Result<String, String> {
     ))
 }
 
-fn scheme(url: &str) -> &str {
+pub(super) fn scheme(url: &str) -> &str {
     url.split_once(':').map_or("", |(scheme, _)| scheme)
 }
 
 /// Hides the password of `scheme://user:password@host/…`.
-fn mask_password(url: &str) -> String {
+pub(super) fn mask_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let authority_end = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = rest.split_at(authority_end);

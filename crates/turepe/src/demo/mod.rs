@@ -34,11 +34,13 @@ const DATA_FOLDER: &str = "./data/demo";
 
 /// The configuration, with the demo's own folder unless one is named.
 pub(crate) fn config(sources: &Sources) -> Result<Config, Failure> {
-    let config = Config::read(sources)?;
+    let mut sources = sources.clone();
+    // Whatever stands in `.env`: a demo says nothing to the world.
+    sources.flags.push(("directory.kind".to_owned(), "none".to_owned()));
+    let config = Config::read(&sources)?;
     if !config.node.is_default_data {
         return Ok(config);
     }
-    let mut sources = sources.clone();
     sources.flags.push(("node.data".to_owned(), DATA_FOLDER.to_owned()));
     Ok(Config::read(&sources)?)
 }

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use archive::{Archive, ArchiveConfig};
 use catalog::Catalog;
-use ingest::{RtmpConfig, RtmpServer};
+use directory::Directory;
+use ingest::{Publishers, RtmpConfig, RtmpServer};
 use live::Live;
 use serve::{BucketAccess, ServeConfig, Server};
 use tokio::net::TcpListener;
@@ -31,6 +32,9 @@ use crate::failure::Failure;
 /// From the first signal to the end of the process, whatever hangs.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(2800);
 
+/// What the outside directory may believe because of this node, in the data folder.
+const DIRECTORY_FILE: &str = "directory.json";
+
 /// A node whose ports are bound and that does not run yet.
 pub(crate) struct Node {
     catalog: Catalog,
@@ -38,6 +42,8 @@ pub(crate) struct Node {
     server: Server,
     http: TcpListener,
     rtmp: RtmpServer,
+    directory: Option<Directory>,
+    live: Live,
     /// Last: the folder is ours until everything else is gone.
     _lock: Lock,
 }
@@ -61,7 +67,9 @@ impl Node {
         )
         .map_err(|error| Failure::context("cannot open the archive", error))?;
         let live = Live::new();
-        let gate = Arc::new(CatalogGate::new(catalog.clone(), archive.clone(), live.clone()));
+        let directory = open_directory(config, &disk, &clock)?;
+        let gate =
+            Arc::new(CatalogGate::new(catalog.clone(), archive.clone(), live.clone(), directory.clone()));
         let rtmp = listen::rtmp(config.rtmp.listen, ports, |listen| {
             RtmpServer::bind(rtmp_config(config, listen), gate.clone(), clock.clone())
         })?;
@@ -69,11 +77,11 @@ impl Node {
             BucketAccess { origin: config.store.bucket_origin(), url_life: config.store.url_life.duration() };
         let serve_config =
             ServeConfig { data: config.node.data.clone(), ffmpeg: config.node.ffmpeg.clone(), disk, bucket };
-        let server =
-            Server::new(serve_config, archive.clone(), catalog.clone(), Arc::new(LiveChannels(live)), clock)
-                .await
-                .map_err(|error| Failure::context("cannot start the HTTP server", error))?;
-        Ok(Self { catalog, archive, server, http, rtmp, _lock: lock })
+        let live_channels = Arc::new(LiveChannels(live.clone()));
+        let server = Server::new(serve_config, archive.clone(), catalog.clone(), live_channels, clock)
+            .await
+            .map_err(|error| Failure::context("cannot start the HTTP server", error))?;
+        Ok(Self { catalog, archive, server, http, rtmp, directory, live, _lock: lock })
     }
 
     /// Where HTTP is served.
@@ -100,7 +108,10 @@ impl Node {
             drop(stopped.wait_for(|stopped| *stopped).await);
         };
         let http = tokio::spawn(self.server.run(self.http, wait(stopped.clone())));
-        let rtmp = tokio::spawn(self.rtmp.run(wait(stopped)));
+        let publishing = Publishing { live: self.live, publishers: self.rtmp.publishers() };
+        let rtmp = tokio::spawn(self.rtmp.run(wait(stopped.clone())));
+        let directory =
+            self.directory.map(|directory| tokio::spawn(directory.run(Arc::new(publishing), wait(stopped))));
         shutdown.await;
         tracing::info!("stopping");
         stop.send_replace(true);
@@ -112,7 +123,14 @@ impl Node {
                 }
                 archive.shutdown().await;
             };
-            let ((), answered) = tokio::join!(recorded, http);
+            let told = async {
+                if let Some(directory) = directory
+                    && let Err(error) = directory.await
+                {
+                    tracing::error!(%error, "the directory failed");
+                }
+            };
+            let ((), (), answered) = tokio::join!(recorded, told, http);
             if let Err(error) = answered {
                 tracing::error!(%error, "the HTTP server failed");
             }
@@ -136,6 +154,36 @@ impl serve::Live for LiveChannels {
     fn is_live(&self, channel: Uuid) -> bool {
         self.0.is_live(channel)
     }
+}
+
+/// What the directory asks of this node.
+struct Publishing {
+    live: Live,
+    publishers: Publishers,
+}
+
+impl directory::Node for Publishing {
+    fn live_channels(&self) -> Vec<Uuid> {
+        self.live.channels().iter().filter(|status| status.is_live).map(|status| status.channel_id).collect()
+    }
+
+    fn drop_publisher(&self, channel: Uuid) {
+        self.publishers.drop_publisher(channel);
+    }
+}
+
+/// The outside directory, where one is configured.
+fn open_directory(
+    config: &Config,
+    disk: &Arc<dyn Disk>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Directory>, Failure> {
+    let Some(settings) = config.directory.open_with(config.node.data.join(DIRECTORY_FILE)) else {
+        return Ok(None);
+    };
+    Directory::open(settings, disk.clone(), clock.clone())
+        .map(Some)
+        .map_err(|error| Failure::usage(format!("configuration: `[directory]`: {error}")))
 }
 
 /// The archive's settings.

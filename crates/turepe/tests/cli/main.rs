@@ -3,9 +3,15 @@
 #![expect(clippy::disallowed_methods, reason = "a test works on real files")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+// The support of the room's own tests knows it by its package's name.
+extern crate directory as turepe_directory;
+
 mod admin;
 mod config;
 mod demo;
+mod directory;
+#[path = "../../../directory/tests/support/mod.rs"]
+mod peers;
 mod publish;
 mod serve;
 mod tool;

@@ -29,7 +29,9 @@ impl Tool {
     /// A command line of the program, started in its folder, without settings from outside.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_turepe"));
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TUREPE_")) {
+        for (name, _) in
+            std::env::vars().filter(|(name, _)| name.starts_with("TUREPE_") || name.starts_with("SUPABASE_"))
+        {
             command.env_remove(name);
         }
         command.args(arguments).current_dir(self.folder()).stdin(Stdio::null());
@@ -71,8 +73,12 @@ impl Tool {
 
     /// Starts it in the background.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut child =
-            self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        self.spawn(&mut self.command(arguments))
+    }
+
+    /// Starts a command line of its own in the background.
+    pub(crate) fn spawn(&self, command: &mut Command) -> Running {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = sync_channel(10_000);
         let outputs: [Box<dyn std::io::Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
