@@ -25,15 +25,18 @@ impl Catalog {
         }
         let mut fresh = [0; SECRET_BYTES];
         getrandom::fill(&mut fresh)?;
-        let transaction = self.begin().await?;
-        let row = setting::ActiveModel { name: Set(name.clone()), content: Set(fresh.to_vec()) };
-        let keep =
-            OnConflict::column(setting::Column::Name).do_nothing_on([setting::Column::Name]).to_owned();
-        setting::Entity::insert(row).on_conflict(keep).exec_without_returning(&transaction).await?;
-        // Another process may have been quicker: what is stored is the secret.
-        let stored = setting::Entity::find_by_id(name.as_str()).one(&transaction).await?;
-        transaction.commit().await?;
-        stored.map_or(Ok(fresh), secret_of)
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let row = setting::ActiveModel { name: Set(name.clone()), content: Set(fresh.to_vec()) };
+            let keep =
+                OnConflict::column(setting::Column::Name).do_nothing_on([setting::Column::Name]).to_owned();
+            setting::Entity::insert(row).on_conflict(keep).exec_without_returning(&transaction).await?;
+            // Another process may have been quicker: what is stored is the secret.
+            let stored = setting::Entity::find_by_id(name.as_str()).one(&transaction).await?;
+            transaction.commit().await?;
+            stored.map_or(Ok(fresh), secret_of)
+        })
+        .await
     }
     /// A text that was noted under a name.
     pub async fn note(&self, name: &str) -> Result<Option<String>, CatalogError> {
