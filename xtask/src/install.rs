@@ -21,6 +21,8 @@ struct Need {
 enum Probe {
     Program(&'static str),
     File(&'static str),
+    /// A folder with something in it: the name of a version, for instance.
+    Folder(&'static str),
     /// `python3 -c <code>` succeeds.
     Python(&'static str),
 }
@@ -50,6 +52,19 @@ const NGINX: Need = Need {
 const NGINX_PROGRAM: Need =
     Need { probe: Probe::Program("nginx"), package: "nginx-light", why: "runs the nginx-rtmp module" };
 
+const MARIADB: Need = Need {
+    probe: Probe::Program("mariadbd"),
+    package: "mariadb-server",
+    why: "the catalog is tested on a private MariaDB",
+};
+const POSTGRES: Need = Need {
+    probe: Probe::Folder("/usr/lib/postgresql"),
+    package: "postgresql",
+    why: "the catalog is tested on a private PostgreSQL",
+};
+const OPENSSL: Need =
+    Need { probe: Probe::Program("openssl"), package: "openssl", why: "certificates for databases in tests" };
+
 /// Pinned: FFmpeg 7 and later publish `hvc1` by Enhanced RTMP.
 const MODERN_FFMPEG: &str = "imageio-ffmpeg==0.8.1";
 /// Vite 8 needs it.
@@ -63,14 +78,14 @@ pub(crate) fn for_demo() -> Result<()> {
 
 /// What `test` needs.
 pub(crate) fn for_tests() -> Result<()> {
-    debian(&[FFMPEG, FONT, CHROMIUM, VENV])?;
+    debian(&[FFMPEG, FONT, CHROMIUM, VENV, MARIADB, POSTGRES, OPENSSL])?;
     node()?;
     modern_ffmpeg()
 }
 
 /// What `bench` needs.
 pub(crate) fn for_benches() -> Result<()> {
-    debian(&[FFMPEG, FONT, NGINX, NGINX_PROGRAM])
+    debian(&[FFMPEG, FONT, NGINX, NGINX_PROGRAM, MARIADB, POSTGRES])
 }
 
 /// Node and npm, which we do not install: the README asks for them.
@@ -168,6 +183,7 @@ impl Probe {
         match self {
             Self::Program(name) => on_path(name),
             Self::File(path) => Path::new(path).exists(),
+            Self::Folder(path) => std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()),
             Self::Python(code) => {
                 let mut command = Command::new("python3");
                 command.args(["-c", code]).stdout(Stdio::null()).stderr(Stdio::null());
