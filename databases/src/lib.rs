@@ -8,11 +8,13 @@
 //!   for speed: these servers survive `kill -9` and nothing worse.
 
 mod guard;
+mod home;
 mod server;
 mod tls;
 
 use std::sync::OnceLock;
 
+pub use home::{Engine, Home};
 pub use server::{Kind, Server, free_port};
 
 /// The one server of a kind that the tests of this process share, started when it is first asked for.

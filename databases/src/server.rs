@@ -160,7 +160,8 @@ impl Server {
                 let mut command = self.as_postgres("postgres")?;
                 command.arg("-D").arg(&data).arg("-k").arg(&self.folder);
                 command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
-                for setting in ["fsync=off", "full_page_writes=off", "max_connections=300", "autovacuum=off"] {
+                for setting in ["fsync=off", "full_page_writes=off", "max_connections=300", "autovacuum=off"]
+                {
                     command.args(["-c", setting]);
                 }
                 if let Some(Certificates { certificate, key, .. }) = certificates {
@@ -329,7 +330,8 @@ impl Drop for Server {
 }
 
 fn run(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("could not start {command:?}: run `cargo xtask setup`"))?;
+    let output =
+        command.output().with_context(|| format!("could not start {command:?}: run `cargo xtask setup`"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{command:?} failed ({}): {said}{}", output.status, String::from_utf8_lossy(&output.stdout));
@@ -339,7 +341,8 @@ fn run(command: &mut Command) -> Result<()> {
 
 /// The newest PostgreSQL that Debian has installed.
 fn postgres_programs() -> Result<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").context("no PostgreSQL: run `cargo xtask setup`")?;
+    let versions =
+        std::fs::read_dir("/usr/lib/postgresql").context("no PostgreSQL: run `cargo xtask setup`")?;
     let newest = versions
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok()?.parse::<u32>().ok())
         .max()
@@ -349,7 +352,8 @@ fn postgres_programs() -> Result<PathBuf> {
 
 fn on_path_or(program: &str, path: &str) -> PathBuf {
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|file| file.is_file());
+    let found =
+        std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|file| file.is_file());
     found.unwrap_or_else(|| path.into())
 }
 

@@ -1,5 +1,6 @@
 //! A connection that keeps to its time, and tells what it learns of the database's health.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use sea_orm::{
@@ -7,6 +8,7 @@ use sea_orm::{
     RuntimeErr, Statement,
 };
 use sea_orm_migration::async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::health::Health;
 use super::trouble::{Trouble, trouble};
@@ -39,14 +41,17 @@ impl Guard {
         &self,
         question: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
-        let answer = tokio::time::timeout(self.answer_timeout, question).await.unwrap_or_else(|_| {
-            let text = format!("no answer within {} ms", self.answer_timeout.as_millis());
-            Err(DbErr::Conn(RuntimeErr::Internal(text)))
-        });
+        // Dropped at the end: whoever clears up behind a question that was given up on knows already that it was.
+        let mut question = pin!(question);
+        let answer =
+            tokio::time::timeout(self.answer_timeout, question.as_mut()).await.unwrap_or_else(|_| {
+                let text = format!("no answer within {} ms", self.answer_timeout.as_millis());
+                Err(DbErr::Conn(RuntimeErr::Internal(text)))
+            });
         match &answer {
             Err(error) => match trouble(error) {
-                Some(Trouble::Away) => self.health.away(error),
-                Some(Trouble::Lost) => self.health.lost(),
+                Some(Trouble::Away) => self.health.away(Instant::now(), error),
+                Some(Trouble::Lost) => self.health.lost(Instant::now()),
                 _ => self.health.answered(),
             },
             Ok(_) => self.health.answered(),
@@ -67,7 +72,7 @@ impl Guarded<DatabaseConnection> {
         question: impl Fn() -> F,
     ) -> Result<T, DbErr> {
         let Some(guard) = &self.guard else { return question().await };
-        guard.health.admit()?;
+        guard.health.admit(Instant::now())?;
         let answer = guard.watch(question()).await;
         if answer.as_ref().is_err_and(|error| trouble(error) == Some(Trouble::Lost)) {
             return guard.watch(question()).await;

@@ -36,9 +36,8 @@ impl Health {
     }
 
     /// Whether a question may go out now.
-    pub(crate) fn admit(&self) -> Result<(), DbErr> {
+    pub(crate) fn admit(&self, now: Instant) -> Result<(), DbErr> {
         let mut state = self.lock();
-        let now = Instant::now();
         match state.next_probe {
             Some(next) if now < next => Err(DbErr::Conn(RuntimeErr::Internal(
                 "it did not a moment ago, and is asked again soon".into(),
@@ -61,9 +60,9 @@ impl Health {
     }
 
     /// There was no connection to be had, or no answer on it.
-    pub(crate) fn away(&self, error: &DbErr) {
+    pub(crate) fn away(&self, now: Instant, error: &DbErr) {
         let mut state = self.lock();
-        let is_news = state.next_probe.replace(Instant::now() + PROBE_PAUSE).is_none();
+        let is_news = state.next_probe.replace(now + PROBE_PAUSE).is_none();
         drop(state);
         if is_news {
             tracing::warn!(%error, "the database does not answer");
@@ -71,13 +70,13 @@ impl Health {
     }
 
     /// A connection broke: the server may have restarted, and the others with it.
-    pub(crate) fn lost(&self) {
-        self.lock().lost_at = Some(Instant::now());
+    pub(crate) fn lost(&self, now: Instant) {
+        self.lock().lost_at = Some(now);
     }
 
     /// Whether idle connections are to be tried before they are used.
-    pub(crate) fn is_suspicious(&self) -> bool {
-        self.lock().lost_at.is_some_and(|lost_at| lost_at.elapsed() < SUSPICION)
+    pub(crate) fn is_suspicious(&self, now: Instant) -> bool {
+        self.lock().lost_at.is_some_and(|lost_at| now.duration_since(lost_at) < SUSPICION)
     }
 }
 
@@ -85,27 +84,28 @@ impl Health {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn while_it_is_away_one_question_in_a_while_finds_out_more() {
+    #[test]
+    fn while_it_is_away_one_question_in_a_while_finds_out_more() {
         let health = Health::default();
         let error = DbErr::Conn(RuntimeErr::Internal("gone".into()));
-        assert!(health.admit().is_ok() && health.admit().is_ok());
-        health.away(&error);
-        assert!(health.admit().is_err());
-        tokio::time::advance(PROBE_PAUSE).await;
-        assert!(health.admit().is_ok(), "one finds out");
-        assert!(health.admit().is_err(), "the others do not wait for it");
+        let now = Instant::now();
+        assert!(health.admit(now).is_ok() && health.admit(now).is_ok());
+        health.away(now, &error);
+        assert!(health.admit(now).is_err());
+        let later = now + PROBE_PAUSE;
+        assert!(health.admit(later).is_ok(), "one finds out");
+        assert!(health.admit(later).is_err(), "the others do not wait for it");
         health.answered();
-        assert!(health.admit().is_ok() && health.admit().is_ok());
+        assert!(health.admit(later).is_ok() && health.admit(later).is_ok());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn after_a_loss_the_others_are_suspected_for_a_while() {
+    #[test]
+    fn after_a_loss_the_others_are_suspected_for_a_while() {
         let health = Health::default();
-        assert!(!health.is_suspicious());
-        health.lost();
-        assert!(health.is_suspicious());
-        tokio::time::advance(SUSPICION).await;
-        assert!(!health.is_suspicious());
+        let now = Instant::now();
+        assert!(!health.is_suspicious(now));
+        health.lost(now);
+        assert!(health.is_suspicious(now));
+        assert!(!health.is_suspicious(now + SUSPICION));
     }
 }

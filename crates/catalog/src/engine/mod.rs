@@ -5,6 +5,7 @@ use sea_orm::sea_query::TableCreateStatement;
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, TransactionOptions, TransactionTrait as _,
 };
+use tokio::time::Instant;
 
 use crate::error::CatalogError;
 use crate::options::DatabaseOptions;
@@ -80,7 +81,7 @@ impl Engine {
         let Some(guard) = self.reader.guard.clone() else {
             return Ok(Guarded { inner: begin().await?, guard: None });
         };
-        guard.health.admit()?;
+        guard.health.admit(Instant::now())?;
         let mut attempts = 0;
         loop {
             attempts += 1;

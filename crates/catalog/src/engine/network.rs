@@ -6,7 +6,7 @@ use std::time::Duration;
 use sea_orm::sqlx::pool::{PoolConnectionMetadata, PoolOptions};
 use sea_orm::sqlx::{ConnectOptions, Connection, Database, Error as SqlxError};
 use sea_orm::{DbErr, RuntimeErr};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::guarded::Guard;
@@ -121,7 +121,7 @@ where
         .max_lifetime(MAX_LIFETIME)
         .test_before_acquire(false)
         .before_acquire(move |connection, metadata: PoolConnectionMetadata| {
-            let is_trusted = metadata.idle_for < TRUSTED_IDLE && !health.is_suspicious();
+            let is_trusted = metadata.idle_for < TRUSTED_IDLE && !health.is_suspicious(Instant::now());
             Box::pin(async move { Ok(is_trusted || is_alive(connection).await) })
         })
         // What was given up on in the middle may never answer: the pool itself would wait for it without end.
