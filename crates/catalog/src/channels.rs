@@ -308,6 +308,10 @@ impl TryFrom<RouteRow> for ChannelRoute {
 pub(crate) mod tests {
     use super::*;
 
+    pub(crate) fn query_publishing() -> Select<channel::Entity> {
+        publishing_after(Some(Uuid::nil()), 10)
+    }
+
     pub(crate) fn query_by_hash() -> Select<channel::Entity> {
         route_by_hash("0".repeat(64))
     }

@@ -7,15 +7,15 @@ use media::EndCause;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    Select,
+    ColumnTrait as _, Condition, DbBackend, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
 use crate::entity::{deletion, gap, protection, segment};
 use crate::error::{CatalogError, InvalidInput, Kind};
 use crate::segments::{LocalCopy, SegmentRow, SegmentState};
-use crate::{Catalog, validate};
+use crate::{Catalog, engine, validate};
 
 /// Longest reason for a protection, in characters.
 const MAX_REASON_CHARS: usize = 200;
@@ -297,7 +297,7 @@ impl Catalog {
 
     /// Deletions whose bytes are still somewhere, the first decided first, at most `limit`.
     pub async fn pending_deletions(&self, limit: u64) -> Result<Vec<Deletion>, CatalogError> {
-        let models = pending().limit(limit).all(self.engine.reader()).await?;
+        let models = pending(self.engine.backend()).limit(limit).all(self.engine.reader()).await?;
         models.into_iter().map(Deletion::try_from).collect()
     }
 
@@ -383,10 +383,12 @@ fn evictable() -> Select<segment::Entity> {
     local().filter(segment::Column::State.eq(SegmentState::Stored.as_str()))
 }
 
-fn pending() -> Select<deletion::Entity> {
-    deletion::Entity::find()
-        .filter(deletion::Column::DoneUs.is_null())
-        .order_by_asc(deletion::Column::RequestedUs)
+/// Along the index `(done_us, requested_us)`.
+fn pending(backend: DbBackend) -> Select<deletion::Entity> {
+    let pending = deletion::Entity::find().filter(deletion::Column::DoneUs.is_null());
+    let pending =
+        if engine::sorts_by_null(backend) { pending.order_by_asc(deletion::Column::DoneUs) } else { pending };
+    pending.order_by_asc(deletion::Column::RequestedUs)
 }
 
 fn deletions_before(before: Option<(i64, Uuid)>) -> Select<deletion::Entity> {
@@ -413,7 +415,7 @@ pub(crate) mod tests {
         [oldest_first(deletable()).limit(10), oldest_first(evictable()).limit(10)]
     }
 
-    pub(crate) fn queries_deletions() -> [Select<deletion::Entity>; 2] {
-        [pending().limit(10), deletions_before(Some((1_000, Uuid::nil()))).limit(10)]
+    pub(crate) fn queries_deletions(backend: DbBackend) -> [Select<deletion::Entity>; 2] {
+        [pending(backend).limit(10), deletions_before(Some((1_000, Uuid::nil()))).limit(10)]
     }
 }

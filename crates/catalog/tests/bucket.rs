@@ -96,7 +96,7 @@ async fn an_upload_goes_on_where_it_stopped(home: Home) {
     catalog.seal_segment(id, to_bucket).await.unwrap();
     assert!(catalog.upload(id).await.unwrap().is_some(), "the seal does not end it");
     catalog.store_segment(id, "abc-2", DAY).await.unwrap();
-    assert_eq!(catalog.upload_ids().await.unwrap(), [String::new(); 0]);
+    assert!(catalog.upload_ids().await.unwrap().is_empty());
     for too_long in [String::new(), "x".repeat(1025)] {
         assert!(catalog.begin_upload(id, &too_long, 16).await.is_err());
     }
@@ -143,7 +143,7 @@ async fn what_is_protected_outlives_retention(home: Home) {
     assert_eq!(expired().await, ids[2..3], "both segments that it touches stay");
     let oldest = catalog.oldest_local_segments(9).await.unwrap();
     assert_eq!(oldest.iter().map(|row| row.id).collect::<Vec<_>>(), ids[2..]);
-    assert_eq!(catalog.protections(channel, DAY, 9).await.unwrap(), [protection.clone()]);
+    assert_eq!(catalog.protections(channel, DAY, 9).await.unwrap(), std::slice::from_ref(&protection));
     assert_eq!(catalog.protections(channel, protection.to_us, 9).await.unwrap(), []);
     catalog.unprotect(protection.id).await.unwrap();
     assert_eq!(expired().await, ids[..3]);

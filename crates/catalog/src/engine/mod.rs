@@ -153,6 +153,15 @@ pub(crate) fn shaped(table: TableCreateStatement, backend: DbBackend) -> TableCr
     }
 }
 
+/// Whether an index is in order for those rows of it that have NULL in its first column only when that column is named
+/// first in the order, too.
+pub(crate) fn sorts_by_null(backend: DbBackend) -> bool {
+    match backend {
+        DbBackend::Postgres => postgres::SORTS_BY_NULL,
+        _ => false,
+    }
+}
+
 /// What a sum of BIGINTs is cast to, to be one again.
 pub(crate) fn big_integer(backend: DbBackend) -> &'static str {
     match backend {

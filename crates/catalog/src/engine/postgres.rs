@@ -139,6 +139,9 @@ pub(super) fn trouble(code: &str) -> Option<Trouble> {
     }
 }
 
+/// `IS NULL` finds rows by an index, but the planner does not take it for an equality.
+pub(super) const SORTS_BY_NULL: bool = true;
+
 /// What a sum of BIGINTs is cast to, to be one again.
 pub(super) const BIG_INTEGER: &str = "bigint";
 

@@ -1,5 +1,7 @@
 //! What an error of the database means for the one who asked. The codes stand with their engines.
 
+use std::io::ErrorKind;
+
 use sea_orm::sqlx::Error as SqlxError;
 use sea_orm::sqlx::mysql::MySqlDatabaseError;
 use sea_orm::sqlx::postgres::PgDatabaseError;
@@ -39,6 +41,8 @@ pub(crate) fn trouble(error: &DbErr) -> Option<Trouble> {
 
 fn of_sqlx(error: &SqlxError) -> Option<Trouble> {
     match error {
+        // What TLS says of a certificate comes as an error of input and output, and no waiting helps against it.
+        SqlxError::Io(error) if error.kind() == ErrorKind::InvalidData => None,
         SqlxError::Io(_) | SqlxError::WorkerCrashed => Some(Trouble::Lost),
         SqlxError::PoolTimedOut | SqlxError::PoolClosed => Some(Trouble::Away),
         SqlxError::Database(said) => {

@@ -17,7 +17,7 @@ pub(super) fn column(table: &'static str, name: &'static str, define: impl FnOnc
     let mut column = ColumnDef::new(Alias::new(name));
     define(&mut column);
     let add = Table::alter().table(Alias::new(table)).add_column(&mut column).take();
-    Step::Column { table, name, add }
+    Step::Column { table, name, add: Box::new(add) }
 }
 
 /// The engine's UUID: 16 bytes on SQLite and MySQL, `uuid` on PostgreSQL. In order of time, as they are version 7.
@@ -69,11 +69,11 @@ pub(super) fn belongs(
 }
 
 pub(super) fn index(name: &'static str, table: &'static str, columns: &[&str]) -> Step {
-    Step::Index { table, name, create: plain(name, table, columns) }
+    Step::Index { table, name, create: Box::new(plain(name, table, columns)) }
 }
 
 pub(super) fn unique(name: &'static str, table: &'static str, columns: &[&str]) -> Step {
-    Step::Index { table, name, create: plain(name, table, columns).unique().take() }
+    Step::Index { table, name, create: Box::new(plain(name, table, columns).unique().take()) }
 }
 
 fn plain(name: &str, table: &str, columns: &[&str]) -> IndexCreateStatement {

@@ -9,7 +9,8 @@ use super::{Migration, Step};
 pub(super) const MIGRATION: Migration = Migration { name: "m0001_first", steps };
 
 fn steps(engine: DbBackend) -> Vec<Step> {
-    let tables = tables(engine).into_iter().map(|(name, create)| Step::Table { name, create });
+    let tables =
+        tables(engine).into_iter().map(|(name, create)| Step::Table { name, create: Box::new(create) });
     tables.chain(indexes()).collect()
 }
 

@@ -28,7 +28,7 @@ fn steps(_engine: DbBackend) -> Vec<Step> {
             column.integer().null();
         }),
     ];
-    steps.extend(tables().into_iter().map(|(name, create)| Step::Table { name, create }));
+    steps.extend(tables().into_iter().map(|(name, create)| Step::Table { name, create: Box::new(create) }));
     steps.extend([
         // The oldest on this side first; `state` and `end_us` ride along.
         index("segments_local_copy_start_us", "segments", &["local_copy", "start_us", "state", "end_us"]),

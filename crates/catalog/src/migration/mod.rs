@@ -22,6 +22,8 @@ use crate::options::DatabaseOptions;
 mod columns;
 mod m0001_first;
 mod m0002_bucket;
+#[cfg(test)]
+mod tests;
 
 /// One version of the schema, as the way there from the one before.
 pub(crate) struct Migration {
@@ -37,7 +39,7 @@ pub(crate) enum Step {
         /// Its name.
         name: &'static str,
         /// How it is made.
-        create: TableCreateStatement,
+        create: Box<TableCreateStatement>,
     },
     /// A new column of an old table.
     Column {
@@ -46,7 +48,7 @@ pub(crate) enum Step {
         /// The column.
         name: &'static str,
         /// How it is added.
-        add: TableAlterStatement,
+        add: Box<TableAlterStatement>,
     },
     /// A new index.
     Index {
@@ -55,7 +57,7 @@ pub(crate) enum Step {
         /// Its name.
         name: &'static str,
         /// How it is made.
-        create: IndexCreateStatement,
+        create: Box<IndexCreateStatement>,
     },
 }
 
@@ -110,9 +112,9 @@ pub(crate) fn pending_sql(backend: DbBackend, applied: &[String]) -> Result<Vec<
     for migration in pending {
         for step in steps(migration, backend) {
             sql.push(match &step {
-                Step::Table { create, .. } => text(backend, create),
-                Step::Column { add, .. } => text(backend, add),
-                Step::Index { create, .. } => text(backend, create),
+                Step::Table { create, .. } => text(backend, create.as_ref()),
+                Step::Column { add, .. } => text(backend, add.as_ref()),
+                Step::Index { create, .. } => text(backend, create.as_ref()),
             });
         }
         sql.push(text(backend, &record(migration)));
@@ -171,7 +173,9 @@ fn record(migration: &Migration) -> sea_orm::sea_query::InsertStatement {
 /// The steps of a migration, shaped for an engine.
 fn steps(migration: &Migration, backend: DbBackend) -> Vec<Step> {
     let shape = |step| match step {
-        Step::Table { name, create } => Step::Table { name, create: engine::shaped(create, backend) },
+        Step::Table { name, create } => {
+            Step::Table { name, create: Box::new(engine::shaped(*create, backend)) }
+        }
         other => other,
     };
     (migration.steps)(backend).into_iter().map(shape).collect()
@@ -183,17 +187,17 @@ async fn run(transaction: &DatabaseTransaction, step: Step) -> Result<(), DbErr>
     match step {
         Step::Table { name, create } => {
             if !schema.has_table(name).await? {
-                transaction.execute(&create).await?;
+                transaction.execute(create.as_ref()).await?;
             }
         }
         Step::Column { table, name, add } => {
             if !schema.has_column(table, name).await? {
-                transaction.execute(&add).await?;
+                transaction.execute(add.as_ref()).await?;
             }
         }
         Step::Index { table, name, create } => {
             if !schema.has_index(table, name).await? {
-                transaction.execute(&create).await?;
+                transaction.execute(create.as_ref()).await?;
             }
         }
     }
