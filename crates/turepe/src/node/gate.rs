@@ -1,58 +1,63 @@
 //! Who may publish: stream keys are judged by the catalog.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use archive::{Archive, RecorderTarget};
-use catalog::{Catalog, ChannelRoute};
+use catalog::{ChannelRoute, Publishers};
 use ingest::{BoxFuture, Gate, Publication, Refusal};
 use live::Live;
 use media::rtmp::StreamKey;
-use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use super::sink::RecordingSink;
 
-/// A key as it is remembered: never as text.
-type KeyHash = [u8; 32];
+/// How often all keys are read anew, for the time when the database cannot be asked.
+const REFRESH_PAUSE: Duration = Duration::from_secs(10);
 
 /// Lets in whom the catalog knows, and opens a recording for them.
 pub(super) struct CatalogGate {
-    catalog: Catalog,
+    /// Remembers who may publish: a camera that connects while the database is away is recorded all the same.
+    publishers: Arc<Publishers>,
     archive: Archive,
     live: Live,
-    /// The last key that the catalog confirmed for each channel: a camera that reconnects while the database is away
-    /// goes on being recorded. No larger than the catalog's channels.
-    confirmed: Mutex<HashMap<Uuid, (KeyHash, ChannelRoute)>>,
 }
 
 impl CatalogGate {
-    pub(super) fn new(catalog: Catalog, archive: Archive, live: Live) -> Self {
-        Self { catalog, archive, live, confirmed: Mutex::default() }
+    pub(super) fn new(publishers: Arc<Publishers>, archive: Archive, live: Live) -> Self {
+        Self { publishers, archive, live }
     }
 
     async fn judge(&self, key: StreamKey) -> Result<Publication, Refusal> {
         // What follows a question mark is for others (SRS hooks read it): the key stands before it.
         let text = key.expose().split('?').next().unwrap_or_default();
-        let hash: KeyHash = Sha256::digest(text.as_bytes()).into();
-        let route = match self.catalog.channel_by_key(text).await {
-            Ok(Some(route)) => {
-                let mut confirmed = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
-                confirmed.insert(route.channel.id, (hash, route.clone()));
-                route
-            }
+        let route = match self.publishers.authorise(text).await {
+            Ok(Some(route)) => route,
             Ok(None) => return Err(Refusal::UnknownKey),
             Err(error) => {
                 tracing::error!(%error, "cannot look a stream key up");
-                let confirmed = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
-                let known = confirmed.values().find(|(known, _)| *known == hash);
-                known.map(|(_, route)| route.clone()).ok_or(Refusal::Unavailable)?
+                return Err(Refusal::Unavailable);
             }
         };
         let target = RecorderTarget { channel_id: route.channel.id, prefix: prefix(&route) };
         let sink = RecordingSink::new(self.archive.clone(), self.live.clone(), target);
         Ok(Publication { channel_id: route.channel.id, sink: Box::new(sink) })
+    }
+}
+
+/// Keeps the memory of keys fresh until it is dropped.
+pub(super) async fn keep_fresh(publishers: Arc<Publishers>) {
+    let mut known = 0;
+    loop {
+        match publishers.refresh().await {
+            Ok(channels) if channels != known => {
+                tracing::info!(channels, "stream keys are known for when the database is away");
+                known = channels;
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "stream keys are those of a while ago"),
+        }
+        tokio::time::sleep(REFRESH_PAUSE).await;
     }
 }
 

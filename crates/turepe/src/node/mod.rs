@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{Archive, ArchiveConfig};
-use catalog::Catalog;
+use catalog::{Catalog, Publishers};
 use ingest::{RtmpConfig, RtmpServer};
 use live::Live;
 use serve::{BucketAccess, ServeConfig, Server};
@@ -35,6 +35,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(2800);
 pub(crate) struct Node {
     catalog: Catalog,
     archive: Archive,
+    publishers: Arc<Publishers>,
     server: Server,
     http: TcpListener,
     rtmp: RtmpServer,
@@ -49,7 +50,7 @@ impl Node {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let lock = Lock::take(config)?;
         let http = listen::http(config.http.listen, ports)?;
-        let catalog = data_folder::open_catalog(config).await?;
+        let catalog = data_folder::await_catalog(config).await?;
         let bucket = config.store.bucket(&clock);
         let bucket = bucket.map_err(|error| Failure::context("cannot use the bucket", error))?;
         let archive = Archive::open_with_bucket(
@@ -61,7 +62,8 @@ impl Node {
         )
         .map_err(|error| Failure::context("cannot open the archive", error))?;
         let live = Live::new();
-        let gate = Arc::new(CatalogGate::new(catalog.clone(), archive.clone(), live.clone()));
+        let publishers = Arc::new(Publishers::new(catalog.clone()));
+        let gate = Arc::new(CatalogGate::new(Arc::clone(&publishers), archive.clone(), live.clone()));
         let rtmp = listen::rtmp(config.rtmp.listen, ports, |listen| {
             RtmpServer::bind(rtmp_config(config, listen), gate.clone(), clock.clone())
         })?;
@@ -73,7 +75,7 @@ impl Node {
             Server::new(serve_config, archive.clone(), catalog.clone(), Arc::new(LiveChannels(live)), clock)
                 .await
                 .map_err(|error| Failure::context("cannot start the HTTP server", error))?;
-        Ok(Self { catalog, archive, server, http, rtmp, _lock: lock })
+        Ok(Self { catalog, archive, publishers, server, http, rtmp, _lock: lock })
     }
 
     /// Where HTTP is served.
@@ -99,11 +101,13 @@ impl Node {
             // An error means that the sender is gone: that is a stop, too.
             drop(stopped.wait_for(|stopped| *stopped).await);
         };
+        let memory = tokio::spawn(gate::keep_fresh(self.publishers));
         let http = tokio::spawn(self.server.run(self.http, wait(stopped.clone())));
         let rtmp = tokio::spawn(self.rtmp.run(wait(stopped)));
         shutdown.await;
         tracing::info!("stopping");
         stop.send_replace(true);
+        memory.abort();
         let archive = self.archive;
         let ending = async {
             let recorded = async {

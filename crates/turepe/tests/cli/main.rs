@@ -6,6 +6,7 @@
 mod admin;
 mod config;
 mod demo;
+mod migrate;
 mod publish;
 mod serve;
 mod tool;
