@@ -17,11 +17,13 @@ pub struct NodeOptions {
     pub segment: &'static str,
     /// The data folder; a new one that goes with the node where it is `None`.
     pub data: Option<PathBuf>,
+    /// `[database] url`; SQLite in the data folder where it is `None`.
+    pub database: Option<String>,
 }
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        Self { segment: "5s", data: None }
+        Self { segment: "5s", data: None, database: None }
     }
 }
 
@@ -47,6 +49,7 @@ pub struct Node {
     /// The data folder.
     pub data: PathBuf,
     segment: &'static str,
+    database: Option<String>,
     child: Option<Child>,
     // The folder goes when the node goes.
     _folder: Option<tempfile::TempDir>,
@@ -107,6 +110,7 @@ impl Node {
             rtmp: local(free_port()),
             data,
             segment: options.segment,
+            database: options.database,
             child: None,
             _folder: folder,
         };
@@ -125,6 +129,7 @@ impl Node {
             .env("TUREPE_HTTP_LISTEN", self.http.to_string())
             .env("TUREPE_RTMP_LISTEN", self.rtmp.to_string())
             .env("TUREPE_ARCHIVE_SEGMENT", self.segment)
+            .env("TUREPE_DATABASE_URL", self.database.as_deref().unwrap_or_default())
             .current_dir(&self.data)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log twice"))
@@ -180,6 +185,7 @@ impl Node {
             .args(arguments)
             .args(["--json", "--data"])
             .arg(&self.data)
+            .env("TUREPE_DATABASE_URL", self.database.as_deref().unwrap_or_default())
             .current_dir(&self.data)
             .output()
             .expect("admin starts");

@@ -109,6 +109,7 @@ pub(crate) fn bucket_test() -> Result<()> {
 pub(crate) fn bench(what: &str, rest: &[String]) -> Result<()> {
     let mut command = match what {
         "media" => cargo(&["bench", "--package", "turepe-media", "--"]),
+        "catalog" => cargo(&["bench", "--package", "turepe-catalog", "--bench", "million", "--"]),
         "record" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "record", "--"]),
         "sync" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "sync", "--"]),
         _ => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "replay", "--"]),

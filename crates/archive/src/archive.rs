@@ -136,7 +136,8 @@ impl Archive {
             info!(%error, "the spool's file system cannot be synced as one: each file is synced by itself");
         });
         let is_gone = CancellationToken::new();
-        let (gap_log, gap_work) = GapLog::new(catalog.clone(), is_gone.clone());
+        let (gap_log, gap_work) =
+            GapLog::new(catalog.clone(), Arc::clone(&disk), &config.spool, is_gone.clone());
         runtime.spawn(gap_work);
         let sync_interval = Duration::from_micros(u64::try_from(config.sync_us).unwrap_or_default());
         let core = Arc::new(Core {

@@ -1,47 +1,76 @@
-//! The causes of gaps, on their way to the catalog: in order, off the writers' threads, bounded.
+//! The causes of gaps, on their way to the catalog: in order, off the writers' threads, bounded, and in a journal on the
+//! disk until they are there, however long the catalog is away and whatever becomes of this process.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    future::Future,
+    io,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use catalog::{Catalog, CatalogError};
 use media::EndCause;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, info, warn};
 use uuid::Uuid;
+use world::Disk;
 
 use crate::{
-    limits::{CATALOG_ATTEMPTS, GAP_QUEUE},
-    retry::retry,
+    gap_journal::{Journal, Note},
+    limits::{CATALOG_ATTEMPTS, GAP_QUEUE, RETRY_CEILING_MS, RETRY_FLOOR_MS},
 };
 
-/// What is to be noted.
-enum Note {
-    Open {
-        channel_id: Uuid,
-        start_us: i64,
-        cause: EndCause,
-    },
-    Close {
-        channel_id: Uuid,
-        end_us: i64,
-    },
-    /// Answered when everything before it is noted.
+/// What the writing end says.
+enum Word {
+    Note(Note),
+    /// Answered when everything before it is in the catalog.
     Barrier(oneshot::Sender<()>),
 }
 
 /// The writing end.
 pub(crate) struct GapLog {
-    notes: mpsc::Sender<Note>,
+    words: mpsc::Sender<Word>,
 }
 
 impl GapLog {
-    /// The log, and the work that brings it to the catalog.
+    /// The log, and the work that brings it to the catalog, beginning with what the last run left in the spool.
     pub(crate) fn new(
         catalog: Catalog,
+        disk: Arc<dyn Disk>,
+        spool: &Path,
         is_gone: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (notes, incoming) = mpsc::channel(GAP_QUEUE);
-        (Self { notes }, work(catalog, incoming, is_gone))
+        let (words, incoming) = mpsc::channel(GAP_QUEUE);
+        let spool = spool.to_owned();
+        let work = async move {
+            let opened = blocking(move || Journal::open(disk, &spool)).await;
+            let journal = opened
+                .inspect_err(|error| {
+                    error!(%error, "the causes of gaps that the last run left cannot be read; new ones are kept in memory")
+                })
+                .ok()
+                .map(|journal| Arc::new(Mutex::new(journal)));
+            let left_bytes = journal.as_ref().map_or(0, |journal| lock(journal).len());
+            let worker = Worker {
+                catalog,
+                journal,
+                window: VecDeque::new(),
+                read_to: 0,
+                unread_bytes: left_bytes,
+                barriers: Vec::new(),
+                attempts: 0,
+                pause: Duration::from_millis(RETRY_FLOOR_MS),
+                not_before: None,
+            };
+            worker.run(incoming, is_gone).await;
+        };
+        (Self { words }, work)
     }
 
     /// A gap begins.
@@ -56,17 +85,180 @@ impl GapLog {
 
     fn note(&self, note: Note) {
         // A lost note costs a cause, never a gap: gaps are what is missing, whatever is noted.
-        if self.notes.try_send(note).is_err() {
-            warn!(limit = GAP_QUEUE, "the cause of a gap is lost: the catalog is away for too long");
+        if self.words.try_send(Word::Note(note)).is_err() {
+            warn!(limit = GAP_QUEUE, "the cause of a gap is lost: the spool's disk takes none");
         }
     }
 
     /// Waits until everything noted so far has reached the catalog.
     pub(crate) async fn settle(&self) {
         let (done, wait) = oneshot::channel();
-        if self.notes.send(Note::Barrier(done)).await.is_ok() {
+        if self.words.send(Word::Barrier(done)).await.is_ok() {
             // An error means that the work is gone, and with it all there was to wait for.
             let _ = wait.await;
+        }
+    }
+}
+
+/// The reading end.
+struct Worker {
+    catalog: Catalog,
+    /// `None` where the disk does not give it.
+    journal: Option<Arc<Mutex<Journal>>>,
+    /// The next notes, read ahead.
+    window: VecDeque<Note>,
+    /// How far the journal is read ahead.
+    read_to: u64,
+    /// Bytes of the journal that are not.
+    unread_bytes: u64,
+    /// Who waits until all is noted.
+    barriers: Vec<oneshot::Sender<()>>,
+    /// Failures of the first note.
+    attempts: u32,
+    pause: Duration,
+    /// After a failure: when it is tried again.
+    not_before: Option<Instant>,
+}
+
+impl Worker {
+    async fn run(mut self, mut incoming: mpsc::Receiver<Word>, is_gone: CancellationToken) {
+        let mut words = Vec::with_capacity(GAP_QUEUE);
+        loop {
+            self.look_ahead().await;
+            let Some(note) = self.window.front().copied() else {
+                self.all_noted().await;
+                tokio::select! {
+                    () = is_gone.cancelled() => return,
+                    count = incoming.recv_many(&mut words, GAP_QUEUE) => if count == 0 { return },
+                }
+                self.take(&mut words).await;
+                continue;
+            };
+            let catalog = self.catalog.clone();
+            let wait = self.not_before.unwrap_or_else(Instant::now);
+            let noting = async {
+                sleep_until(wait).await;
+                put(&catalog, note).await
+            };
+            tokio::pin!(noting);
+            // The journal takes what comes while the catalog takes its time.
+            let result = loop {
+                tokio::select! {
+                    () = is_gone.cancelled() => return,
+                    result = &mut noting => break result,
+                    count = incoming.recv_many(&mut words, GAP_QUEUE) => {
+                        if count == 0 { return }
+                        self.take(&mut words).await;
+                    }
+                }
+            };
+            self.noted(note, result);
+        }
+    }
+
+    /// Takes what was said: notes into the journal, for good.
+    async fn take(&mut self, words: &mut Vec<Word>) {
+        let mut notes = Vec::with_capacity(words.len());
+        for word in words.drain(..) {
+            match word {
+                Word::Note(note) => notes.push(note),
+                Word::Barrier(done) => self.barriers.push(done),
+            }
+        }
+        if notes.is_empty() {
+            return;
+        }
+        let appended = match &self.journal {
+            Some(journal) => {
+                let (journal, notes) = (Arc::clone(journal), notes.clone());
+                blocking(move || {
+                    let mut journal = lock(&journal);
+                    let before = journal.len();
+                    journal.append(&notes)?;
+                    Ok(journal.len() - before)
+                })
+                .await
+            }
+            None => Err(io::ErrorKind::Unsupported.into()),
+        };
+        match appended {
+            Ok(bytes) => self.unread_bytes += bytes,
+            Err(error) => {
+                let room = GAP_QUEUE.saturating_sub(self.window.len());
+                if self.journal.is_some() {
+                    warn!(%error, lost = notes.len().saturating_sub(room), "the causes of gaps are kept in memory only");
+                }
+                self.window.extend(notes.into_iter().take(room));
+            }
+        }
+    }
+
+    /// Reads the next notes from the journal when none is at hand.
+    async fn look_ahead(&mut self) {
+        if !self.window.is_empty() || self.unread_bytes == 0 {
+            return;
+        }
+        let Some(journal) = self.journal.clone() else { return };
+        let from = self.read_to;
+        match blocking(move || lock(&journal).read(from)).await {
+            Ok((notes, next)) if next > from => {
+                self.window.extend(notes);
+                self.read_to = next;
+                self.unread_bytes = self.unread_bytes.saturating_sub(next - from);
+            }
+            other => {
+                let reason = other.err().map(|error| error.to_string());
+                error!(reason, bytes = self.unread_bytes, "causes of gaps in the journal cannot be read");
+                self.unread_bytes = 0;
+            }
+        }
+    }
+
+    /// What became of the first note.
+    fn noted(&mut self, note: Note, result: Result<(), CatalogError>) {
+        let channel_id = note.channel_id();
+        match result {
+            Ok(()) => {
+                if self.attempts > 0 {
+                    info!(attempts = self.attempts, "the causes of gaps are noted again");
+                }
+            }
+            Err(error) if error.is_temporary() || self.attempts < CATALOG_ATTEMPTS => {
+                if self.attempts == 0 {
+                    warn!(%channel_id, %error, "the cause of a gap waits for the catalog");
+                }
+                self.attempts = self.attempts.saturating_add(1);
+                self.not_before = Some(Instant::now() + self.pause);
+                self.pause = (self.pause * 2).min(Duration::from_millis(RETRY_CEILING_MS));
+                return;
+            }
+            Err(error) => error!(%channel_id, %error, ?note, "the catalog does not take the cause of a gap"),
+        }
+        self.window.pop_front();
+        self.attempts = 0;
+        self.pause = Duration::from_millis(RETRY_FLOOR_MS);
+        self.not_before = None;
+    }
+
+    /// Nothing waits any more.
+    async fn all_noted(&mut self) {
+        if self.read_to > 0
+            && let Some(journal) = self.journal.clone()
+        {
+            // Read again by the next run it would change nothing.
+            if let Err(error) = blocking(move || lock(&journal).clear()).await {
+                warn!(%error, "the journal of gaps cannot be emptied");
+                return self.answer();
+            }
+            self.read_to = 0;
+        }
+        self.answer();
+    }
+
+    fn answer(&mut self) {
+        for done in self.barriers.drain(..) {
+            // Nobody waits any more: nothing to tell.
+            let _ = done.send(());
         }
     }
 }
@@ -84,31 +276,19 @@ pub(crate) async fn open(
     }
 }
 
-async fn work(catalog: Catalog, mut incoming: mpsc::Receiver<Note>, is_gone: CancellationToken) {
-    let catalog = Arc::new(catalog);
-    loop {
-        let note = tokio::select! {
-            () = is_gone.cancelled() => return,
-            note = incoming.recv() => note,
-        };
-        match note {
-            None => return,
-            Some(Note::Barrier(done)) => {
-                // Nobody waits any more: nothing to tell.
-                let _ = done.send(());
-            }
-            Some(Note::Open { channel_id, start_us, cause }) => {
-                retry("noting a gap", channel_id, CATALOG_ATTEMPTS, &is_gone, || {
-                    open(&catalog, channel_id, start_us, cause)
-                })
-                .await;
-            }
-            Some(Note::Close { channel_id, end_us }) => {
-                retry("noting the end of a gap", channel_id, CATALOG_ATTEMPTS, &is_gone, || {
-                    catalog.close_gap(channel_id, end_us)
-                })
-                .await;
-            }
+async fn put(catalog: &Catalog, note: Note) -> Result<(), CatalogError> {
+    match note {
+        Note::Open { channel_id, start_us, cause } => {
+            open(catalog, channel_id, start_us, cause).await.map(drop)
         }
+        Note::Close { channel_id, end_us } => catalog.close_gap(channel_id, end_us).await.map(drop),
     }
+}
+
+fn lock(journal: &Mutex<Journal>) -> std::sync::MutexGuard<'_, Journal> {
+    journal.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

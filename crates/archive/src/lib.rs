@@ -23,6 +23,7 @@ mod cutter;
 mod download;
 mod durability;
 mod error;
+mod gap_journal;
 mod gap_log;
 mod gaps;
 mod growing;

@@ -65,8 +65,14 @@ pub const RETRY_CEILING_MS: u64 = 5_000;
 /// these are set aside for the next sweep.
 pub const MAX_UNREGISTERED_SEGMENTS: usize = 512;
 
-/// Openings and closings of gaps that may wait for the catalog.
+/// Openings and closings of gaps that may wait in memory for their journal.
 pub const GAP_QUEUE: usize = 1024;
+
+/// Bytes of openings and closings of gaps that may wait on the disk for the catalog: some 700 000.
+pub const MAX_GAP_JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Longest line of that journal.
+pub const MAX_GAP_NOTE_BYTES: usize = 96;
 
 /// Spool files repaired at once, while recording runs: as many as can be sealed at once. With more, the catalog's commits,
 /// one after the other, are what they wait for.

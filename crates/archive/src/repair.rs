@@ -43,6 +43,8 @@ use crate::{
 
 /// Repairs once, and again after segments were set aside, until the archive goes.
 pub(crate) async fn run(core: Arc<Core>, repaired: watch::Sender<bool>) {
+    // What the last run noted comes before what is found out about its end.
+    core.gap_log.settle().await;
     loop {
         let is_first = !*repaired.borrow();
         if sweep(&core, is_first).await {

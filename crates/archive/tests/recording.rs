@@ -203,7 +203,7 @@ async fn a_failed_sync_ends_the_segment_and_its_bytes_are_copied() {
     let archive = house.open();
     let recorder = house.recorder(&archive);
     let (mut camera, start) = Camera::start(NOON_US);
-    house.disk.inject(FaultRule::on(Operation::SyncData, Fault::Io).times(1));
+    house.disk.inject(FaultRule::on(Operation::SyncData, Fault::Io).path(".part").times(1));
     push_all(&recorder, start).await;
     push_all(&recorder, camera.film_until(NOON_US + 2 * S)).await;
     while archive.status().sync_failures == 0 {

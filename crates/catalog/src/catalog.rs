@@ -3,14 +3,22 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use sea_orm::DatabaseTransaction;
 use uuid::{NoContext, Timestamp, Uuid};
 use world::{Clock, SystemClock};
 
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, Write};
 use crate::error::CatalogError;
-use crate::migration;
+use crate::options::DatabaseOptions;
+use crate::{copy, migration};
+
+/// How often a write is done again that others got in the way of.
+const WRITE_ATTEMPTS: u32 = 10;
+
+/// First pause before a write is done again; doubled each time, plus as much by chance, so that two that met do not meet
+/// again.
+const WRITE_PAUSE_MS: u64 = 2;
 
 /// What is known, in a database. Cloning it is cheap; all clones share its connections.
 #[derive(Clone)]
@@ -26,10 +34,11 @@ impl fmt::Debug for Catalog {
 }
 
 impl Catalog {
-    /// Opens the database of a URL (`sqlite:PATH`, `sqlite::memory:`), creates it where it is missing and brings its
-    /// schema up to date. A database of a newer version of this program is refused and left untouched.
+    /// Opens the database of a URL (`sqlite:PATH`, `sqlite::memory:`, `mysql://…`, `postgres://…`) and brings its schema
+    /// up to date; a missing SQLite file is made. A database of a newer version of this program is refused and left
+    /// untouched.
     pub async fn open(url: &str) -> Result<Self, CatalogError> {
-        Self::open_with_clock(url, Arc::new(SystemClock)).await
+        Self::open_with(&DatabaseOptions::new(url), Arc::new(SystemClock)).await
     }
 
     /// As [`Catalog::open`], for an SQLite file at a path, whatever characters that holds.
@@ -40,8 +49,17 @@ impl Catalog {
 
     /// As [`Catalog::open`], with the clock that stamps new rows.
     pub async fn open_with_clock(url: &str, clock: Arc<dyn Clock>) -> Result<Self, CatalogError> {
-        let engine = Engine::open(url).await?;
-        if let Err(error) = migration::migrate(&engine).await {
+        Self::open_with(&DatabaseOptions::new(url), clock).await
+    }
+
+    /// As [`Catalog::open`], with everything that can be said about it.
+    pub async fn open_with(options: &DatabaseOptions, clock: Arc<dyn Clock>) -> Result<Self, CatalogError> {
+        let engine = Engine::open(options).await?;
+        let prepared = async {
+            migration::migrate(&engine, options).await?;
+            copy::refuse_unfinished(&engine).await
+        };
+        if let Err(error) = prepared.await {
             // The first error is the one to tell.
             let _ = engine.close().await;
             return Err(error);
@@ -72,8 +90,27 @@ impl Catalog {
         self.clock.now_us()
     }
 
-    /// Begins a write. Dropped without a commit, it is undone.
-    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, CatalogError> {
+    /// Begins a write, inside [`Catalog::write`]. Dropped without a commit, it is undone.
+    pub(crate) async fn begin(&self) -> Result<Write, CatalogError> {
         Ok(self.engine.begin().await?)
+    }
+
+    /// Runs a write, from its `begin` to its `commit`, and runs it again when it was undone because others wrote the same
+    /// at the same time. Every write of the catalog goes through here.
+    pub(crate) async fn write<T, F>(&self, mut work: impl FnMut() -> F) -> Result<T, CatalogError>
+    where
+        F: Future<Output = Result<T, CatalogError>>,
+    {
+        let mut pause_ms = WRITE_PAUSE_MS;
+        for _ in 1..WRITE_ATTEMPTS {
+            match work().await {
+                Err(CatalogError::Conflict(error)) => tracing::debug!(%error, "a write is done again"),
+                done => return done,
+            }
+            let chance_ms = u64::from(Uuid::now_v7().as_bytes()[15]) * pause_ms / 256;
+            tokio::time::sleep(Duration::from_millis(pause_ms + chance_ms)).await;
+            pause_ms *= 2;
+        }
+        work().await
     }
 }

@@ -111,12 +111,15 @@ impl Catalog {
             key_hash: key.as_deref().and_then(keys::hash),
             created_us: self.now_us(),
         };
-        let transaction = self.begin().await?;
-        channel::Entity::insert(channel::ActiveModel::from(model.clone()))
-            .exec_without_returning(&transaction)
-            .await
-            .map_err(|error| CatalogError::from_parent(error, Kind::Court))?;
-        transaction.commit().await?;
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            channel::Entity::insert(channel::ActiveModel::from(model.clone()))
+                .exec_without_returning(&transaction)
+                .await
+                .map_err(|error| CatalogError::from_parent(error, Kind::Court))?;
+            Ok(transaction.commit().await?)
+        })
+        .await?;
         Ok((model.try_into()?, key))
     }
 
@@ -135,18 +138,18 @@ impl Catalog {
             key_hash: None,
             created_us: self.now_us(),
         };
-        let transaction = self.begin().await?;
-        match channel::Entity::insert(channel::ActiveModel::from(model))
-            .exec_without_returning(&transaction)
-            .await
-        {
-            Ok(_) => transaction.commit().await?,
-            // Somebody was quicker: theirs is read below.
-            Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
-                transaction.rollback().await?;
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let inserted = channel::Entity::insert(channel::ActiveModel::from(model.clone()))
+                .exec_without_returning(&transaction);
+            match inserted.await {
+                Ok(_) => Ok(transaction.commit().await?),
+                // Somebody was quicker: theirs is read below.
+                Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => Ok(()),
+                Err(error) => Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
-        }
+        })
+        .await?;
         self.channel_route(id).await?.ok_or(CatalogError::NotFound(Kind::Channel))
     }
 
@@ -190,46 +193,67 @@ impl Catalog {
         self.one_route(route_by_hash(hash)).await
     }
 
+    /// A page of the pushed channels with the hashes of their keys, by id, after that of the page before.
+    pub(crate) async fn publishing_channels(
+        &self,
+        after: Option<Uuid>,
+        limit: u64,
+    ) -> Result<Vec<(String, ChannelRoute)>, CatalogError> {
+        let rows = publishing_after(after, limit).into_model::<RouteRow>().all(self.engine.reader()).await?;
+        rows.into_iter()
+            .map(|row| Ok((row.key_hash.clone().unwrap_or_default(), ChannelRoute::try_from(row)?)))
+            .collect()
+    }
+
     /// Gives a pushed channel a new stream key; the old one opens nothing from now on.
     pub async fn rotate_key(&self, channel_id: Uuid) -> Result<String, CatalogError> {
         let key = keys::new_key()?;
-        let transaction = self.begin().await?;
-        let model = channel::Entity::find_by_id(channel_id).one(&transaction).await?;
-        let model = model.ok_or(CatalogError::NotFound(Kind::Channel))?;
-        if model.key_hash.is_none() {
-            return Err(CatalogError::NoKey(channel_id));
-        }
-        channel::Entity::update_many()
-            .set(channel::ActiveModel { key_hash: Set(keys::hash(&key)), ..Default::default() })
-            .filter(channel::Column::Id.eq(channel_id))
-            .exec(&transaction)
-            .await?;
-        transaction.commit().await?;
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let model = channel::Entity::find_by_id(channel_id).one(&transaction).await?;
+            let model = model.ok_or(CatalogError::NotFound(Kind::Channel))?;
+            if model.key_hash.is_none() {
+                return Err(CatalogError::NoKey(channel_id));
+            }
+            channel::Entity::update_many()
+                .set(channel::ActiveModel { key_hash: Set(keys::hash(&key)), ..Default::default() })
+                .filter(channel::Column::Id.eq(channel_id))
+                .exec(&transaction)
+                .await?;
+            Ok(transaction.commit().await?)
+        })
+        .await?;
         Ok(key)
     }
 
     /// Gives a channel another name.
     pub async fn rename_channel(&self, channel_id: Uuid, name: &str) -> Result<(), CatalogError> {
         let name = validate::name(name)?;
-        let transaction = self.begin().await?;
-        let changed = channel::Entity::update_many()
-            .set(channel::ActiveModel { name: Set(name), ..Default::default() })
-            .filter(channel::Column::Id.eq(channel_id))
-            .exec(&transaction)
-            .await?;
-        transaction.commit().await?;
-        if changed.rows_affected == 0 { Err(CatalogError::NotFound(Kind::Channel)) } else { Ok(()) }
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let changed = channel::Entity::update_many()
+                .set(channel::ActiveModel { name: Set(name.clone()), ..Default::default() })
+                .filter(channel::Column::Id.eq(channel_id))
+                .exec(&transaction)
+                .await?;
+            transaction.commit().await?;
+            if changed.rows_affected == 0 { Err(CatalogError::NotFound(Kind::Channel)) } else { Ok(()) }
+        })
+        .await
     }
 
     /// Removes a channel that has no recordings, and its gaps.
     pub async fn remove_channel(&self, channel_id: Uuid) -> Result<(), CatalogError> {
-        let transaction = self.begin().await?;
-        let removed = channel::Entity::delete_by_id(channel_id)
-            .exec(&transaction)
-            .await
-            .map_err(|error| CatalogError::from_delete(error, Kind::Channel, "recordings"))?;
-        transaction.commit().await?;
-        if removed.rows_affected == 0 { Err(CatalogError::NotFound(Kind::Channel)) } else { Ok(()) }
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let removed = channel::Entity::delete_by_id(channel_id)
+                .exec(&transaction)
+                .await
+                .map_err(|error| CatalogError::from_delete(error, Kind::Channel, "recordings"))?;
+            transaction.commit().await?;
+            if removed.rows_affected == 0 { Err(CatalogError::NotFound(Kind::Channel)) } else { Ok(()) }
+        })
+        .await
     }
 
     async fn one_route(&self, query: Select<channel::Entity>) -> Result<Option<ChannelRoute>, CatalogError> {
@@ -271,6 +295,16 @@ fn routes() -> Select<channel::Entity> {
         .column_as(club::Column::Slug, "club_slug")
 }
 
+/// Pushed channels with their keys' hashes, by id, after one.
+fn publishing_after(after: Option<Uuid>, limit: u64) -> Select<channel::Entity> {
+    let page = routes().filter(channel::Column::KeyHash.is_not_null());
+    let page = match after {
+        Some(id) => page.filter(channel::Column::Id.gt(id)),
+        None => page,
+    };
+    page.order_by_asc(channel::Column::Id).limit(limit)
+}
+
 fn route_by_hash(hash: String) -> Select<channel::Entity> {
     routes().filter(channel::Column::KeyHash.eq(hash))
 }
@@ -303,6 +337,10 @@ impl TryFrom<RouteRow> for ChannelRoute {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+
+    pub(crate) fn query_publishing() -> Select<channel::Entity> {
+        publishing_after(Some(Uuid::nil()), 10)
+    }
 
     pub(crate) fn query_by_hash() -> Select<channel::Entity> {
         route_by_hash("0".repeat(64))

@@ -35,23 +35,32 @@ impl Catalog {
     pub async fn create_court(&self, club_id: Uuid, slug: &str, name: &str) -> Result<Court, CatalogError> {
         validate::slug(slug)?;
         let name = validate::name(name)?;
-        let transaction = self.begin().await?;
-        let last = court::Entity::find()
-            .filter(court::Column::ClubId.eq(club_id))
-            .order_by_desc(court::Column::Position)
-            .one(&transaction)
-            .await?;
-        let position = last.map_or(0, |last| last.position.saturating_add(1));
-        let model = court::Model { id: self.new_id(), club_id, slug: slug.to_owned(), name, position };
-        court::Entity::insert(court::ActiveModel::from(model.clone()))
-            .exec_without_returning(&transaction)
-            .await
-            .map_err(|error| {
-                let taken = || CatalogError::SlugTaken { kind: Kind::Court, slug: slug.to_owned() };
-                CatalogError::from_insert(error, taken, Kind::Club)
-            })?;
-        transaction.commit().await?;
-        Ok(model.into())
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let last = court::Entity::find()
+                .filter(court::Column::ClubId.eq(club_id))
+                .order_by_desc(court::Column::Position)
+                .one(&transaction)
+                .await?;
+            let position = last.map_or(0, |last| last.position.saturating_add(1));
+            let model = court::Model {
+                id: self.new_id(),
+                club_id,
+                slug: slug.to_owned(),
+                name: name.clone(),
+                position,
+            };
+            court::Entity::insert(court::ActiveModel::from(model.clone()))
+                .exec_without_returning(&transaction)
+                .await
+                .map_err(|error| {
+                    let taken = || CatalogError::SlugTaken { kind: Kind::Court, slug: slug.to_owned() };
+                    CatalogError::from_insert(error, taken, Kind::Club)
+                })?;
+            transaction.commit().await?;
+            Ok(model.into())
+        })
+        .await
     }
 
     /// The courts of a club in the club's order.
@@ -72,6 +81,10 @@ impl Catalog {
 
     /// The court of a club with a slug.
     pub async fn court_by_slug(&self, club_id: Uuid, slug: &str) -> Result<Option<Court>, CatalogError> {
+        // MySQL overlooks spaces at the end of a word.
+        if validate::slug(slug).is_err() {
+            return Ok(None);
+        }
         let model = court::Entity::find()
             .filter(court::Column::ClubId.eq(club_id))
             .filter(court::Column::Slug.eq(slug))
@@ -83,24 +96,30 @@ impl Catalog {
     /// Gives a court another name.
     pub async fn rename_court(&self, court_id: Uuid, name: &str) -> Result<(), CatalogError> {
         let name = validate::name(name)?;
-        let transaction = self.begin().await?;
-        let changed = court::Entity::update_many()
-            .set(court::ActiveModel { name: Set(name), ..Default::default() })
-            .filter(court::Column::Id.eq(court_id))
-            .exec(&transaction)
-            .await?;
-        transaction.commit().await?;
-        if changed.rows_affected == 0 { Err(CatalogError::NotFound(Kind::Court)) } else { Ok(()) }
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let changed = court::Entity::update_many()
+                .set(court::ActiveModel { name: Set(name.clone()), ..Default::default() })
+                .filter(court::Column::Id.eq(court_id))
+                .exec(&transaction)
+                .await?;
+            transaction.commit().await?;
+            if changed.rows_affected == 0 { Err(CatalogError::NotFound(Kind::Court)) } else { Ok(()) }
+        })
+        .await
     }
 
     /// Removes a court that has no channels.
     pub async fn remove_court(&self, court_id: Uuid) -> Result<(), CatalogError> {
-        let transaction = self.begin().await?;
-        let removed = court::Entity::delete_by_id(court_id)
-            .exec(&transaction)
-            .await
-            .map_err(|error| CatalogError::from_delete(error, Kind::Court, "channels"))?;
-        transaction.commit().await?;
-        if removed.rows_affected == 0 { Err(CatalogError::NotFound(Kind::Court)) } else { Ok(()) }
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let removed = court::Entity::delete_by_id(court_id)
+                .exec(&transaction)
+                .await
+                .map_err(|error| CatalogError::from_delete(error, Kind::Court, "channels"))?;
+            transaction.commit().await?;
+            if removed.rows_affected == 0 { Err(CatalogError::NotFound(Kind::Court)) } else { Ok(()) }
+        })
+        .await
     }
 }

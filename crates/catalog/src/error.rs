@@ -6,6 +6,7 @@ use sea_orm::{DbErr, SqlErr};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::engine::{Trouble, trouble};
 use crate::schedule::{HoursError, MAX_APPOINTMENT_DURATION_MIN, MIN_APPOINTMENT_DURATION_MIN};
 use crate::segments::MAX_SEGMENT_US;
 use crate::validate::{MAX_NAME_CHARS, MAX_RETENTION_DAYS, MAX_SLUG_BYTES};
@@ -75,8 +76,8 @@ pub enum CatalogError {
     /// The database URL cannot be used.
     #[error("the database URL cannot be used: {0}")]
     Url(String),
-    /// The URL names an engine that this build does not have.
-    #[error("databases of the kind `{0}:` are not supported by this build; use sqlite:PATH")]
+    /// The URL names another engine.
+    #[error("databases of the kind `{0}:` are not supported; use sqlite:PATH, mysql://… or postgres://…")]
     UnsupportedDatabase(String),
     /// The database was written by a newer version.
     #[error(
@@ -87,6 +88,36 @@ pub enum CatalogError {
         /// The newest migration of the database that this program does not have.
         newest: String,
     },
+    /// The database holds part of a copy of another one.
+    #[error(
+        "the database holds an unfinished copy of another one: finish it with `turepe migrate --from … --to …`, which \
+         begins it again"
+    )]
+    UnfinishedCopy,
+    /// A copy needs a place of its own.
+    #[error("the database to copy into is not empty: its table `{table}` holds {rows} rows")]
+    NotEmpty {
+        /// A table that holds something.
+        table: &'static str,
+        /// How much.
+        rows: u64,
+    },
+    /// What arrived is not what was sent.
+    #[error("the copy is not complete: `{table}` has {copied} of {expected} rows")]
+    IncompleteCopy {
+        /// Which table.
+        table: &'static str,
+        /// Rows at the source.
+        expected: u64,
+        /// Rows at the target.
+        copied: u64,
+    },
+    /// There is nothing to look at.
+    #[error("there is no database yet; `turepe migrate up` and the first start of a node make one")]
+    NoDatabase,
+    /// A schema that has to be brought up to date first.
+    #[error("the schema of the database is not up to date: run `turepe migrate up` on it first")]
+    OldSchema,
     /// A row holds what this program never writes.
     #[error("the database holds a {what} that cannot be read: {reason}")]
     Corrupt {
@@ -98,6 +129,12 @@ pub enum CatalogError {
     /// The system gave no random bytes.
     #[error("the system gave no random bytes: {0}")]
     Random(#[from] getrandom::Error),
+    /// The database does not answer, or cannot do it now; later it may.
+    #[error("the database does not answer: {0}")]
+    Away(#[source] DbErr),
+    /// Others wrote the same at the same time, and this write was undone, too often in a row.
+    #[error("others write the same at the same time: {0}")]
+    Conflict(#[source] DbErr),
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[source] DbErr),
@@ -105,17 +142,27 @@ pub enum CatalogError {
 
 impl From<DbErr> for CatalogError {
     fn from(error: DbErr) -> Self {
-        Self::Database(error)
+        match trouble(&error) {
+            Some(Trouble::Away | Trouble::Lost | Trouble::Unable) => Self::Away(error),
+            Some(Trouble::Conflict) => Self::Conflict(error),
+            None => Self::Database(error),
+        }
     }
 }
 
 impl CatalogError {
+    /// Whether nothing is wrong but the time: the same may work later, word for word.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Away(_) | Self::Conflict(_))
+    }
+
     /// `taken` where a unique index refused the row, `parent` where what it belongs to is not there.
     pub(crate) fn from_insert(error: DbErr, taken: impl FnOnce() -> Self, parent: Kind) -> Self {
         match error.sql_err() {
             Some(SqlErr::UniqueConstraintViolation(_)) => taken(),
             Some(SqlErr::ForeignKeyConstraintViolation(_)) => Self::NotFound(parent),
-            _ => Self::Database(error),
+            _ => error.into(),
         }
     }
 
@@ -123,7 +170,7 @@ impl CatalogError {
     pub(crate) fn from_parent(error: DbErr, parent: Kind) -> Self {
         match error.sql_err() {
             Some(SqlErr::ForeignKeyConstraintViolation(_)) => Self::NotFound(parent),
-            _ => Self::Database(error),
+            _ => error.into(),
         }
     }
 
@@ -131,7 +178,7 @@ impl CatalogError {
     pub(crate) fn from_delete(error: DbErr, kind: Kind, holds: &'static str) -> Self {
         match error.sql_err() {
             Some(SqlErr::ForeignKeyConstraintViolation(_)) => Self::InUse { kind, holds },
-            _ => Self::Database(error),
+            _ => error.into(),
         }
     }
 }

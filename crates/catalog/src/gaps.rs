@@ -38,49 +38,55 @@ impl Catalog {
         start_us: i64,
         cause: EndCause,
     ) -> Result<bool, CatalogError> {
-        let transaction = self.begin().await?;
-        let last = last_gap(&transaction, channel_id, i64::MAX).await?;
-        let start_us = match last {
-            Some(gap::Model { end_us: None, .. }) => return Ok(false),
-            // Recording resumed and stopped again before a picture came, or the clock was set back.
-            Some(gap::Model { end_us: Some(end_us), .. }) => start_us.max(end_us),
-            None => start_us,
-        };
-        let row = gap::ActiveModel {
-            channel_id: Set(channel_id),
-            start_us: Set(start_us),
-            end_us: Set(None),
-            cause: Set(cause.as_str().to_owned()),
-        };
-        gap::Entity::insert(row)
-            .exec_without_returning(&transaction)
-            .await
-            .map_err(|error| CatalogError::from_parent(error, Kind::Channel))?;
-        transaction.commit().await?;
-        Ok(true)
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let last = last_gap(&transaction, channel_id, i64::MAX).await?;
+            let start_us = match last {
+                Some(gap::Model { end_us: None, .. }) => return Ok(false),
+                // Recording resumed and stopped again before a picture came, or the clock was set back.
+                Some(gap::Model { end_us: Some(end_us), .. }) => start_us.max(end_us),
+                None => start_us,
+            };
+            let row = gap::ActiveModel {
+                channel_id: Set(channel_id),
+                start_us: Set(start_us),
+                end_us: Set(None),
+                cause: Set(cause.as_str().to_owned()),
+            };
+            gap::Entity::insert(row)
+                .exec_without_returning(&transaction)
+                .await
+                .map_err(|error| CatalogError::from_parent(error, Kind::Channel))?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
     }
 
     /// Notes that a channel is recorded again; whether a gap was open. One that lasted no time is forgotten.
     pub async fn close_gap(&self, channel_id: Uuid, end_us: i64) -> Result<bool, CatalogError> {
-        let transaction = self.begin().await?;
-        let Some(open) =
-            last_gap(&transaction, channel_id, i64::MAX).await?.filter(|gap| gap.end_us.is_none())
-        else {
-            return Ok(false);
-        };
-        let key = (open.channel_id, open.start_us);
-        if end_us <= open.start_us {
-            gap::Entity::delete_by_id(key).exec(&transaction).await?;
-        } else {
-            gap::Entity::update_many()
-                .set(gap::ActiveModel { end_us: Set(Some(end_us)), ..Default::default() })
-                .filter(gap::Column::ChannelId.eq(open.channel_id))
-                .filter(gap::Column::StartUs.eq(open.start_us))
-                .exec(&transaction)
-                .await?;
-        }
-        transaction.commit().await?;
-        Ok(true)
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let Some(open) =
+                last_gap(&transaction, channel_id, i64::MAX).await?.filter(|gap| gap.end_us.is_none())
+            else {
+                return Ok(false);
+            };
+            let key = (open.channel_id, open.start_us);
+            if end_us <= open.start_us {
+                gap::Entity::delete_by_id(key).exec(&transaction).await?;
+            } else {
+                gap::Entity::update_many()
+                    .set(gap::ActiveModel { end_us: Set(Some(end_us)), ..Default::default() })
+                    .filter(gap::Column::ChannelId.eq(open.channel_id))
+                    .filter(gap::Column::StartUs.eq(open.start_us))
+                    .exec(&transaction)
+                    .await?;
+            }
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
     }
 
     /// The gaps of a channel that overlap `[from_us, to_us)`, in order, not clipped to it.

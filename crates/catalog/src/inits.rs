@@ -16,11 +16,14 @@ impl Catalog {
         if self.init(hash).await?.is_some() {
             return Ok(());
         }
-        let transaction = self.begin().await?;
-        let row = init::ActiveModel { hash: Set(hash.to_owned()), content: Set(content.to_vec()) };
-        let keep = OnConflict::column(init::Column::Hash).do_nothing_on([init::Column::Hash]).to_owned();
-        init::Entity::insert(row).on_conflict(keep).exec_without_returning(&transaction).await?;
-        Ok(transaction.commit().await?)
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let row = init::ActiveModel { hash: Set(hash.to_owned()), content: Set(content.to_vec()) };
+            let keep = OnConflict::column(init::Column::Hash).do_nothing_on([init::Column::Hash]).to_owned();
+            init::Entity::insert(row).on_conflict(keep).exec_without_returning(&transaction).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 
     /// The init segment of a hash.

@@ -13,6 +13,7 @@
 mod catalog;
 mod channels;
 mod clubs;
+mod copy;
 mod courts;
 mod engine;
 mod entity;
@@ -20,9 +21,12 @@ mod error;
 mod gaps;
 mod inits;
 mod keys;
+mod maintenance;
 mod migration;
+mod options;
 #[cfg(test)]
 mod plans;
+mod publishers;
 mod retention;
 pub mod schedule;
 mod segments;
@@ -33,10 +37,14 @@ mod validate;
 pub use catalog::Catalog;
 pub use channels::{Channel, ChannelRoute, MAX_PULL_URL_BYTES, NewChannel, Source};
 pub use clubs::{Club, NewClub};
+pub use copy::{CopyProgress, TableCopied, copy};
 pub use courts::Court;
 pub use error::{CatalogError, InvalidInput, Kind};
 pub use gaps::GapRow;
 pub use keys::{KEY_BYTES, MAX_KEY_TEXT_BYTES};
+pub use maintenance::{Maintenance, SchemaStatus};
+pub use options::{DatabaseOptions, masked_url};
+pub use publishers::{MAX_KNOWN_PUBLISHERS, Publishers};
 pub use retention::{Deletion, DeletionReason, NewProtection, Protection};
 pub use schedule::{Schedule, WeekHours};
 pub use segments::{

@@ -7,15 +7,15 @@ use media::EndCause;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    Select,
+    ColumnTrait as _, Condition, DbBackend, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
 use crate::entity::{deletion, gap, protection, segment};
 use crate::error::{CatalogError, InvalidInput, Kind};
 use crate::segments::{LocalCopy, SegmentRow, SegmentState};
-use crate::{Catalog, validate};
+use crate::{Catalog, engine, validate};
 
 /// Longest reason for a protection, in characters.
 const MAX_REASON_CHARS: usize = 200;
@@ -141,21 +141,27 @@ impl Catalog {
             reason: new.reason.chars().take(MAX_REASON_CHARS).collect(),
             created_us: self.now_us(),
         };
-        let transaction = self.begin().await?;
-        protection::Entity::insert(protection::ActiveModel::from(model.clone()))
-            .exec_without_returning(&transaction)
-            .await
-            .map_err(|error| CatalogError::from_parent(error, Kind::Channel))?;
-        transaction.commit().await?;
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            protection::Entity::insert(protection::ActiveModel::from(model.clone()))
+                .exec_without_returning(&transaction)
+                .await
+                .map_err(|error| CatalogError::from_parent(error, Kind::Channel))?;
+            Ok(transaction.commit().await?)
+        })
+        .await?;
         Ok(model.into())
     }
 
     /// Ends a protection.
     pub async fn unprotect(&self, id: Uuid) -> Result<(), CatalogError> {
-        let transaction = self.begin().await?;
-        let removed = protection::Entity::delete_by_id(id).exec(&transaction).await?;
-        transaction.commit().await?;
-        if removed.rows_affected == 0 { Err(CatalogError::NotFound(Kind::Protection)) } else { Ok(()) }
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let removed = protection::Entity::delete_by_id(id).exec(&transaction).await?;
+            transaction.commit().await?;
+            if removed.rows_affected == 0 { Err(CatalogError::NotFound(Kind::Protection)) } else { Ok(()) }
+        })
+        .await
     }
 
     /// The protected ranges of a channel that end after `after_us`, the first to end first, at most `limit`.
@@ -195,7 +201,7 @@ impl Catalog {
 
     /// Bytes of the segments that the bucket has and that the local store still holds.
     pub async fn evictable_bytes(&self) -> Result<u64, CatalogError> {
-        let sum = evictable().select_only().expr(crate::segments::sum_of_sizes());
+        let sum = evictable().select_only().expr(crate::segments::sum_of_sizes(self.engine.backend()));
         let bytes: Option<Option<i64>> = sum.into_tuple().one(self.engine.reader()).await?;
         Ok(u64::try_from(bytes.flatten().unwrap_or(0)).unwrap_or(0))
     }
@@ -220,15 +226,18 @@ impl Catalog {
     }
 
     async fn move_local(&self, ids: &[Uuid], from: LocalCopy, to: LocalCopy) -> Result<(), CatalogError> {
-        let transaction = self.begin().await?;
-        segment::Entity::update_many()
-            .set(segment::ActiveModel { local_copy: Set(to.number()), ..Default::default() })
-            .filter(segment::Column::Id.is_in(ids.iter().copied()))
-            .filter(segment::Column::State.eq(SegmentState::Stored.as_str()))
-            .filter(segment::Column::LocalCopy.eq(from.number()))
-            .exec(&transaction)
-            .await?;
-        Ok(transaction.commit().await?)
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            segment::Entity::update_many()
+                .set(segment::ActiveModel { local_copy: Set(to.number()), ..Default::default() })
+                .filter(segment::Column::Id.is_in(ids.iter().copied()))
+                .filter(segment::Column::State.eq(SegmentState::Stored.as_str()))
+                .filter(segment::Column::LocalCopy.eq(from.number()))
+                .exec(&transaction)
+                .await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 
     /// Deletes whole segments: they are gone from every answer, and their bytes are to be removed. With a cause, their
@@ -239,64 +248,71 @@ impl Catalog {
         reason: DeletionReason,
         gap_cause: Option<EndCause>,
     ) -> Result<Vec<Deletion>, CatalogError> {
-        let transaction = self.begin().await?;
-        let models =
-            segment::Entity::find().filter(segment::Column::Id.is_in(ids.iter().copied())).all(&transaction);
-        let rows: Vec<SegmentRow> =
-            models.await?.into_iter().map(SegmentRow::try_from).collect::<Result<_, _>>()?;
-        let now_us = self.now_us();
-        let mut deletions = Vec::with_capacity(rows.len());
-        for row in rows.into_iter().filter(SegmentRow::is_whole) {
-            let end_us = row.end_us.unwrap_or(row.start_us);
-            let model = deletion::Model {
-                segment_id: row.id,
-                channel_id: row.channel_id,
-                start_us: row.start_us,
-                end_us,
-                size_bytes: validate::number("size of a segment", row.size_bytes)?,
-                object_name: row.object_name,
-                reason: reason.as_str().to_owned(),
-                was_stored: row.state == SegmentState::Stored,
-                requested_us: now_us,
-                done_us: None,
-            };
-            deletion::Entity::insert(deletion::ActiveModel::from(model.clone()))
-                .exec_without_returning(&transaction)
-                .await?;
-            segment::Entity::delete_by_id(row.id).exec(&transaction).await?;
-            if let Some(cause) = gap_cause {
-                let row = gap::ActiveModel {
-                    channel_id: Set(row.channel_id),
-                    start_us: Set(row.start_us),
-                    end_us: Set(Some(end_us)),
-                    cause: Set(cause.as_str().to_owned()),
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let models = segment::Entity::find()
+                .filter(segment::Column::Id.is_in(ids.iter().copied()))
+                .all(&transaction);
+            let rows: Vec<SegmentRow> =
+                models.await?.into_iter().map(SegmentRow::try_from).collect::<Result<_, _>>()?;
+            let now_us = self.now_us();
+            let mut deletions = Vec::with_capacity(rows.len());
+            for row in rows.into_iter().filter(SegmentRow::is_whole) {
+                let end_us = row.end_us.unwrap_or(row.start_us);
+                let model = deletion::Model {
+                    segment_id: row.id,
+                    channel_id: row.channel_id,
+                    start_us: row.start_us,
+                    end_us,
+                    size_bytes: validate::number("size of a segment", row.size_bytes)?,
+                    object_name: row.object_name,
+                    reason: reason.as_str().to_owned(),
+                    was_stored: row.state == SegmentState::Stored,
+                    requested_us: now_us,
+                    done_us: None,
                 };
-                let mut keep = OnConflict::columns([gap::Column::ChannelId, gap::Column::StartUs]);
-                // What is there already tells of the same time.
-                keep.update_column(gap::Column::EndUs);
-                gap::Entity::insert(row).on_conflict(keep).exec_without_returning(&transaction).await?;
+                deletion::Entity::insert(deletion::ActiveModel::from(model.clone()))
+                    .exec_without_returning(&transaction)
+                    .await?;
+                segment::Entity::delete_by_id(row.id).exec(&transaction).await?;
+                if let Some(cause) = gap_cause {
+                    let row = gap::ActiveModel {
+                        channel_id: Set(row.channel_id),
+                        start_us: Set(row.start_us),
+                        end_us: Set(Some(end_us)),
+                        cause: Set(cause.as_str().to_owned()),
+                    };
+                    let mut keep = OnConflict::columns([gap::Column::ChannelId, gap::Column::StartUs]);
+                    // What is there already tells of the same time.
+                    keep.update_column(gap::Column::EndUs);
+                    gap::Entity::insert(row).on_conflict(keep).exec_without_returning(&transaction).await?;
+                }
+                deletions.push(Deletion::try_from(model)?);
             }
-            deletions.push(Deletion::try_from(model)?);
-        }
-        transaction.commit().await?;
-        Ok(deletions)
+            transaction.commit().await?;
+            Ok(deletions)
+        })
+        .await
     }
 
     /// Deletions whose bytes are still somewhere, the first decided first, at most `limit`.
     pub async fn pending_deletions(&self, limit: u64) -> Result<Vec<Deletion>, CatalogError> {
-        let models = pending().limit(limit).all(self.engine.reader()).await?;
+        let models = pending(self.engine.backend()).limit(limit).all(self.engine.reader()).await?;
         models.into_iter().map(Deletion::try_from).collect()
     }
 
     /// Notes that a deleted segment's bytes are gone everywhere.
     pub async fn deletion_done(&self, segment_id: Uuid) -> Result<(), CatalogError> {
-        let transaction = self.begin().await?;
-        deletion::Entity::update_many()
-            .set(deletion::ActiveModel { done_us: Set(Some(self.now_us())), ..Default::default() })
-            .filter(deletion::Column::SegmentId.eq(segment_id))
-            .exec(&transaction)
-            .await?;
-        Ok(transaction.commit().await?)
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            deletion::Entity::update_many()
+                .set(deletion::ActiveModel { done_us: Set(Some(self.now_us())), ..Default::default() })
+                .filter(deletion::Column::SegmentId.eq(segment_id))
+                .exec(&transaction)
+                .await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 
     /// What was deleted, the last decided first: a page of at most `limit` before what `before` names.
@@ -367,10 +383,12 @@ fn evictable() -> Select<segment::Entity> {
     local().filter(segment::Column::State.eq(SegmentState::Stored.as_str()))
 }
 
-fn pending() -> Select<deletion::Entity> {
-    deletion::Entity::find()
-        .filter(deletion::Column::DoneUs.is_null())
-        .order_by_asc(deletion::Column::RequestedUs)
+/// Along the index `(done_us, requested_us)`.
+fn pending(backend: DbBackend) -> Select<deletion::Entity> {
+    let pending = deletion::Entity::find().filter(deletion::Column::DoneUs.is_null());
+    let pending =
+        if engine::sorts_by_null(backend) { pending.order_by_asc(deletion::Column::DoneUs) } else { pending };
+    pending.order_by_asc(deletion::Column::RequestedUs)
 }
 
 fn deletions_before(before: Option<(i64, Uuid)>) -> Select<deletion::Entity> {
@@ -397,7 +415,7 @@ pub(crate) mod tests {
         [oldest_first(deletable()).limit(10), oldest_first(evictable()).limit(10)]
     }
 
-    pub(crate) fn queries_deletions() -> [Select<deletion::Entity>; 2] {
-        [pending().limit(10), deletions_before(Some((1_000, Uuid::nil()))).limit(10)]
+    pub(crate) fn queries_deletions(backend: DbBackend) -> [Select<deletion::Entity>; 2] {
+        [pending(backend).limit(10), deletions_before(Some((1_000, Uuid::nil()))).limit(10)]
     }
 }

@@ -8,14 +8,14 @@ use std::collections::HashMap;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Func, SimpleExpr};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, JoinType, QueryFilter as _,
+    ColumnTrait as _, Condition, ConnectionTrait, DbBackend, EntityTrait as _, JoinType, QueryFilter as _,
     QueryOrder as _, QuerySelect as _, RelationTrait as _, Select,
 };
 use uuid::Uuid;
 
 use crate::entity::{growing_segment, segment, segment_index, unstored_segment};
 use crate::error::{CatalogError, InvalidInput, Kind};
-use crate::{Catalog, validate};
+use crate::{Catalog, engine, validate};
 
 /// Longest segment. A range query looks this far back for segments that began before the range, and no further: the
 /// configured length is an hour at most, and one segment may overrun it while it waits for a keyframe.
@@ -25,7 +25,7 @@ pub const MAX_SEGMENT_US: i64 = 2 * 3600 * 1_000_000;
 pub const BULK_ROWS_PER_STATEMENT: usize = 500;
 
 /// Rows per transaction of a bulk insert.
-const BULK_ROWS_PER_TRANSACTION: usize = 50_000;
+const BULK_ROWS_PER_TRANSACTION: usize = 10_000;
 
 /// Ids per statement when indexes are asked for.
 const IDS_PER_STATEMENT: usize = 500;
@@ -223,61 +223,71 @@ impl Catalog {
     pub async fn insert_segment(&self, new: NewSegment) -> Result<(), CatalogError> {
         let id = new.id;
         let row = row(new, None)?;
-        let transaction = self.begin().await?;
-        segment::Entity::insert(row).exec_without_returning(&transaction).await.map_err(|error| {
-            CatalogError::from_insert(error, || CatalogError::SegmentTaken(id), Kind::Channel)
-        })?;
-        let growing = growing_segment::ActiveModel { segment_id: Set(id) };
-        growing_segment::Entity::insert(growing).exec_without_returning(&transaction).await?;
-        Ok(transaction.commit().await?)
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            segment::Entity::insert(row.clone()).exec_without_returning(&transaction).await.map_err(
+                |error| CatalogError::from_insert(error, || CatalogError::SegmentTaken(id), Kind::Channel),
+            )?;
+            let growing = growing_segment::ActiveModel { segment_id: Set(id) };
+            growing_segment::Entity::insert(growing).exec_without_returning(&transaction).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 
     /// Notes that a growing segment is whole and durable.
     pub async fn seal_segment(&self, id: Uuid, sealed: SealedSegment) -> Result<(), CatalogError> {
-        let transaction = self.begin().await?;
-        let model = segment::Entity::find_by_id(id).one(&transaction).await?;
-        let model = model.ok_or(CatalogError::NotFound(Kind::Segment))?;
-        if model.state != SegmentState::Growing.as_str() {
-            return Err(CatalogError::NotGrowing(id));
-        }
-        require_duration(model.start_us, sealed.end_us)?;
-        let change = segment::ActiveModel {
-            end_us: Set(Some(sealed.end_us)),
-            state: Set(SegmentState::Sealed.as_str().to_owned()),
-            size_bytes: Set(validate::number("size of a segment", sealed.size_bytes)?),
-            moov_offset: Set(validate::number("offset of a segment's moov", sealed.moov_offset)?),
-            crc32: Set(sealed.crc32.map(i64::from)),
-            ..Default::default()
-        };
-        segment::Entity::update_many()
-            .set(change)
-            .filter(segment::Column::Id.eq(id))
-            .exec(&transaction)
-            .await?;
-        growing_segment::Entity::delete_by_id(id).exec(&transaction).await?;
-        let index = segment_index::ActiveModel { segment_id: Set(id), fragments: Set(sealed.index) };
-        segment_index::Entity::insert(index).exec_without_returning(&transaction).await?;
-        match sealed.place {
-            Place::Local => {}
-            Place::ToBucket => {
-                let unstored = unstored_segment::ActiveModel { segment_id: Set(id) };
-                unstored_segment::Entity::insert(unstored).exec_without_returning(&transaction).await?;
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let model = segment::Entity::find_by_id(id).one(&transaction).await?;
+            let model = model.ok_or(CatalogError::NotFound(Kind::Segment))?;
+            if model.state != SegmentState::Growing.as_str() {
+                return Err(CatalogError::NotGrowing(id));
             }
-            Place::Bucket { etag, stored_us } => {
-                let place = in_bucket(etag, stored_us, LocalCopy::None);
-                let row = segment::Entity::update_many().set(place).filter(segment::Column::Id.eq(id));
-                row.exec(&transaction).await?;
+            require_duration(model.start_us, sealed.end_us)?;
+            let change = segment::ActiveModel {
+                end_us: Set(Some(sealed.end_us)),
+                state: Set(SegmentState::Sealed.as_str().to_owned()),
+                size_bytes: Set(validate::number("size of a segment", sealed.size_bytes)?),
+                moov_offset: Set(validate::number("offset of a segment's moov", sealed.moov_offset)?),
+                crc32: Set(sealed.crc32.map(i64::from)),
+                ..Default::default()
+            };
+            segment::Entity::update_many()
+                .set(change)
+                .filter(segment::Column::Id.eq(id))
+                .exec(&transaction)
+                .await?;
+            growing_segment::Entity::delete_by_id(id).exec(&transaction).await?;
+            let index =
+                segment_index::ActiveModel { segment_id: Set(id), fragments: Set(sealed.index.clone()) };
+            segment_index::Entity::insert(index).exec_without_returning(&transaction).await?;
+            match &sealed.place {
+                Place::Local => {}
+                Place::ToBucket => {
+                    let unstored = unstored_segment::ActiveModel { segment_id: Set(id) };
+                    unstored_segment::Entity::insert(unstored).exec_without_returning(&transaction).await?;
+                }
+                Place::Bucket { etag, stored_us } => {
+                    let place = in_bucket(etag.clone(), *stored_us, LocalCopy::None);
+                    let row = segment::Entity::update_many().set(place).filter(segment::Column::Id.eq(id));
+                    row.exec(&transaction).await?;
+                }
             }
-        }
-        Ok(transaction.commit().await?)
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 
     /// Forgets a segment and its index; whether there was one.
     pub async fn delete_segment(&self, id: Uuid) -> Result<bool, CatalogError> {
-        let transaction = self.begin().await?;
-        let deleted = segment::Entity::delete_by_id(id).exec(&transaction).await?;
-        transaction.commit().await?;
-        Ok(deleted.rows_affected > 0)
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let deleted = segment::Entity::delete_by_id(id).exec(&transaction).await?;
+            transaction.commit().await?;
+            Ok(deleted.rows_affected > 0)
+        })
+        .await
     }
 
     /// The segments of a channel that overlap `[from_us, to_us)`, growing ones included, in order of time.
@@ -354,7 +364,7 @@ impl Catalog {
         let row = segment::Entity::find()
             .select_only()
             .expr(segment::Column::Id.count())
-            .expr(sum_of_sizes())
+            .expr(sum_of_sizes(self.engine.backend()))
             .expr(segment::Column::StartUs.min())
             .expr(segment::Column::EndUs.max())
             .filter(segment::Column::ChannelId.eq(channel_id))
@@ -379,12 +389,18 @@ impl Catalog {
         let mut segments = segments.into_iter().peekable();
         let mut count = 0;
         while segments.peek().is_some() {
-            let transaction = self.begin().await?;
-            for _ in 0..BULK_ROWS_PER_TRANSACTION / BULK_ROWS_PER_STATEMENT {
-                let some: Vec<_> = segments.by_ref().take(BULK_ROWS_PER_STATEMENT).collect();
-                count += insert_some(&transaction, some).await?;
-            }
-            transaction.commit().await?;
+            let many: Vec<_> = segments.by_ref().take(BULK_ROWS_PER_TRANSACTION).collect();
+            count += self
+                .write(|| async {
+                    let transaction = self.begin().await?;
+                    let mut count = 0;
+                    for some in many.chunks(BULK_ROWS_PER_STATEMENT) {
+                        count += insert_some(&transaction, some.to_vec()).await?;
+                    }
+                    transaction.commit().await?;
+                    Ok(count)
+                })
+                .await?;
         }
         Ok(count)
     }
@@ -522,10 +538,10 @@ fn indexes_of(ids: &[Uuid]) -> Select<segment_index::Entity> {
 }
 
 /// As BIGINT: MySQL and PostgreSQL add up to a decimal.
-pub(crate) fn sum_of_sizes() -> SimpleExpr {
+pub(crate) fn sum_of_sizes(backend: DbBackend) -> SimpleExpr {
     use sea_orm::sea_query::ExprTrait as _;
 
-    Func::sum(segment::Column::SizeBytes.into_expr()).cast_as("bigint")
+    Func::sum(segment::Column::SizeBytes.into_expr()).cast_as(engine::big_integer(backend))
 }
 
 #[cfg(test)]

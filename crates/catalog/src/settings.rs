@@ -25,15 +25,18 @@ impl Catalog {
         }
         let mut fresh = [0; SECRET_BYTES];
         getrandom::fill(&mut fresh)?;
-        let transaction = self.begin().await?;
-        let row = setting::ActiveModel { name: Set(name.clone()), content: Set(fresh.to_vec()) };
-        let keep =
-            OnConflict::column(setting::Column::Name).do_nothing_on([setting::Column::Name]).to_owned();
-        setting::Entity::insert(row).on_conflict(keep).exec_without_returning(&transaction).await?;
-        // Another process may have been quicker: what is stored is the secret.
-        let stored = setting::Entity::find_by_id(name.as_str()).one(&transaction).await?;
-        transaction.commit().await?;
-        stored.map_or(Ok(fresh), secret_of)
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let row = setting::ActiveModel { name: Set(name.clone()), content: Set(fresh.to_vec()) };
+            let keep =
+                OnConflict::column(setting::Column::Name).do_nothing_on([setting::Column::Name]).to_owned();
+            setting::Entity::insert(row).on_conflict(keep).exec_without_returning(&transaction).await?;
+            // Another process may have been quicker: what is stored is the secret.
+            let stored = setting::Entity::find_by_id(name.as_str()).one(&transaction).await?;
+            transaction.commit().await?;
+            stored.map_or(Ok(fresh), secret_of)
+        })
+        .await
     }
     /// A text that was noted under a name.
     pub async fn note(&self, name: &str) -> Result<Option<String>, CatalogError> {
@@ -47,9 +50,15 @@ impl Catalog {
             setting::ActiveModel { name: Set(note_name(name)?), content: Set(text.as_bytes().to_vec()) };
         let mut replace = OnConflict::column(setting::Column::Name);
         replace.update_column(setting::Column::Content);
-        let transaction = self.begin().await?;
-        setting::Entity::insert(row).on_conflict(replace).exec_without_returning(&transaction).await?;
-        Ok(transaction.commit().await?)
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            setting::Entity::insert(row.clone())
+                .on_conflict(replace.clone())
+                .exec_without_returning(&transaction)
+                .await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 }
 

@@ -4,23 +4,29 @@
 //! noted with its parts, so that the next start goes on where this one stopped.
 
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func, OnConflict, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, RelationTrait as _, Select,
+    ColumnTrait as _, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    RelationTrait as _, Select,
 };
 use uuid::Uuid;
 
 use crate::entity::{segment, unstored_segment, upload, upload_part};
 use crate::error::{CatalogError, Kind};
 use crate::segments::{LocalCopy, SegmentRow, SegmentState, in_bucket};
-use crate::{Catalog, validate};
+use crate::{Catalog, engine, validate};
 
 /// Longest id that a bucket may give an upload, in bytes.
 const MAX_UPLOAD_ID_BYTES: usize = 1024;
 
 /// Longest entity tag, in bytes.
 const MAX_ETAG_BYTES: usize = 128;
+
+/// Segments per page when all of them are walked through.
+const WALK_PAGE: u64 = 5_000;
+
+/// Ids per statement.
+const IDS_PER_STATEMENT: usize = 500;
 
 /// A multipart upload that runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,13 +66,16 @@ impl Catalog {
             upload_id: Set(upload_id.to_owned()),
             part_bytes: Set(validate::number("length of a part", part_bytes)?),
         };
-        let transaction = self.begin().await?;
-        upload::Entity::delete_by_id(segment_id).exec(&transaction).await?;
-        upload::Entity::insert(row)
-            .exec_without_returning(&transaction)
-            .await
-            .map_err(|error| CatalogError::from_parent(error, Kind::Segment))?;
-        Ok(transaction.commit().await?)
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            upload::Entity::delete_by_id(segment_id).exec(&transaction).await?;
+            upload::Entity::insert(row.clone())
+                .exec_without_returning(&transaction)
+                .await
+                .map_err(|error| CatalogError::from_parent(error, Kind::Segment))?;
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 
     /// Notes that a part has arrived.
@@ -84,13 +93,16 @@ impl Catalog {
         };
         let mut replace = OnConflict::columns([upload_part::Column::SegmentId, upload_part::Column::Number]);
         replace.update_column(upload_part::Column::Etag);
-        let transaction = self.begin().await?;
-        upload_part::Entity::insert(row)
-            .on_conflict(replace)
-            .exec_without_returning(&transaction)
-            .await
-            .map_err(|error| CatalogError::from_parent(error, Kind::Segment))?;
-        Ok(transaction.commit().await?)
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            upload_part::Entity::insert(row.clone())
+                .on_conflict(replace.clone())
+                .exec_without_returning(&transaction)
+                .await
+                .map_err(|error| CatalogError::from_parent(error, Kind::Segment))?;
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 
     /// The upload of a segment that was noted last.
@@ -126,11 +138,12 @@ impl Catalog {
     pub async fn unstored(&self) -> Result<Unstored, CatalogError> {
         let duration = Expr::col((segment::Entity, segment::Column::EndUs))
             .sub(Expr::col((segment::Entity, segment::Column::StartUs)));
+        let big = engine::big_integer(self.engine.backend());
         let row = unstored()
             .select_only()
             .expr(segment::Column::Id.count())
-            .expr(Func::sum(Expr::col((segment::Entity, segment::Column::SizeBytes))).cast_as("bigint"))
-            .expr(Func::sum(duration).cast_as("bigint"))
+            .expr(Func::sum(Expr::col((segment::Entity, segment::Column::SizeBytes))).cast_as(big))
+            .expr(Func::sum(duration).cast_as(big))
             .expr(segment::Column::StartUs.min())
             .into_tuple::<(i64, Option<i64>, Option<i64>, Option<i64>)>();
         let (segments, size_bytes, duration_us, oldest_start_us) =
@@ -147,66 +160,107 @@ impl Catalog {
     /// may go.
     pub async fn store_segment(&self, id: Uuid, etag: &str, stored_us: i64) -> Result<bool, CatalogError> {
         validate::text("entity tag", etag, MAX_ETAG_BYTES)?;
-        let transaction = self.begin().await?;
-        let changed = segment::Entity::update_many()
-            .set(in_bucket(etag.to_owned(), stored_us, LocalCopy::Kept))
-            .filter(segment::Column::Id.eq(id))
-            .filter(segment::Column::State.eq(SegmentState::Sealed.as_str()))
-            .exec(&transaction)
-            .await?;
-        unstored_segment::Entity::delete_by_id(id).exec(&transaction).await?;
-        upload::Entity::delete_by_id(id).exec(&transaction).await?;
-        transaction.commit().await?;
-        Ok(changed.rows_affected > 0)
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let changed = segment::Entity::update_many()
+                .set(in_bucket(etag.to_owned(), stored_us, LocalCopy::Kept))
+                .filter(segment::Column::Id.eq(id))
+                .filter(segment::Column::State.eq(SegmentState::Sealed.as_str()))
+                .exec(&transaction)
+                .await?;
+            unstored_segment::Entity::delete_by_id(id).exec(&transaction).await?;
+            upload::Entity::delete_by_id(id).exec(&transaction).await?;
+            transaction.commit().await?;
+            Ok(changed.rows_affected > 0)
+        })
+        .await
     }
 
     /// The bucket does not have a segment after all: it is to be taken from its local copy again; whether there is one.
     pub async fn unstore_segment(&self, id: Uuid) -> Result<bool, CatalogError> {
-        let transaction = self.begin().await?;
-        let change = segment::ActiveModel {
-            state: Set(SegmentState::Sealed.as_str().to_owned()),
-            stored_us: Set(None),
-            etag: Set(None),
-            ..Default::default()
-        };
-        let changed = segment::Entity::update_many()
-            .set(change)
-            .filter(segment::Column::Id.eq(id))
-            .filter(segment::Column::State.eq(SegmentState::Stored.as_str()))
-            .filter(segment::Column::LocalCopy.eq(LocalCopy::Kept.number()))
-            .exec(&transaction)
-            .await?;
-        if changed.rows_affected > 0 {
-            let row = unstored_segment::ActiveModel { segment_id: Set(id) };
-            unstored_segment::Entity::insert(row).exec_without_returning(&transaction).await?;
-        }
-        transaction.commit().await?;
-        Ok(changed.rows_affected > 0)
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let change = segment::ActiveModel {
+                state: Set(SegmentState::Sealed.as_str().to_owned()),
+                stored_us: Set(None),
+                etag: Set(None),
+                ..Default::default()
+            };
+            let changed = segment::Entity::update_many()
+                .set(change)
+                .filter(segment::Column::Id.eq(id))
+                .filter(segment::Column::State.eq(SegmentState::Stored.as_str()))
+                .filter(segment::Column::LocalCopy.eq(LocalCopy::Kept.number()))
+                .exec(&transaction)
+                .await?;
+            if changed.rows_affected > 0 {
+                let row = unstored_segment::ActiveModel { segment_id: Set(id) };
+                unstored_segment::Entity::insert(row).exec_without_returning(&transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok(changed.rows_affected > 0)
+        })
+        .await
     }
 
     /// Puts every sealed segment that is in no bucket on the list, for a node that is given a bucket after it has
-    /// recorded without one; how many. Reads the whole table.
+    /// recorded without one; how many. Walks through the whole table, a page at a time: others write between the pages.
     pub async fn queue_for_bucket(&self) -> Result<u64, CatalogError> {
-        let listed = Query::select()
-            .column(unstored_segment::Column::SegmentId)
-            .from(unstored_segment::Entity)
-            .to_owned();
-        let sealed = Query::select()
-            .column(segment::Column::Id)
-            .from(segment::Entity)
-            .and_where(Expr::col(segment::Column::State).eq(SegmentState::Sealed.as_str()))
-            .and_where(Expr::col(segment::Column::Id).not_in_subquery(listed))
-            .to_owned();
-        let mut insert = Query::insert();
-        insert.into_table(unstored_segment::Entity).columns([unstored_segment::Column::SegmentId]);
-        insert
-            .select_from(sealed)
-            .map_err(|error| CatalogError::Corrupt { what: "statement", reason: error.to_string() })?;
-        let transaction = self.begin().await?;
-        let done = transaction.execute(&insert).await?;
-        transaction.commit().await?;
-        Ok(done.rows_affected())
+        let mut count = 0;
+        let mut after = Uuid::nil();
+        loop {
+            let page: Vec<(Uuid, String)> = walk(after).into_tuple().all(self.engine.reader()).await?;
+            let Some((last, _)) = page.last() else { return Ok(count) };
+            after = *last;
+            let sealed: Vec<Uuid> = page
+                .iter()
+                .filter(|(_, state)| state == SegmentState::Sealed.as_str())
+                .map(|(id, _)| *id)
+                .collect();
+            for ids in sealed.chunks(IDS_PER_STATEMENT) {
+                count += self.queue_some(ids).await?;
+            }
+        }
     }
+
+    /// Puts those of these segments on the list that are still sealed and not on it; how many.
+    async fn queue_some(&self, ids: &[Uuid]) -> Result<u64, CatalogError> {
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let still = segment::Entity::find()
+                .filter(segment::Column::Id.is_in(ids.iter().copied()))
+                .filter(segment::Column::State.eq(SegmentState::Sealed.as_str()))
+                .select_only()
+                .column(segment::Column::Id);
+            let still: Vec<Uuid> = still.into_tuple().all(&transaction).await?;
+            let listed = unstored_segment::Entity::find()
+                .filter(unstored_segment::Column::SegmentId.is_in(ids.iter().copied()));
+            let listed = listed.all(&transaction).await?;
+            let new: Vec<_> = still
+                .into_iter()
+                .filter(|id| !listed.iter().any(|row| row.segment_id == *id))
+                .map(|id| unstored_segment::ActiveModel { segment_id: Set(id) })
+                .collect();
+            let count = new.len() as u64;
+            if count > 0 {
+                unstored_segment::Entity::insert_many(new).exec_without_returning(&transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok(count)
+        })
+        .await
+    }
+}
+
+/// A page of all segments by id, after one.
+fn walk(after: Uuid) -> Select<segment::Entity> {
+    segment::Entity::find()
+        .filter(segment::Column::Id.gt(after))
+        .order_by_asc(segment::Column::Id)
+        .limit(WALK_PAGE)
+        .select_only()
+        .column(segment::Column::Id)
+        .column(segment::Column::State)
 }
 
 fn parts_of(segment_id: Uuid) -> Select<upload_part::Entity> {
@@ -230,6 +284,10 @@ pub(crate) mod tests {
 
     pub(crate) fn query_unstored() -> Select<segment::Entity> {
         oldest_first(unstored()).limit(10)
+    }
+
+    pub(crate) fn query_walk() -> Select<segment::Entity> {
+        walk(Uuid::nil())
     }
 
     pub(crate) fn query_parts() -> Select<upload_part::Entity> {

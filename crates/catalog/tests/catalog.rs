@@ -1,9 +1,10 @@
-//! What the catalog remembers, on real SQLite files.
+//! What the catalog remembers, the same on every engine.
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by stopping")]
 
 use std::path::Path;
 use std::sync::Arc;
 
+use databases::Home;
 use media::EndCause;
 use turepe_catalog::{
     Catalog, CatalogError, GapRow, InvalidInput, Kind, MAX_SEGMENT_US, NewChannel, NewClub, SegmentState,
@@ -28,9 +29,8 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 
-#[tokio::test]
-async fn a_club_is_found_as_it_was_created() {
-    let (_folder, catalog) = catalog().await;
+async fn a_club_is_found_as_it_was_created(home: Home) {
+    let catalog = catalog(&home).await;
     let mut new = new_club("padel-norte");
     new.name = "  Pádel Norte 🎾 ".into();
     new.zone = "america/santiago".into();
@@ -47,9 +47,8 @@ async fn a_club_is_found_as_it_was_created() {
     assert_eq!(catalog.club_by_slug("' OR 1=1 --").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn what_cannot_be_a_club_is_refused_and_says_why() {
-    let (_folder, catalog) = catalog().await;
+async fn what_cannot_be_a_club_is_refused_and_says_why(home: Home) {
+    let catalog = catalog(&home).await;
     let refused = async |change: fn(&mut NewClub)| {
         let mut new = new_club("norte");
         change(&mut new);
@@ -76,9 +75,8 @@ async fn what_cannot_be_a_club_is_refused_and_says_why() {
     assert!(matches!(error, CatalogError::SlugTaken { kind: Kind::Club, .. }));
 }
 
-#[tokio::test]
-async fn a_schedule_is_added_or_replaced_but_the_past_stays() {
-    let (_folder, catalog) = catalog().await;
+async fn a_schedule_is_added_or_replaced_but_the_past_stays(home: Home) {
+    let catalog = catalog(&home).await;
     let club = catalog.create_club(new_club("norte")).await.unwrap();
     let hours = "09:00-22:00".parse::<turepe_catalog::WeekHours>().unwrap();
     catalog.set_schedule(club.id, hours.clone(), 45, DAY).await.unwrap();
@@ -95,9 +93,8 @@ async fn a_schedule_is_added_or_replaced_but_the_past_stays() {
     assert!(matches!(error, CatalogError::Invalid(InvalidInput::AppointmentDuration(0))));
 }
 
-#[tokio::test]
-async fn courts_keep_their_order_and_their_slugs_are_the_clubs_own() {
-    let (_folder, catalog) = catalog().await;
+async fn courts_keep_their_order_and_their_slugs_are_the_clubs_own(home: Home) {
+    let catalog = catalog(&home).await;
     let norte = catalog.create_club(new_club("norte")).await.unwrap();
     let sur = catalog.create_club(new_club("sur")).await.unwrap();
     for (position, slug) in ["central", "z", "a"].into_iter().enumerate() {
@@ -121,9 +118,8 @@ async fn courts_keep_their_order_and_their_slugs_are_the_clubs_own() {
     assert_eq!(error.to_string(), "there is no such club");
 }
 
-#[tokio::test]
-async fn a_stream_key_opens_its_channel_and_is_nowhere_to_be_read() {
-    let (folder, catalog) = catalog().await;
+async fn a_stream_key_opens_its_channel_and_is_nowhere_to_be_read(home: Home) {
+    let catalog = catalog(&home).await;
     let (club, channel, key) = channel(&catalog).await;
     let route = catalog.channel_by_key(&key).await.unwrap().unwrap();
     assert_eq!(route.channel, channel);
@@ -133,7 +129,9 @@ async fn a_stream_key_opens_its_channel_and_is_nowhere_to_be_read() {
     for wrong in ["", "x", &key.to_uppercase(), &key[1..], &"k".repeat(10_000), "' OR '1'='1"] {
         assert_eq!(catalog.channel_by_key(wrong).await.unwrap(), None, "{wrong}");
     }
-    assert!(!contains(&everything_in(folder.path()), key.as_bytes()), "only the hash is stored");
+    if let Some(folder) = home.folder() {
+        assert!(!contains(&everything_in(folder), key.as_bytes()), "only the hash is stored");
+    }
     assert!(!format!("{route:?} {club:?} {catalog:?}").contains(&key));
 
     let fresh = catalog.rotate_key(channel.id).await.unwrap();
@@ -142,9 +140,8 @@ async fn a_stream_key_opens_its_channel_and_is_nowhere_to_be_read() {
     assert!(matches!(catalog.rotate_key(Uuid::nil()).await, Err(CatalogError::NotFound(Kind::Channel))));
 }
 
-#[tokio::test]
-async fn a_pulled_channel_has_an_address_and_no_key() {
-    let (_folder, catalog) = catalog().await;
+async fn a_pulled_channel_has_an_address_and_no_key(home: Home) {
+    let catalog = catalog(&home).await;
     let source = Source::Pull("rtsp://admin:hunter2@10.0.0.7:554/stream1".into());
     let new = NewChannel { court_id: None, name: "Cámara".into(), source: source.clone() };
     let (channel, key) = catalog.create_channel(new).await.unwrap();
@@ -164,9 +161,8 @@ async fn a_pulled_channel_has_an_address_and_no_key() {
     assert!(!error.to_string().contains("hunter2"), "{error}");
 }
 
-#[tokio::test]
-async fn names_change_and_only_what_is_empty_goes() {
-    let (_folder, catalog) = catalog().await;
+async fn names_change_and_only_what_is_empty_goes(home: Home) {
+    let catalog = catalog(&home).await;
     let (club, channel, _) = channel(&catalog).await;
     let court_id = channel.court_id.unwrap();
     catalog.rename_club(club.id, "Norte II").await.unwrap();
@@ -197,9 +193,8 @@ async fn names_change_and_only_what_is_empty_goes() {
     assert!(catalog.clubs().await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_segment_grows_and_is_sealed_once() {
-    let (_folder, catalog) = catalog().await;
+async fn a_segment_grows_and_is_sealed_once(home: Home) {
+    let catalog = catalog(&home).await;
     let (_, channel, _) = channel(&catalog).await;
     let new = new_segment(&catalog, channel.id, DAY);
     catalog.insert_segment(new.clone()).await.unwrap();
@@ -239,9 +234,8 @@ async fn a_segment_grows_and_is_sealed_once() {
     assert!(catalog.segment_indexes(&[new.id]).await.unwrap().is_empty(), "the index goes with the segment");
 }
 
-#[tokio::test]
-async fn a_range_has_the_segments_that_overlap_it() {
-    let (_folder, catalog) = catalog().await;
+async fn a_range_has_the_segments_that_overlap_it(home: Home) {
+    let catalog = catalog(&home).await;
     let (_, channel, _) = channel(&catalog).await;
     let court_id = channel.court_id;
     let other = NewChannel { court_id, name: "Otra".into(), source: Source::Push };
@@ -286,9 +280,8 @@ async fn a_range_has_the_segments_that_overlap_it() {
     assert_eq!(catalog.footage(Uuid::nil()).await.unwrap(), turepe_catalog::Footage::default());
 }
 
-#[tokio::test]
-async fn the_longest_segment_is_found_by_its_last_instant() {
-    let (_folder, catalog) = catalog().await;
+async fn the_longest_segment_is_found_by_its_last_instant(home: Home) {
+    let catalog = catalog(&home).await;
     let (_, channel, _) = channel(&catalog).await;
     let id = record(&catalog, channel.id, DAY, DAY + MAX_SEGMENT_US).await;
     let last = DAY + MAX_SEGMENT_US - 1;
@@ -298,9 +291,8 @@ async fn the_longest_segment_is_found_by_its_last_instant() {
     assert_eq!(catalog.spans(channel.id, last, last + 10).await.unwrap(), [(last, last + 1)]);
 }
 
-#[tokio::test]
-async fn indexes_come_in_the_order_asked_for() {
-    let (_folder, catalog) = catalog().await;
+async fn indexes_come_in_the_order_asked_for(home: Home) {
+    let catalog = catalog(&home).await;
     let (_, channel, _) = channel(&catalog).await;
     let mut ids = Vec::new();
     let mut bulk = Vec::new();
@@ -322,9 +314,8 @@ async fn indexes_come_in_the_order_asked_for() {
     assert!(matches!(catalog.insert_sealed_segments(bulk).await, Err(CatalogError::SegmentTaken(_))));
 }
 
-#[tokio::test]
-async fn a_gap_opens_once_and_closes_once() {
-    let (_folder, catalog) = catalog().await;
+async fn a_gap_opens_once_and_closes_once(home: Home) {
+    let catalog = catalog(&home).await;
     let (_, channel, _) = channel(&catalog).await;
     let id = channel.id;
     let gap = |start_us, end_us, cause| GapRow { start_us, end_us, cause };
@@ -359,9 +350,8 @@ async fn a_gap_opens_once_and_closes_once() {
     ));
 }
 
-#[tokio::test]
-async fn inits_are_kept_once_and_for_ever() {
-    let (_folder, catalog) = catalog().await;
+async fn inits_are_kept_once_and_for_ever(home: Home) {
+    let catalog = catalog(&home).await;
     catalog.put_init("abc", b"ftypmoov").await.unwrap();
     catalog.put_init("abc", b"ftypmoov").await.unwrap();
     assert_eq!(catalog.init("abc").await.unwrap().as_deref(), Some(b"ftypmoov".as_slice()));
@@ -370,11 +360,8 @@ async fn inits_are_kept_once_and_for_ever() {
     assert!(matches!(catalog.put_init(&long, b"").await, Err(CatalogError::Invalid(InvalidInput::Text(_)))));
 }
 
-#[tokio::test]
-async fn everything_outlives_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("turepe.db");
-    let catalog = Catalog::open_file(&path).await.unwrap();
+async fn everything_outlives_a_restart(home: Home) {
+    let catalog = catalog(&home).await;
     let (club, channel, key) = channel(&catalog).await;
     let id = record(&catalog, channel.id, DAY, DAY + SECOND).await;
     let secret = catalog.secret("media").await.unwrap();
@@ -382,7 +369,7 @@ async fn everything_outlives_a_restart() {
     catalog.close().await.unwrap();
     assert!(catalog.ping().await.is_err());
 
-    let again = Catalog::open_file(&path).await.unwrap();
+    let again = Catalog::open(&home.url).await.unwrap();
     again.ping().await.unwrap();
     assert_eq!(again.clubs().await.unwrap(), [club]);
     assert_eq!(again.channel_by_key(&key).await.unwrap().unwrap().channel, channel);
@@ -390,10 +377,9 @@ async fn everything_outlives_a_restart() {
     assert_eq!(again.secret("media").await.unwrap(), secret);
 }
 
-#[tokio::test]
-async fn the_clock_stamps_rows_and_orders_ids() {
+async fn the_clock_stamps_rows_and_orders_ids(home: Home) {
     let clock = Arc::new(SimulatedClock::new(DAY));
-    let catalog = Catalog::open_with_clock("sqlite::memory:", clock.clone()).await.unwrap();
+    let catalog = Catalog::open_with_clock(&home.url, clock.clone()).await.unwrap();
     let first = catalog.create_club(new_club("a")).await.unwrap();
     clock.advance(SECOND);
     let second = catalog.create_club(new_club("b")).await.unwrap();
@@ -424,8 +410,11 @@ async fn a_memory_database_serves_many_at_once() {
 #[tokio::test]
 async fn a_url_that_cannot_be_used_says_why() {
     let error = async |url: &str| Catalog::open(url).await.unwrap_err().to_string();
-    let other = error("postgres://user:hunter2@host/db").await;
-    assert_eq!(other, "databases of the kind `postgres:` are not supported by this build; use sqlite:PATH");
+    let other = error("oracle://user:hunter2@host/db").await;
+    assert_eq!(
+        other,
+        "databases of the kind `oracle:` are not supported; use sqlite:PATH, mysql://… or postgres://…"
+    );
     assert!(error("turepe.db").await.contains("has no scheme"));
     assert!(error("sqlite:").await.contains("names no file"));
     assert!(
@@ -453,3 +442,21 @@ async fn what_is_no_database_is_left_alone() {
     assert!(error.to_string().contains("not a database"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), picture);
 }
+
+databases::on_every_engine![
+    a_club_is_found_as_it_was_created,
+    what_cannot_be_a_club_is_refused_and_says_why,
+    a_schedule_is_added_or_replaced_but_the_past_stays,
+    courts_keep_their_order_and_their_slugs_are_the_clubs_own,
+    a_stream_key_opens_its_channel_and_is_nowhere_to_be_read,
+    a_pulled_channel_has_an_address_and_no_key,
+    names_change_and_only_what_is_empty_goes,
+    a_segment_grows_and_is_sealed_once,
+    a_range_has_the_segments_that_overlap_it,
+    the_longest_segment_is_found_by_its_last_instant,
+    indexes_come_in_the_order_asked_for,
+    a_gap_opens_once_and_closes_once,
+    inits_are_kept_once_and_for_ever,
+    everything_outlives_a_restart,
+    the_clock_stamps_rows_and_orders_ids,
+];

@@ -154,6 +154,9 @@ impl ProblemCode {
     }
 }
 
+/// When to come back after the database was away, in seconds: it is asked again twice a second.
+const DATABASE_RETRY_AFTER_S: &str = "2";
+
 /// A problem document (RFC 9457), sent as `application/problem+json`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -196,7 +199,8 @@ impl Problem {
         Self(Box::new(Inner { code, detail: detail.into(), offsets: None, headers: Vec::new() }))
     }
 
-    /// A fault of the server: `error` and its causes go to the log, once, here; the reader learns only that there was one.
+    /// A fault of the server: `error` and its causes go to the log, once, here; the reader learns only that there was
+    /// one, and when to come back where it is the database that is away.
     pub fn internal(what: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
         let mut causes = error.to_string();
         let mut next = error.source();
@@ -204,6 +208,11 @@ impl Problem {
             causes.push_str(": ");
             causes.push_str(&cause.to_string());
             next = cause.source();
+        }
+        if is_temporary(error) {
+            tracing::warn!(what, error = %causes, "request refused for now");
+            return Self::new(ProblemCode::Busy, "the database does not answer right now; try again soon")
+                .with_header(header::RETRY_AFTER, HeaderValue::from_static(DATABASE_RETRY_AFTER_S));
         }
         tracing::error!(what, error = %causes, "request failed");
         Self::new(ProblemCode::Internal, "the server could not do this; the reason is in its log")
@@ -234,6 +243,18 @@ impl Problem {
     pub fn code(&self) -> ProblemCode {
         self.0.code
     }
+}
+
+/// Whether the catalog was away, at whatever depth.
+fn is_temporary(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if cause.downcast_ref::<catalog::CatalogError>().is_some_and(catalog::CatalogError::is_temporary) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 impl IntoResponse for Problem {

@@ -49,6 +49,8 @@ pub(crate) enum Command {
     /// Create and list clubs, courts and channels; works while a node runs
     #[command(subcommand)]
     Admin(Admin),
+    /// Look at the database schema, bring it up to date, or copy a catalog into another database
+    Migrate(Migrate),
     /// Print the configuration in force, secrets masked
     Config {
         /// Print the documented defaults instead
@@ -72,6 +74,42 @@ pub(crate) struct Demo {
     /// Clip to loop instead of the built-in one: an MP4 or FLV file with H.264 or HEVC, and AAC
     #[arg(long, value_name = "FILE")]
     pub(crate) clip: Option<PathBuf>,
+}
+
+/// `turepe migrate`
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub(crate) struct Migrate {
+    #[command(subcommand)]
+    pub(crate) schema: Option<MigrateCommand>,
+    /// Database to copy from, for example sqlite:data/turepe.db; stop the nodes that write to it first
+    #[arg(long, value_name = "URL", requires = "to")]
+    pub(crate) from: Option<String>,
+    /// Empty database to copy everything into
+    #[arg(long, value_name = "URL", requires = "from")]
+    pub(crate) to: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum MigrateCommand {
+    /// Show which migrations the configured database has and which are pending; changes nothing
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Apply pending migrations, as a starting node does
+    Up {
+        /// Print the SQL instead of running it
+        #[arg(long)]
+        dry_run: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `turepe publish`
@@ -336,6 +374,9 @@ mod tests {
             "turepe admin deletions --json",
             "turepe publish f.mp4 rtmp://h/live/key --loop",
             "turepe publish f.mp4 rtmp://h/live --streams 50 --keys-from k --duration 90s",
+            "turepe migrate status --json",
+            "turepe migrate up --dry-run",
+            "turepe migrate --from sqlite:a.db --to postgres://u:p@h/db --json",
             "turepe config --default",
             "turepe openapi",
         ] {
@@ -350,6 +391,8 @@ mod tests {
             "turepe admin club set-retention --club s --days 0",
             "turepe publish f.mp4 rtmp://h/live --streams 2",
             "turepe serve --set nonsense",
+            "turepe migrate --from sqlite:a.db",
+            "turepe migrate",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

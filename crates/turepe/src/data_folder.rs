@@ -2,11 +2,13 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use catalog::Catalog;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, ftruncate, open};
 use rustix::io::{Errno, pread, write};
-use world::{Disk as _, SystemDisk};
+use world::{Disk as _, SystemClock, SystemDisk};
 
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
@@ -25,10 +27,32 @@ pub(crate) fn make(config: &Config) -> Result<(), Failure> {
 /// Opens the catalog and brings it up to date.
 pub(crate) async fn open_catalog(config: &Config) -> Result<Catalog, Failure> {
     make(config)?;
-    Catalog::open(&config.database.url)
+    Catalog::open_with(&config.database.options, Arc::new(SystemClock))
         .await
         .map_err(|error| Failure::context("cannot open the catalog", error))
 }
+
+/// As [`open_catalog`], for a node: a database that does not answer yet is waited for, as after a power cut, when it may
+/// start later than its clients.
+pub(crate) async fn await_catalog(config: &Config) -> Result<Catalog, Failure> {
+    make(config)?;
+    let mut is_told = false;
+    loop {
+        match Catalog::open_with(&config.database.options, Arc::new(SystemClock)).await {
+            Err(error) if error.is_temporary() => {
+                if !is_told {
+                    tracing::warn!(%error, "waiting for the database");
+                    is_told = true;
+                }
+                tokio::time::sleep(DATABASE_PAUSE).await;
+            }
+            opened => return opened.map_err(|error| Failure::context("cannot open the catalog", error)),
+        }
+    }
+}
+
+/// Pause between two looks for a database that does not answer.
+const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Holds the process id of the node that has the folder.
 const LOCK_FILE: &str = "turepe.lock";

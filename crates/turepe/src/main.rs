@@ -14,6 +14,7 @@ mod demo;
 mod environment;
 mod failure;
 mod logging;
+mod migrate;
 mod node;
 mod output;
 mod publish;
@@ -72,6 +73,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let config = load()?;
             logging::start_quiet(&config.log);
             one_thread()?.block_on(admin::run(command, &config))
+        }
+        Command::Migrate(arguments) => {
+            let config = load()?;
+            logging::start_quiet(&config.log);
+            one_thread()?.block_on(migrate::run(arguments, &config))
         }
         Command::Publish(arguments) => {
             if arguments.with_parent && !signals::end_with_parent() {

@@ -20,16 +20,16 @@ use sea_orm::{
 use tracing::log::LevelFilter;
 
 use super::Engine;
+use super::guarded::Guarded;
+use super::trouble::Trouble;
 use crate::error::CatalogError;
+use crate::options::DatabaseOptions;
 
 /// How long a write waits for the writer of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a query waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Reading connections; each is a thread and its page cache.
-const MAX_READERS: u32 = 8;
 
 /// Page cache of one connection, in KiB (negative means KiB to SQLite).
 const CACHE_SIZE: &str = "-8192";
@@ -46,18 +46,30 @@ const MAX_OPEN_ATTEMPTS: u32 = 100;
 /// Pause between those attempts.
 const OPEN_RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-pub(super) async fn open(url: &str) -> Result<Engine, CatalogError> {
-    let write_options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
+/// Takes its turn before it reads anything.
+const WRITE: TransactionOptions = TransactionOptions {
+    sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+    isolation_level: None,
+    access_mode: None,
+};
+
+/// Sees what was there when it read first.
+pub(super) const SNAPSHOT: TransactionOptions = TransactionOptions {
+    sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
+    isolation_level: None,
+    access_mode: None,
+};
+
+pub(super) async fn open(database: &DatabaseOptions) -> Result<Engine, CatalogError> {
+    let url = database.url.as_str();
     if is_in_memory(url) {
         // Such a database lives in its one connection: it must never be closed for idling, and it serves everybody.
         let mut options = options(url);
         options.min_connections(1).max_connections(1);
         options.map_sqlx_sqlite_opts(|options| options.busy_timeout(BUSY_TIMEOUT));
         let only = connect(options).await?;
-        return Ok(Engine { reader: only.clone(), writer: only, write_options });
+        let reader = Guarded { inner: only.clone(), guard: None };
+        return Ok(Engine { reader, writer: only, write_options: WRITE });
     }
     require_folder(url)?;
     // The writer comes first: it creates the file and makes it WAL, which stays with the file.
@@ -74,7 +86,7 @@ pub(super) async fn open(url: &str) -> Result<Engine, CatalogError> {
     });
     let writer = connect_patiently(writing).await?;
     let mut reading = options(url);
-    reading.min_connections(1).max_connections(MAX_READERS);
+    reading.min_connections(1).max_connections(database.max_connections);
     reading.map_sqlx_sqlite_opts(|options| {
         options
             .busy_timeout(BUSY_TIMEOUT)
@@ -83,8 +95,8 @@ pub(super) async fn open(url: &str) -> Result<Engine, CatalogError> {
             // A write that took the wrong door fails here instead of meeting the writer.
             .pragma("query_only", "ON")
     });
-    let reader = connect(reading).await?;
-    Ok(Engine { reader, writer, write_options })
+    let reader = Guarded { inner: connect(reading).await?, guard: None };
+    Ok(Engine { reader, writer, write_options: WRITE })
 }
 
 fn options(url: &str) -> ConnectOptions {
@@ -137,15 +149,35 @@ pub(crate) fn url_of(path: &Path) -> Option<String> {
     Some(url)
 }
 
+/// By extended result code, of which the last byte is the plain one (<https://www.sqlite.org/rescode.html>).
+pub(super) fn trouble(code: &str) -> Option<Trouble> {
+    match code.parse::<u32>().ok()? & 0xff {
+        // Busy and locked: another process writes for longer than is waited.
+        5 | 6 => Some(Trouble::Unable),
+        _ => None,
+    }
+}
+
+/// Whether there is a database to look at.
+pub(crate) fn exists(url: &str) -> bool {
+    let path = path_of(url);
+    is_in_memory(url) || path.contains('%') || Path::new(path).is_file()
+}
+
+/// The file that a URL names, still encoded.
+fn path_of(url: &str) -> &str {
+    let path = url.strip_prefix("sqlite:").unwrap_or(url);
+    let path = path.strip_prefix("//").unwrap_or(path);
+    path.split_once('?').map_or(path, |(path, _)| path)
+}
+
 fn is_in_memory(url: &str) -> bool {
     url.starts_with("sqlite::memory:") || url.starts_with("sqlite://:memory:") || url.contains("mode=memory")
 }
 
 /// SQLite would only say that it is "unable to open database file".
 fn require_folder(url: &str) -> Result<(), CatalogError> {
-    let path = url.strip_prefix("sqlite:").unwrap_or(url);
-    let path = path.strip_prefix("//").unwrap_or(path);
-    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    let path = path_of(url);
     if path.is_empty() {
         return Err(CatalogError::Url("it names no file; write sqlite:PATH".into()));
     }

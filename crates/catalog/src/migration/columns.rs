@@ -1,13 +1,23 @@
 //! What migrations write columns, keys and indexes with: one meaning on every engine.
 
 use sea_orm::DbBackend;
-use sea_orm_migration::sea_query::{
+use sea_orm::sea_query::{
     Alias, ColumnDef, ForeignKey, ForeignKeyAction, ForeignKeyCreateStatement, Index, IndexCreateStatement,
     Table, TableCreateStatement,
 };
 
+use super::Step;
+
 pub(super) fn table(name: &str) -> TableCreateStatement {
     Table::create().table(Alias::new(name)).take()
+}
+
+/// A new column of an old table.
+pub(super) fn column(table: &'static str, name: &'static str, define: impl FnOnce(&mut ColumnDef)) -> Step {
+    let mut column = ColumnDef::new(Alias::new(name));
+    define(&mut column);
+    let add = Table::alter().table(Alias::new(table)).add_column(&mut column).take();
+    Step::Column { table, name, add: Box::new(add) }
 }
 
 /// The engine's UUID: 16 bytes on SQLite and MySQL, `uuid` on PostgreSQL. In order of time, as they are version 7.
@@ -58,15 +68,19 @@ pub(super) fn belongs(
         .take()
 }
 
-pub(super) fn index(name: &str, table: &str, columns: &[&str]) -> IndexCreateStatement {
+pub(super) fn index(name: &'static str, table: &'static str, columns: &[&str]) -> Step {
+    Step::Index { table, name, create: Box::new(plain(name, table, columns)) }
+}
+
+pub(super) fn unique(name: &'static str, table: &'static str, columns: &[&str]) -> Step {
+    Step::Index { table, name, create: Box::new(plain(name, table, columns).unique().take()) }
+}
+
+fn plain(name: &str, table: &str, columns: &[&str]) -> IndexCreateStatement {
     let mut index = Index::create();
     index.name(name).table(Alias::new(table));
     for column in columns {
         index.col(Alias::new(*column));
     }
     index.take()
-}
-
-pub(super) fn unique(name: &str, table: &str, columns: &[&str]) -> IndexCreateStatement {
-    index(name, table, columns).unique().take()
 }

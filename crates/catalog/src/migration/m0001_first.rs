@@ -1,36 +1,20 @@
 //! The first schema.
 
-use sea_orm::{DbBackend, DbErr};
-use sea_orm_migration::sea_query::{
-    Alias, ColumnDef, ForeignKeyAction, IndexCreateStatement, TableCreateStatement,
-};
-use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
+use sea_orm::DbBackend;
+use sea_orm::sea_query::{Alias, ColumnDef, ForeignKeyAction, TableCreateStatement};
 
 use super::columns::{belongs, big, bytes, id, index, key, table, unique, word};
+use super::{Migration, Step};
 
-pub(crate) struct Migration;
+pub(super) const MIGRATION: Migration = Migration { name: "m0001_first", steps };
 
-impl MigrationName for Migration {
-    fn name(&self) -> &str {
-        "m0001_first"
-    }
+fn steps(engine: DbBackend) -> Vec<Step> {
+    let tables =
+        tables(engine).into_iter().map(|(name, create)| Step::Table { name, create: Box::new(create) });
+    tables.chain(indexes()).collect()
 }
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let engine = manager.get_database_backend();
-        for table in tables(engine) {
-            manager.create_table(table).await?;
-        }
-        for index in indexes() {
-            manager.create_index(index).await?;
-        }
-        Ok(())
-    }
-}
-
-fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
+fn tables(engine: DbBackend) -> Vec<(&'static str, TableCreateStatement)> {
     let mut clubs = table("clubs");
     clubs.col(id("id").primary_key()).col(word("slug", 64)).col(word("name", 200)).col(word("zone", 64));
     clubs.col(big("created_us"));
@@ -108,20 +92,20 @@ fn tables(engine: DbBackend) -> Vec<TableCreateStatement> {
     settings.col(word("name", 64).primary_key()).col(bytes("content", engine));
 
     vec![
-        clubs,
-        club_schedules,
-        courts,
-        channels,
-        segments,
-        growing_segments,
-        segment_indexes,
-        inits,
-        gaps,
-        settings,
+        ("clubs", clubs),
+        ("club_schedules", club_schedules),
+        ("courts", courts),
+        ("channels", channels),
+        ("segments", segments),
+        ("growing_segments", growing_segments),
+        ("segment_indexes", segment_indexes),
+        ("inits", inits),
+        ("gaps", gaps),
+        ("settings", settings),
     ]
 }
 
-fn indexes() -> Vec<IndexCreateStatement> {
+fn indexes() -> Vec<Step> {
     vec![
         unique("clubs_slug", "clubs", &["slug"]),
         unique("courts_club_id_slug", "courts", &["club_id", "slug"]),

@@ -1,55 +1,45 @@
 //! What a bucket and retention need: which segments are stored, which are still on this side, what was deleted and why.
 
-use sea_orm::DbErr;
-use sea_orm_migration::sea_query::{Alias, ColumnDef, ForeignKeyAction, Table, TableCreateStatement};
-use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
+use sea_orm::DbBackend;
+use sea_orm::sea_query::{Alias, ColumnDef, ForeignKeyAction, TableCreateStatement};
 
-use super::columns::{belongs, big, id, index, key, table, word};
+use super::columns::{belongs, big, column, id, index, key, table, word};
+use super::{Migration, Step};
 
-pub(crate) struct Migration;
+pub(super) const MIGRATION: Migration = Migration { name: "m0002_bucket", steps };
 
-impl MigrationName for Migration {
-    fn name(&self) -> &str {
-        "m0002_bucket"
-    }
+fn steps(_engine: DbBackend) -> Vec<Step> {
+    // One column a statement: SQLite knows no other way.
+    let mut steps = vec![
+        // 1: kept; see `LocalCopy`. All there are so far are kept.
+        column("segments", "local_copy", |column| {
+            column.small_integer().not_null().default(1);
+        }),
+        column("segments", "stored_us", |column| {
+            column.big_integer().null();
+        }),
+        column("segments", "etag", |column| {
+            column.string_len(128).null();
+        }),
+        column("segments", "crc32", |column| {
+            column.big_integer().null();
+        }),
+        column("clubs", "retention_days", |column| {
+            column.integer().null();
+        }),
+    ];
+    steps.extend(tables().into_iter().map(|(name, create)| Step::Table { name, create: Box::new(create) }));
+    steps.extend([
+        // The oldest on this side first; `state` and `end_us` ride along.
+        index("segments_local_copy_start_us", "segments", &["local_copy", "start_us", "state", "end_us"]),
+        index("protections_channel_id_to_us", "protections", &["channel_id", "to_us"]),
+        index("deletions_done_us_requested_us", "deletions", &["done_us", "requested_us"]),
+        index("deletions_requested_us", "deletions", &["requested_us", "segment_id"]),
+    ]);
+    steps
 }
 
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // One column a statement: SQLite knows no other way.
-        for column in [
-            // 1: kept; see `LocalCopy`. All there are so far are kept.
-            ColumnDef::new(Alias::new("local_copy")).small_integer().not_null().default(1).take(),
-            ColumnDef::new(Alias::new("stored_us")).big_integer().null().take(),
-            ColumnDef::new(Alias::new("etag")).string_len(128).null().take(),
-            ColumnDef::new(Alias::new("crc32")).big_integer().null().take(),
-        ] {
-            manager.alter_table(add("segments", column)).await?;
-        }
-        let days = ColumnDef::new(Alias::new("retention_days")).integer().null().take();
-        manager.alter_table(add("clubs", days)).await?;
-        for table in tables() {
-            manager.create_table(table).await?;
-        }
-        for index in [
-            // The oldest on this side first; `state` and `end_us` ride along.
-            index("segments_local_copy_start_us", "segments", &["local_copy", "start_us", "state", "end_us"]),
-            index("protections_channel_id_to_us", "protections", &["channel_id", "to_us"]),
-            index("deletions_done_us_requested_us", "deletions", &["done_us", "requested_us"]),
-            index("deletions_requested_us", "deletions", &["requested_us", "segment_id"]),
-        ] {
-            manager.create_index(index).await?;
-        }
-        Ok(())
-    }
-}
-
-fn add(table: &str, mut column: ColumnDef) -> sea_orm_migration::sea_query::TableAlterStatement {
-    Table::alter().table(Alias::new(table)).add_column(&mut column).take()
-}
-
-fn tables() -> Vec<TableCreateStatement> {
+fn tables() -> Vec<(&'static str, TableCreateStatement)> {
     let mut unstored = table("unstored_segments");
     unstored.col(id("segment_id").primary_key());
     unstored.foreign_key(&mut belongs(
@@ -97,5 +87,11 @@ fn tables() -> Vec<TableCreateStatement> {
     deletions.col(big("requested_us"));
     deletions.col(ColumnDef::new(Alias::new("done_us")).big_integer().null());
 
-    vec![unstored, uploads, parts, protections, deletions]
+    vec![
+        ("unstored_segments", unstored),
+        ("uploads", uploads),
+        ("upload_parts", parts),
+        ("protections", protections),
+        ("deletions", deletions),
+    ]
 }

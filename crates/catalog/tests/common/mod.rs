@@ -1,8 +1,8 @@
-//! A catalog in a folder of its own, and things to put into it.
+//! A catalog in a database of its own, and things to put into it.
 #![allow(clippy::allow_attributes, dead_code, reason = "every test binary uses its own part of this")]
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by stopping")]
 
-use tempfile::TempDir;
+use databases::Home;
 use turepe_catalog::{Catalog, Channel, Club, NewChannel, NewClub, NewSegment, Place, SealedSegment, Source};
 use uuid::Uuid;
 
@@ -12,11 +12,9 @@ pub(crate) const SECOND: i64 = 1_000_000;
 /// 2026-11-20T00:00:00Z.
 pub(crate) const DAY: i64 = 1_795_132_800 * SECOND;
 
-/// An empty catalog in a file, and the folder that goes when it is dropped.
-pub(crate) async fn catalog() -> (TempDir, Catalog) {
-    let folder = tempfile::tempdir().unwrap();
-    let catalog = Catalog::open_file(&folder.path().join("turepe.db")).await.unwrap();
-    (folder, catalog)
+/// The catalog of a home.
+pub(crate) async fn catalog(home: &Home) -> Catalog {
+    Catalog::open(&home.url).await.unwrap()
 }
 
 /// A club that is open from eight to midnight.

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use catalog::masked_url;
 use directory::{Ages, Column, Columns, DirectoryConfig, Identifier, Kind, TableName, Words};
 use serde_json::{Value, json};
 
-use super::settings::{Keys, mask_password};
+use super::settings::Keys;
 use super::sources::{Setting, Settings};
 use super::{ConfigError, Span};
 
@@ -106,9 +107,9 @@ impl Directory {
     pub(super) fn to_json(&self) -> Value {
         let (kind, url, key) = match &self.kind {
             None => ("none", String::new(), ""),
-            Some(Kind::Supabase { url, .. }) => ("supabase", mask_password(url), "***"),
-            Some(Kind::Postgres { url }) => ("postgres", mask_password(url), ""),
-            Some(Kind::Mysql { url }) => ("mysql", mask_password(url), ""),
+            Some(Kind::Supabase { url, .. }) => ("supabase", masked_url(url), "***"),
+            Some(Kind::Postgres { url }) => ("postgres", masked_url(url), ""),
+            Some(Kind::Mysql { url }) => ("mysql", masked_url(url), ""),
         };
         let optional = |column: &Column| column.as_ref().map_or(String::new(), ToString::to_string);
         json!({

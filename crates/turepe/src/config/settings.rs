@@ -4,7 +4,9 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
+use catalog::{DatabaseOptions, masked_url};
 use serde_json::{Value, json};
 
 use super::sources::{Setting, Settings, Sources};
@@ -80,8 +82,8 @@ pub(crate) struct Archive {
 /// `[database]`: for `catalog`.
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
-    /// Always set: the default is made from the data folder.
-    pub(crate) url: String,
+    /// Its URL is always set: the default is made from the data folder. May hold a password; its `Debug` does not show it.
+    pub(crate) options: DatabaseOptions,
 }
 
 /// `[log]`.
@@ -151,7 +153,14 @@ impl Config {
                 segment: keys.parse("archive.segment", segment)?,
                 sync: keys.span("archive.sync", "100ms", "1m")?,
             },
-            database: Database { url: keys.parse("database.url", |text| database_url(text, &data))? },
+            database: Database {
+                options: DatabaseOptions {
+                    url: keys.parse("database.url", |text| database_url(text, &data))?,
+                    max_connections: keys.parse("database.max_connections", |text| number(text, 1, 1000))?,
+                    connect_timeout: keys.span("database.connect_timeout", "100ms", "1m")?.duration(),
+                    statement_timeout: keys.span("database.statement_timeout", "1s", "10m")?.duration(),
+                },
+            },
             store: Store::read(&keys, &settings, &data)?,
             retention: Retention::read(&keys)?,
             directory: Directory::read(&keys, &settings)?,
@@ -199,7 +208,12 @@ impl Config {
                 "segment": self.archive.segment.to_string(),
                 "sync": self.archive.sync.to_string(),
             },
-            "database": { "url": mask_password(&self.database.url) },
+            "database": {
+                "url": masked_url(&self.database.options.url),
+                "max_connections": self.database.options.max_connections,
+                "connect_timeout": span_of(self.database.options.connect_timeout),
+                "statement_timeout": span_of(self.database.options.statement_timeout),
+            },
             "store": self.store.to_json(&self.node.data),
             "retention": self.retention.to_json(),
             "directory": self.directory.to_json(),
@@ -307,12 +321,13 @@ fn database_url(text: &str, data: &Path) -> Result<String, String> {
     if text.is_empty() {
         return Ok(format!("sqlite:{}", data.join("turepe.db").display()));
     }
-    if text.starts_with("sqlite:") {
+    if matches!(scheme(text), "sqlite" | "mysql" | "mariadb" | "postgres" | "postgresql") {
         return Ok(text.to_owned());
     }
     // The value may hold a password: only its scheme is repeated.
     Err(format!(
-        "`{}:` is not supported; this version keeps its catalog in SQLite: sqlite:/path/turepe.db",
+        "`{}:` is not supported; write sqlite:/path/turepe.db, mysql://user:password@host/database or \
+         postgres://user:password@host/database",
         scheme(text)
     ))
 }
@@ -321,15 +336,9 @@ pub(super) fn scheme(url: &str) -> &str {
     url.split_once(':').map_or("", |(scheme, _)| scheme)
 }
 
-/// Hides the password of `scheme://user:password@host/…`.
-pub(super) fn mask_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let authority_end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(authority_end);
-    match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
-        Some((user, host)) => format!("{scheme}://{user}:***@{host}{path}"),
-        None => url.to_owned(),
-    }
+/// A length of time as it is written in the configuration.
+fn span_of(duration: Duration) -> String {
+    Span::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).to_string()
 }
 
 #[cfg(test)]
@@ -346,7 +355,7 @@ mod tests {
         assert_eq!(config.http.listen.to_string(), "0.0.0.0:8080");
         assert_eq!(config.rtmp.public_url, "rtmp://localhost/live");
         assert_eq!(config.archive.segment.micros(), 900_000_000);
-        assert_eq!(config.database.url, "sqlite:./data/turepe.db");
+        assert_eq!(config.database.options.url, "sqlite:./data/turepe.db");
         assert_eq!(config.store.folder, Path::new("./data/store"));
     }
 
@@ -375,7 +384,9 @@ mod tests {
             ("rtmp.listen", "0.0.0.0:99999", "no address with port"),
             ("rtmp.public_url", "http://x/live", "no rtmp://host/app"),
             ("rtmp.max_connections", "0", "no whole number"),
-            ("database.url", "mysql://u:topsecret@h/db", "not supported"),
+            ("database.url", "oracle://u:topsecret@h/db", "not supported"),
+            ("database.max_connections", "0", "no whole number"),
+            ("database.connect_timeout", "1h", "outside 100ms to 1m"),
             ("store.url", "s3://bucket", "endpoint"),
             ("store.url", "/srv/store", "a store is"),
             ("store.part_size", "1MiB", "outside 5MiB to 256MiB"),
@@ -424,9 +435,16 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_masked() {
-        assert_eq!(mask_password("mysql://u:p@h/db"), "mysql://u:***@h/db");
-        assert_eq!(mask_password("mysql://h/db"), "mysql://h/db");
-        assert_eq!(mask_password("sqlite:./x"), "sqlite:./x");
+    fn databases_on_the_network_are_accepted_and_their_passwords_masked() {
+        for url in ["mysql://u:topsecret@h/db", "postgres://u:topsecret@h/db?sslmode=verify-full"] {
+            let config = with("database.url", url).expect("valid");
+            assert_eq!(config.database.options.url, url);
+            assert!(!config.to_toml().contains("topsecret") && config.to_toml().contains("u:***@h/db"));
+            assert!(!format!("{config:?}").contains("topsecret"));
+        }
+        let config = with("database.statement_timeout", "30s").expect("valid");
+        assert_eq!(config.database.options.statement_timeout, Duration::from_secs(30));
+        assert_eq!(config.database.options.connect_timeout, DatabaseOptions::DEFAULT_CONNECT_TIMEOUT);
+        assert_eq!(config.database.options.max_connections, DatabaseOptions::DEFAULT_MAX_CONNECTIONS);
     }
 }

@@ -2,38 +2,44 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use archive::{Archive, RecorderTarget};
-use catalog::{Catalog, ChannelRoute};
+use catalog::{Catalog, ChannelRoute, Publishers};
 use directory::Directory;
 use ingest::{BoxFuture, Gate, Publication, Refusal};
 use live::Live;
 use media::rtmp::StreamKey;
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::sink::RecordingSink;
 
-/// A key as it is remembered: never as text.
-type KeyHash = [u8; 32];
+/// How often all keys are read anew, for the time when the database cannot be asked.
+const REFRESH_PAUSE: Duration = Duration::from_secs(10);
 
 /// Lets in whom the catalog or the directory knows, and opens a recording for them.
 pub(super) struct CatalogGate {
-    catalog: Catalog,
+    /// Remembers who may publish: a camera that connects while the database is away is recorded all the same.
+    publishers: Arc<Publishers>,
     archive: Archive,
     live: Live,
+    catalog: Catalog,
     directory: Option<Directory>,
-    /// The last key that the catalog confirmed for each channel: a camera that reconnects while the database is away
-    /// goes on being recorded. No larger than the catalog's channels.
-    confirmed: Mutex<HashMap<Uuid, (KeyHash, ChannelRoute)>>,
-    /// The same for channels of the directory, whose keys it judges itself.
+    /// Channels of the directory that were let in, whose keys it judges itself: they are let in again while the database
+    /// is away. No larger than what the directory may own.
     outside: Mutex<HashMap<Uuid, ChannelRoute>>,
 }
 
 impl CatalogGate {
-    pub(super) fn new(catalog: Catalog, archive: Archive, live: Live, directory: Option<Directory>) -> Self {
-        Self { catalog, archive, live, directory, confirmed: Mutex::default(), outside: Mutex::default() }
+    pub(super) fn new(
+        publishers: Arc<Publishers>,
+        catalog: Catalog,
+        archive: Archive,
+        live: Live,
+        directory: Option<Directory>,
+    ) -> Self {
+        Self { publishers, catalog, archive, live, directory, outside: Mutex::default() }
     }
 
     async fn judge(&self, key: StreamKey) -> Result<Publication, Refusal> {
@@ -54,19 +60,12 @@ impl CatalogGate {
     }
 
     async fn judge_by_catalog(&self, text: &str) -> Result<ChannelRoute, Refusal> {
-        let hash: KeyHash = Sha256::digest(text.as_bytes()).into();
-        match self.catalog.channel_by_key(text).await {
-            Ok(Some(route)) => {
-                let mut confirmed = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
-                confirmed.insert(route.channel.id, (hash, route.clone()));
-                Ok(route)
-            }
+        match self.publishers.authorise(text).await {
+            Ok(Some(route)) => Ok(route),
             Ok(None) => Err(Refusal::UnknownKey),
             Err(error) => {
                 tracing::error!(%error, "cannot look a stream key up");
-                let confirmed = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
-                let known = confirmed.values().find(|(known, _)| *known == hash);
-                known.map(|(_, route)| route.clone()).ok_or(Refusal::Unavailable)
+                Err(Refusal::Unavailable)
             }
         }
     }
@@ -92,6 +91,22 @@ impl CatalogGate {
                 outside.get(&channel.id).cloned().ok_or(Refusal::Unavailable)
             }
         }
+    }
+}
+
+/// Keeps the memory of keys fresh until it is dropped.
+pub(super) async fn keep_fresh(publishers: Arc<Publishers>) {
+    let mut known = 0;
+    loop {
+        match publishers.refresh().await {
+            Ok(channels) if channels != known => {
+                tracing::info!(channels, "stream keys are known for when the database is away");
+                known = channels;
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "stream keys are those of a while ago"),
+        }
+        tokio::time::sleep(REFRESH_PAUSE).await;
     }
 }
 

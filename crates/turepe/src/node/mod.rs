@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{Archive, ArchiveConfig};
-use catalog::Catalog;
+use catalog::{Catalog, Publishers};
 use directory::Directory;
-use ingest::{Publishers, RtmpConfig, RtmpServer};
+use ingest::{RtmpConfig, RtmpServer};
 use live::Live;
 use serve::{BucketAccess, ServeConfig, Server};
 use tokio::net::TcpListener;
@@ -39,6 +39,7 @@ const DIRECTORY_FILE: &str = "directory.json";
 pub(crate) struct Node {
     catalog: Catalog,
     archive: Archive,
+    publishers: Arc<Publishers>,
     server: Server,
     http: TcpListener,
     rtmp: RtmpServer,
@@ -55,7 +56,7 @@ impl Node {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let lock = Lock::take(config)?;
         let http = listen::http(config.http.listen, ports)?;
-        let catalog = data_folder::open_catalog(config).await?;
+        let catalog = data_folder::await_catalog(config).await?;
         let bucket = config.store.bucket(&clock);
         let bucket = bucket.map_err(|error| Failure::context("cannot use the bucket", error))?;
         let archive = Archive::open_with_bucket(
@@ -68,8 +69,14 @@ impl Node {
         .map_err(|error| Failure::context("cannot open the archive", error))?;
         let live = Live::new();
         let directory = open_directory(config, &disk, &clock)?;
-        let gate =
-            Arc::new(CatalogGate::new(catalog.clone(), archive.clone(), live.clone(), directory.clone()));
+        let publishers = Arc::new(Publishers::new(catalog.clone()));
+        let gate = Arc::new(CatalogGate::new(
+            Arc::clone(&publishers),
+            catalog.clone(),
+            archive.clone(),
+            live.clone(),
+            directory.clone(),
+        ));
         let rtmp = listen::rtmp(config.rtmp.listen, ports, |listen| {
             RtmpServer::bind(rtmp_config(config, listen), gate.clone(), clock.clone())
         })?;
@@ -81,7 +88,7 @@ impl Node {
         let server = Server::new(serve_config, archive.clone(), catalog.clone(), live_channels, clock)
             .await
             .map_err(|error| Failure::context("cannot start the HTTP server", error))?;
-        Ok(Self { catalog, archive, server, http, rtmp, directory, live, _lock: lock })
+        Ok(Self { catalog, archive, publishers, server, http, rtmp, directory, live, _lock: lock })
     }
 
     /// Where HTTP is served.
@@ -107,6 +114,7 @@ impl Node {
             // An error means that the sender is gone: that is a stop, too.
             drop(stopped.wait_for(|stopped| *stopped).await);
         };
+        let memory = tokio::spawn(gate::keep_fresh(self.publishers));
         let http = tokio::spawn(self.server.run(self.http, wait(stopped.clone())));
         let publishing = Publishing { live: self.live, publishers: self.rtmp.publishers() };
         let rtmp = tokio::spawn(self.rtmp.run(wait(stopped.clone())));
@@ -115,6 +123,7 @@ impl Node {
         shutdown.await;
         tracing::info!("stopping");
         stop.send_replace(true);
+        memory.abort();
         let archive = self.archive;
         let ending = async {
             let recorded = async {
@@ -159,7 +168,7 @@ impl serve::Live for LiveChannels {
 /// What the directory asks of this node.
 struct Publishing {
     live: Live,
-    publishers: Publishers,
+    publishers: ingest::Publishers,
 }
 
 impl directory::Node for Publishing {
