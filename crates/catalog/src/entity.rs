@@ -22,6 +22,24 @@ pub mod club {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// The one column of a club that only live viewing asks for.
+pub mod club_live_access {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "clubs")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub live_access: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 pub mod club_schedule {
     use sea_orm::entity::prelude::*;
 

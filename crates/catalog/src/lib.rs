@@ -20,6 +20,7 @@ mod error;
 mod gaps;
 mod inits;
 mod keys;
+mod live_access;
 mod migration;
 #[cfg(test)]
 mod plans;
@@ -35,6 +36,7 @@ pub use courts::Court;
 pub use error::{CatalogError, InvalidInput, Kind};
 pub use gaps::GapRow;
 pub use keys::{KEY_BYTES, MAX_KEY_TEXT_BYTES};
+pub use live_access::LiveAccess;
 pub use schedule::{Schedule, WeekHours};
 pub use segments::{
     BULK_ROWS_PER_STATEMENT, Footage, MAX_SEGMENT_US, NewSegment, SealedSegment, SegmentRow, SegmentState,

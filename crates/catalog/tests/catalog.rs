@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use media::EndCause;
 use turepe_catalog::{
-    Catalog, CatalogError, GapRow, InvalidInput, Kind, MAX_SEGMENT_US, NewChannel, NewClub, SegmentState,
-    Source,
+    Catalog, CatalogError, GapRow, InvalidInput, Kind, LiveAccess, MAX_SEGMENT_US, NewChannel, NewClub,
+    SegmentState, Source,
 };
 use uuid::Uuid;
 use world::SimulatedClock;
@@ -432,6 +432,24 @@ async fn a_url_that_cannot_be_used_says_why() {
         error("sqlite:/no/such/folder/turepe.db").await.contains("the folder /no/such/folder does not exist")
     );
     assert!(error("sqlite:turepe.db?nonsense=1").await.contains("nonsense"));
+}
+
+#[tokio::test]
+async fn who_may_watch_live_is_the_clubs_to_say() {
+    let (_folder, catalog) = catalog().await;
+    let club = catalog.create_club(new_club("norte")).await.unwrap();
+    let court = catalog.create_court(club.id, "uno", "Uno").await.unwrap();
+    let new = |court_id| NewChannel { court_id, name: "Camera".to_owned(), source: Source::Push };
+    let here = catalog.create_channel(new(Some(court.id))).await.unwrap().0.id;
+    let nowhere = catalog.create_channel(new(None)).await.unwrap().0.id;
+    assert_eq!(catalog.channel_live_access(here).await.unwrap(), Some(LiveAccess::Open));
+    catalog.set_live_access(club.id, LiveAccess::Signed).await.unwrap();
+    assert_eq!(catalog.live_access(club.id).await.unwrap(), LiveAccess::Signed);
+    assert_eq!(catalog.channel_live_access(here).await.unwrap(), Some(LiveAccess::Signed));
+    assert_eq!(catalog.channel_live_access(nowhere).await.unwrap(), Some(LiveAccess::Open));
+    assert_eq!(catalog.channel_live_access(club.id).await.unwrap(), None);
+    let error = catalog.set_live_access(here, LiveAccess::Open).await.unwrap_err();
+    assert!(matches!(error, CatalogError::NotFound(Kind::Club)), "{error}");
 }
 
 #[tokio::test]

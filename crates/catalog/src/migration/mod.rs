@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::error::CatalogError;
 
 mod m0001_first;
+mod m0003_live_access;
 
 /// All migrations in order.
 pub(crate) struct Migrator;
@@ -19,7 +20,7 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration)]
+        vec![Box::new(m0001_first::Migration), Box::new(m0003_live_access::Migration)]
     }
 }
 
