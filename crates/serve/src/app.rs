@@ -1,6 +1,6 @@
 //! What every handler reaches: the rooms behind this one, the clock and the signer.
 
-use crate::{frames::Frames, handlers::Readiness, token::Signer};
+use crate::{frames::Frames, handlers::Readiness, token::Signer, viewing::Viewing};
 use archive::Archive;
 use catalog::Catalog;
 use std::{path::PathBuf, sync::Arc};
@@ -22,12 +22,14 @@ pub struct ServeConfig {
     pub ffmpeg: PathBuf,
     /// The disk on which both are.
     pub disk: Arc<dyn Disk>,
+    /// The channels' hubs: what is watched live.
+    pub hubs: live::Live,
 }
 
 impl ServeConfig {
     /// Settings for a data folder, with ffmpeg from the search path.
     pub fn new(data: impl Into<PathBuf>, disk: Arc<dyn Disk>) -> Self {
-        Self { data: data.into(), ffmpeg: PathBuf::from("ffmpeg"), disk }
+        Self { data: data.into(), ffmpeg: PathBuf::from("ffmpeg"), disk, hubs: live::Live::new() }
     }
 }
 
@@ -42,6 +44,8 @@ pub(crate) struct Parts {
     pub(crate) live: Arc<dyn Live>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) signer: Signer,
+    pub(crate) hubs: live::Live,
+    pub(crate) viewing: Viewing,
     pub(crate) frames: Frames,
     pub(crate) readiness: Readiness,
 }

@@ -1,14 +1,16 @@
-//! Who may publish: stream keys are judged by the catalog.
+//! Who may publish and who may play: stream keys are judged by the catalog, players by the same rule as on the web.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use archive::{Archive, RecorderTarget};
 use catalog::{Catalog, ChannelRoute};
-use ingest::{BoxFuture, Gate, Publication, Refusal};
-use live::Live;
+use ingest::{BoxFuture, Feed, Gate, Publication, Refusal};
+use live::{Live, TagReader};
+use media::flv::TagRun;
 use media::rtmp::StreamKey;
+use serve::Viewing;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -22,14 +24,15 @@ pub(super) struct CatalogGate {
     catalog: Catalog,
     archive: Archive,
     live: Live,
+    viewing: Viewing,
     /// The last key that the catalog confirmed for each channel: a camera that reconnects while the database is away
     /// goes on being recorded. No larger than the catalog's channels.
     confirmed: Mutex<HashMap<Uuid, (KeyHash, ChannelRoute)>>,
 }
 
 impl CatalogGate {
-    pub(super) fn new(catalog: Catalog, archive: Archive, live: Live) -> Self {
-        Self { catalog, archive, live, confirmed: Mutex::default() }
+    pub(super) fn new(catalog: Catalog, archive: Archive, live: Live, viewing: Viewing) -> Self {
+        Self { catalog, archive, live, viewing, confirmed: Mutex::default() }
     }
 
     async fn judge(&self, key: StreamKey) -> Result<Publication, Refusal> {
@@ -59,6 +62,26 @@ impl CatalogGate {
 impl Gate for CatalogGate {
     fn authorise(&self, key: &StreamKey, _peer: SocketAddr) -> BoxFuture<'_, Result<Publication, Refusal>> {
         Box::pin(self.judge(key.clone()))
+    }
+
+    fn play(&self, name: &StreamKey, _peer: SocketAddr) -> BoxFuture<'_, Option<Box<dyn Feed>>> {
+        let name = name.clone();
+        Box::pin(async move {
+            // A channel's id or a signed token, as in the addresses of the web; players add queries of their own.
+            let name = name.expose().split('?').next().unwrap_or_default();
+            let channel = self.viewing.channel(name).await?;
+            let feed: Box<dyn Feed> = Box::new(Tags(self.live.tags(channel)?));
+            Some(feed)
+        })
+    }
+}
+
+/// A channel's tags as a player is sent them.
+struct Tags(TagReader);
+
+impl Feed for Tags {
+    fn next(&mut self) -> BoxFuture<'_, Option<Arc<TagRun>>> {
+        Box::pin(self.0.next())
     }
 }
 

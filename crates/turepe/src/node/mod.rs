@@ -52,17 +52,21 @@ impl Node {
         let catalog = data_folder::open_catalog(config).await?;
         let archive = Archive::open(archive_config(config), disk.clone(), clock.clone(), catalog.clone())
             .map_err(|error| Failure::context("cannot open the archive", error))?;
-        let live = Live::new();
-        let gate = Arc::new(CatalogGate::new(catalog.clone(), archive.clone(), live.clone()));
+        let live = Live::with_window(config.live.window.micros());
+        let serve_config = ServeConfig {
+            data: config.node.data.clone(),
+            ffmpeg: config.node.ffmpeg.clone(),
+            disk,
+            hubs: live.clone(),
+        };
+        let channels = Arc::new(LiveChannels(live.clone()));
+        let server = Server::new(serve_config, archive.clone(), catalog.clone(), channels, clock.clone())
+            .await
+            .map_err(|error| Failure::context("cannot start the HTTP server", error))?;
+        let gate = Arc::new(CatalogGate::new(catalog.clone(), archive.clone(), live, server.viewing()));
         let rtmp = listen::rtmp(config.rtmp.listen, ports, |listen| {
             RtmpServer::bind(rtmp_config(config, listen), gate.clone(), clock.clone())
         })?;
-        let serve_config =
-            ServeConfig { data: config.node.data.clone(), ffmpeg: config.node.ffmpeg.clone(), disk };
-        let server =
-            Server::new(serve_config, archive.clone(), catalog.clone(), Arc::new(LiveChannels(live)), clock)
-                .await
-                .map_err(|error| Failure::context("cannot start the HTTP server", error))?;
         Ok(Self { catalog, archive, server, http, rtmp, _lock: lock })
     }
 

@@ -333,7 +333,8 @@ impl ServerSession {
         // A player acknowledges for hours, and answers pings.
         let is_receipt =
             matches!(message.type_id, message_type::ACKNOWLEDGEMENT | message_type::USER_CONTROL);
-        if !is_publishing && !(self.is_playing() && is_receipt) {
+        let is_free = is_publishing || self.is_playing() && is_receipt;
+        if !is_free {
             self.pre_publish_bytes += 16 + message.payload.len() as u64;
             if self.pre_publish_bytes > MAX_PRE_PUBLISH_BYTES {
                 return Err(RtmpError::PrePublishBudget);
