@@ -2,7 +2,8 @@
 //!
 //! A part is a fragment, the same that the recorder writes. A segment begins with a key fragment and ends at the first one after
 //! [`SEGMENT_MIN_US`], or with its session. Its number counts from the wall clock's second in which the window began, so that it
-//! only ever rises, also across publishers and restarts of the node, and nothing has to be remembered for that.
+//! only ever rises, also across publishers and restarts of the node, and nothing has to be remembered for that. Discontinuities
+//! are counted from 0: hls.js keeps a list of all before it, and who comes from another window begins anew anyway.
 //!
 //! Readers get a snapshot that does not change. What is made of one (the text of a playlist) is made once for all of them.
 
@@ -225,10 +226,6 @@ impl State {
                 Some(last) => last.number + 1,
                 None => u64::try_from(fragment.start_us / 1_000_000).unwrap_or(0),
             };
-            if segments.is_empty() {
-                // Also a number that only rises; that of the first segment counts those before it.
-                self.discontinuity_sequence = number;
-            }
             segments.push(Arc::new(LiveSegment {
                 number,
                 session,

@@ -38,7 +38,6 @@ function withHls(video: HTMLVideoElement, url: string, onState: (state: LiveStat
       maxBufferLength: 20,
       backBufferLength: 30,
       maxLiveSyncPlaybackRate: CATCH_UP_RATE,
-      autoStartLoad: behindS === 0,
     });
     hls.on(Events.ERROR, (_, { fatal, type }) => {
       if (!fatal) return;
@@ -54,7 +53,8 @@ function withHls(video: HTMLVideoElement, url: string, onState: (state: LiveStat
       }, RETRY_MS);
     });
     if (behindS > 0) {
-      hls.once(Events.LEVEL_LOADED, (_, { details }) => {
+      // By itself it would begin at the edge.
+      hls.once(Events.LEVEL_UPDATED, (_, { details }) => {
         hls.startLoad(Math.max(details.fragmentStart, details.edge - behindS));
       });
     }
