@@ -4,7 +4,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     environment: "node",
-    include: ["browser/**/*.test.ts"],
+    // One subject a run: a match that was, or a court that is live.
+    include: [process.env["TUREPE_LIVE_RTMP"] === undefined ? "browser/watch.test.ts" : "browser/live.test.ts"],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     fileParallelism: false,

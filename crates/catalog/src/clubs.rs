@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::entity::{club, club_schedule};
 use crate::error::{CatalogError, Kind};
 use crate::schedule::{ALWAYS_CLOSED, Schedule, WeekHours};
-use crate::{Catalog, validate};
+use crate::{Catalog, LiveAccess, validate};
 
 /// A tenant.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,6 +74,7 @@ impl Catalog {
             zone,
             created_us: self.now_us(),
             retention_days: None,
+            live_access: LiveAccess::default().as_str().to_owned(),
         };
         self.write(|| async {
             let transaction = self.begin().await?;
@@ -250,7 +251,7 @@ fn schedule_of(row: club_schedule::Model) -> Result<Schedule, CatalogError> {
 }
 
 fn club_of(model: club::Model, schedules: Vec<Schedule>) -> Club {
-    let club::Model { id, slug, name, zone, created_us, retention_days } = model;
+    let club::Model { id, slug, name, zone, created_us, retention_days, live_access: _ } = model;
     let retention_days = retention_days.and_then(|days| u32::try_from(days).ok());
     Club { id, slug, name, zone, created_us, retention_days, schedules }
 }

@@ -16,6 +16,8 @@ pub mod club {
         pub created_us: i64,
         /// How long footage is kept; the node's setting where it is NULL.
         pub retention_days: Option<i32>,
+        /// `open` or `signed`.
+        pub live_access: String,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

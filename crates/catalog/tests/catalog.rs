@@ -7,8 +7,8 @@ use std::sync::Arc;
 use databases::Home;
 use media::EndCause;
 use turepe_catalog::{
-    Catalog, CatalogError, GapRow, InvalidInput, Kind, MAX_SEGMENT_US, NewChannel, NewClub, SegmentState,
-    Source,
+    Catalog, CatalogError, GapRow, InvalidInput, Kind, LiveAccess, MAX_SEGMENT_US, NewChannel, NewClub,
+    SegmentState, Source,
 };
 use uuid::Uuid;
 use world::SimulatedClock;
@@ -443,7 +443,25 @@ async fn what_is_no_database_is_left_alone() {
     assert_eq!(std::fs::read(&path).unwrap(), picture);
 }
 
+async fn who_may_watch_live_is_the_clubs_to_say(home: Home) {
+    let catalog = catalog(&home).await;
+    let club = catalog.create_club(new_club("norte")).await.unwrap();
+    let court = catalog.create_court(club.id, "uno", "Uno").await.unwrap();
+    let new = |court_id| NewChannel { court_id, name: "Camera".to_owned(), source: Source::Push };
+    let here = catalog.create_channel(new(Some(court.id))).await.unwrap().0.id;
+    let nowhere = catalog.create_channel(new(None)).await.unwrap().0.id;
+    assert_eq!(catalog.channel_live_access(here).await.unwrap(), Some(LiveAccess::Open));
+    catalog.set_live_access(club.id, LiveAccess::Signed).await.unwrap();
+    assert_eq!(catalog.live_access(club.id).await.unwrap(), LiveAccess::Signed);
+    assert_eq!(catalog.channel_live_access(here).await.unwrap(), Some(LiveAccess::Signed));
+    assert_eq!(catalog.channel_live_access(nowhere).await.unwrap(), Some(LiveAccess::Open));
+    assert_eq!(catalog.channel_live_access(club.id).await.unwrap(), None);
+    let error = catalog.set_live_access(here, LiveAccess::Open).await.unwrap_err();
+    assert!(matches!(error, CatalogError::NotFound(Kind::Club)), "{error}");
+}
+
 databases::on_every_engine![
+    who_may_watch_live_is_the_clubs_to_say,
     a_club_is_found_as_it_was_created,
     what_cannot_be_a_club_is_refused_and_says_why,
     a_schedule_is_added_or_replaced_but_the_past_stays,

@@ -1,9 +1,11 @@
-//! What this room asks of others: may this key publish, and where do its samples go.
+//! What this room asks of others: may this key publish, and where do its samples go; may this be played, and from where.
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
+use media::flv::{FlvTag, TagRun};
 use media::rtmp::StreamKey;
 use media::timeline::TimelineEvent;
 use uuid::Uuid;
@@ -20,6 +22,14 @@ pub trait Gate: Send + Sync + 'static {
     /// may still be writing to the same channel, and is sent away between this answer and the first
     /// [`Sink::push`].
     fn authorise(&self, key: &StreamKey, peer: SocketAddr) -> BoxFuture<'_, Result<Publication, Refusal>>;
+
+    /// What a player gets who asks for `name` (query included); `None` when there is nothing, or nothing for this one: the two
+    /// are told alike. A name is never a stream key: who takes one for it gets `None`.
+    ///
+    /// Without an answer of its own a gate lets nobody play.
+    fn play(&self, _name: &StreamKey, _peer: SocketAddr) -> BoxFuture<'_, Option<Box<dyn Feed>>> {
+        Box::pin(std::future::ready(None))
+    }
 }
 
 /// Permission to publish.
@@ -34,6 +44,16 @@ pub struct Publication {
 pub trait Sink: Send {
     /// Takes one event. It must not block: what cannot be taken is the receiver's to count.
     fn push(&mut self, event: TimelineEvent);
+
+    /// Takes the publisher's own tags of what was pushed last, for those who pass them on. What is left in the list is thrown
+    /// away. It must not block.
+    fn tags(&mut self, _tags: &mut Vec<FlvTag>) {}
+}
+
+/// What a player is sent.
+pub trait Feed: Send {
+    /// Waits for the next tags; `None` once there will be none. Cancelled, it loses nothing.
+    fn next(&mut self) -> BoxFuture<'_, Option<Arc<TagRun>>>;
 }
 
 /// Why a publisher is turned away. The publisher is told [`Refusal::describe`]; the log gets the same words.

@@ -39,6 +39,13 @@ pub const MAX_TRANSMIT_SLICES: usize = 16;
 /// A peer that takes no byte of a waiting reply for this long is gone.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Pieces that are written to a player in one system call: a run of tags has about fifty.
+pub const MAX_PLAY_SLICES: usize = 128;
+
+/// A player that takes no byte for this long is gone. One that takes some, but too slowly, is taken to the newest keyframe
+/// time and again.
+pub const PLAYER_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The first media may take this many times as long as the way to `publish`: encoders start up in between.
 pub const FIRST_MEDIA_FACTOR: i64 = 2;
 

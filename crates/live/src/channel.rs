@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use media::{
+    flv::{FlvTag, Retagger},
     fragmenter::{FragmentEvent, Fragmenter, Session},
     timeline::TimelineEvent,
 };
@@ -14,6 +15,8 @@ use uuid::Uuid;
 use crate::{
     live::Live,
     subscription::{Queue, Subscription},
+    tags::TagRing,
+    window::Window,
 };
 
 /// An outlet did not take an event, and it is missing there.
@@ -36,12 +39,18 @@ pub(crate) struct Hub {
     listeners: Mutex<Listeners>,
     /// Number of the publisher that has the channel; 0 for none.
     pub(crate) publisher: AtomicU64,
+    /// Number of the last publisher, for as long as players wait for another one after it; 0 for none.
+    pub(crate) lasting: AtomicU64,
     pub(crate) is_live: AtomicBool,
     pub(crate) since_us: AtomicI64,
     pub(crate) frames: AtomicU64,
     pub(crate) bytes: AtomicU64,
     pub(crate) fragments: AtomicU64,
     pub(crate) missed: AtomicU64,
+    /// For players and relays.
+    pub(crate) tags: TagRing,
+    /// For HLS.
+    pub(crate) window: Window,
 }
 
 #[derive(Default)]
@@ -52,18 +61,41 @@ struct Listeners {
 }
 
 impl Hub {
-    pub(crate) fn new(channel_id: Uuid) -> Self {
+    pub(crate) fn new(channel_id: Uuid, window_us: i64) -> Self {
         Self {
             channel_id,
             listeners: Mutex::default(),
             publisher: AtomicU64::new(0),
+            lasting: AtomicU64::new(0),
             is_live: AtomicBool::new(false),
             since_us: AtomicI64::new(0),
             frames: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             fragments: AtomicU64::new(0),
             missed: AtomicU64::new(0),
+            tags: TagRing::default(),
+            window: Window::new(window_us),
         }
+    }
+
+    /// Whether players may come: somebody publishes, or did until a moment ago.
+    pub(crate) fn has_players_channel(&self) -> bool {
+        self.lasting.load(Ordering::Acquire) != 0
+    }
+
+    /// Whether somebody publishes or listens.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.publisher.load(Ordering::Acquire) != 0 || self.has_subscribers()
+    }
+
+    /// Nobody has published since this one: players are sent away, and what was kept for them goes. Whether it was so.
+    pub(crate) fn end_players(&self, number: u64) -> bool {
+        let is_last = self.lasting.compare_exchange(number, 0, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if is_last {
+            self.tags.end();
+            self.window.end();
+        }
+        is_last
     }
 
     pub(crate) fn subscribe(&self) -> Subscription {
@@ -117,12 +149,30 @@ pub struct Publisher {
     hub: Arc<Hub>,
     number: u64,
     fragmenter: Fragmenter,
+    /// Makes tags, where the publisher does not bring its own.
+    retagger: Option<Retagger>,
+    retagged: Vec<FlvTag>,
     outlets: Vec<Box<dyn Outlet>>,
 }
 
 impl Publisher {
     pub(crate) fn new(live: Live, hub: Arc<Hub>, number: u64, outlets: Vec<Box<dyn Outlet>>) -> Self {
-        Self { live, hub, number, fragmenter: Fragmenter::new(), outlets }
+        Self {
+            live,
+            hub,
+            number,
+            fragmenter: Fragmenter::new(),
+            retagger: Some(Retagger::new()),
+            retagged: Vec::new(),
+            outlets,
+        }
+    }
+
+    /// A publisher whose own tags are passed on by [`Self::push_tags`], instead of tags made of its samples.
+    #[must_use]
+    pub fn with_own_tags(mut self) -> Self {
+        self.retagger = None;
+        self
     }
 
     /// The channel.
@@ -134,6 +184,13 @@ impl Publisher {
     /// Takes one event of the timeline. Never blocks.
     pub fn push(&mut self, event: TimelineEvent) {
         self.mark(&event);
+        if let Some(retagger) = &mut self.retagger {
+            retagger.push(&event, &mut self.retagged);
+            if self.hub.publisher.load(Ordering::Acquire) == self.number {
+                self.hub.tags.push(self.number, self.retagged.drain(..));
+            }
+            self.retagged.clear();
+        }
         self.fragmenter.push(event);
         while let Some(event) = self.fragmenter.poll() {
             if matches!(event, FragmentEvent::Fragment(_)) {
@@ -144,8 +201,19 @@ impl Publisher {
                     self.hub.missed.fetch_add(1, Ordering::Relaxed);
                 }
             }
+            if self.has_channel() {
+                self.hub.window.push(&event);
+            }
             self.hub.publish(&event);
         }
+    }
+
+    /// Passes on what the publisher sent at once, as it came, and leaves the list empty. Never blocks.
+    pub fn push_tags(&mut self, tags: &mut Vec<FlvTag>) {
+        if self.has_channel() {
+            self.hub.tags.push(self.number, tags.drain(..));
+        }
+        tags.clear();
     }
 
     fn mark(&self, event: &TimelineEvent) {

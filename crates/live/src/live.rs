@@ -8,11 +8,15 @@ use std::{
     },
 };
 
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
     channel::{Hub, Outlet, Publisher},
+    limits::{GRACE, WINDOW_DEFAULT_US},
     subscription::Subscription,
+    tags::TagReader,
+    window::Snapshot,
 };
 
 /// The channels that are published or listened to on this node. Clones are the same.
@@ -21,10 +25,23 @@ pub struct Live {
     inner: Arc<Inner>,
 }
 
-#[derive(Default)]
 struct Inner {
     hubs: RwLock<HashMap<Uuid, Arc<Hub>>>,
     publishers: AtomicU64,
+    /// Counts publishers that came and went.
+    changes: watch::Sender<u64>,
+    window_us: i64,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self {
+            hubs: RwLock::default(),
+            publishers: AtomicU64::new(0),
+            changes: watch::Sender::new(0),
+            window_us: WINDOW_DEFAULT_US,
+        }
+    }
 }
 
 /// One channel at one instant.
@@ -44,6 +61,12 @@ pub struct ChannelStatus {
     pub fragments: u64,
     /// Events that an outlet or subscriber was too slow for.
     pub missed: u64,
+    /// Players and relays that read tags at the moment.
+    pub readers: usize,
+    /// How often one of them was too slow and was taken to the newest keyframe.
+    pub skipped: u64,
+    /// Bytes of tag bodies kept for them; most are shared with the live window.
+    pub kept_bytes: usize,
 }
 
 impl Live {
@@ -53,17 +76,54 @@ impl Live {
         Self::default()
     }
 
+    /// Nobody is live; windows are that long, in microseconds.
+    #[must_use]
+    pub fn with_window(window_us: i64) -> Self {
+        Self { inner: Arc::new(Inner { window_us, ..Inner::default() }) }
+    }
+
     /// Makes a publisher the channel's; one that has it is replaced, and what it still pushes is its own session's end.
     #[must_use]
     pub fn publish(&self, channel_id: Uuid, outlets: Vec<Box<dyn Outlet>>) -> Publisher {
         let number = self.inner.publishers.fetch_add(1, Ordering::Relaxed) + 1;
         let mut hubs = self.inner.hubs.write().unwrap_or_else(PoisonError::into_inner);
-        let hub = Arc::clone(hubs.entry(channel_id).or_insert_with(|| Arc::new(Hub::new(channel_id))));
+        let hub = Arc::clone(hubs.entry(channel_id).or_insert_with(|| self.new_hub(channel_id)));
         // Under the lock, so that the one replaced cannot remove the hub in between.
         hub.publisher.store(number, Ordering::Release);
+        hub.lasting.store(number, Ordering::Release);
         hub.is_live.store(false, Ordering::Release);
         drop(hubs);
+        self.inner.changes.send_modify(|changes| *changes += 1);
         Publisher::new(self.clone(), hub, number, outlets)
+    }
+
+    fn new_hub(&self, channel_id: Uuid) -> Arc<Hub> {
+        Arc::new(Hub::new(channel_id, self.inner.window_us))
+    }
+
+    /// Reads a channel's tags, from its newest keyframe on. `None` when nobody publishes it: a reader never makes a channel, so
+    /// that asking for what does not exist costs nothing.
+    #[must_use]
+    pub fn tags(&self, channel_id: Uuid) -> Option<TagReader> {
+        self.hub(channel_id).map(TagReader::new)
+    }
+
+    /// A channel's live window; `None` when nobody publishes it.
+    #[must_use]
+    pub fn window(&self, channel_id: Uuid) -> Option<WindowReader> {
+        self.hub(channel_id).map(WindowReader)
+    }
+
+    /// Changes whenever a publisher comes or goes: who waits for a channel asks again then.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes.subscribe()
+    }
+
+    /// The hub of a channel that is published, or was until a moment ago.
+    fn hub(&self, channel_id: Uuid) -> Option<Arc<Hub>> {
+        let hubs = self.inner.hubs.read().unwrap_or_else(PoisonError::into_inner);
+        hubs.get(&channel_id).filter(|hub| hub.has_players_channel()).cloned()
     }
 
     /// Listens to a channel, live or not.
@@ -71,10 +131,8 @@ impl Live {
     pub fn subscribe(&self, channel_id: Uuid) -> Subscription {
         let mut hubs = self.inner.hubs.write().unwrap_or_else(PoisonError::into_inner);
         // Hubs without anybody are forgotten here, as subscribers go without a word.
-        hubs.retain(|id, hub| {
-            *id == channel_id || hub.publisher.load(Ordering::Acquire) != 0 || hub.has_subscribers()
-        });
-        hubs.entry(channel_id).or_insert_with(|| Arc::new(Hub::new(channel_id))).subscribe()
+        hubs.retain(|id, hub| *id == channel_id || hub.has_players_channel() || hub.has_subscribers());
+        hubs.entry(channel_id).or_insert_with(|| self.new_hub(channel_id)).subscribe()
     }
 
     /// Whether frames of the channel come.
@@ -88,29 +146,77 @@ impl Live {
     #[must_use]
     pub fn channel(&self, channel_id: Uuid) -> Option<ChannelStatus> {
         let hubs = self.inner.hubs.read().unwrap_or_else(PoisonError::into_inner);
-        hubs.get(&channel_id).map(|hub| status(hub))
+        hubs.get(&channel_id).filter(|hub| hub.is_in_use()).map(|hub| status(hub))
     }
 
     /// All channels that are published or listened to, by their id.
     #[must_use]
     pub fn channels(&self) -> Vec<ChannelStatus> {
         let hubs = self.inner.hubs.read().unwrap_or_else(PoisonError::into_inner);
-        let mut channels: Vec<_> = hubs.values().map(|hub| status(hub)).collect();
+        let mut channels: Vec<_> =
+            hubs.values().filter(|hub| hub.is_in_use()).map(|hub| status(hub)).collect();
         drop(hubs);
         channels.sort_by_key(|channel| channel.channel_id);
         channels
     }
 
-    /// A publisher goes.
+    /// A publisher goes. Players wait for the next one for [`GRACE`].
     pub(crate) fn leave(&self, hub: &Arc<Hub>, number: u64) {
-        let mut hubs = self.inner.hubs.write().unwrap_or_else(PoisonError::into_inner);
+        let hubs = self.inner.hubs.write().unwrap_or_else(PoisonError::into_inner);
         if hub.publisher.compare_exchange(number, 0, Ordering::AcqRel, Ordering::Acquire).is_err() {
             return;
         }
         hub.is_live.store(false, Ordering::Release);
-        if !hub.has_subscribers() {
+        drop(hubs);
+        self.inner.changes.send_modify(|changes| *changes += 1);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                let inner = Arc::downgrade(&self.inner);
+                let hub = Arc::clone(hub);
+                runtime.spawn(async move {
+                    tokio::time::sleep(GRACE).await;
+                    if let Some(inner) = inner.upgrade() {
+                        inner.forget(&hub, number);
+                    }
+                });
+            }
+            // Nothing to wait with: the program ends, or a test has no time.
+            Err(_) => self.inner.forget(hub, number),
+        }
+    }
+}
+
+impl Inner {
+    /// Ends a channel's players, unless somebody has published since.
+    fn forget(&self, hub: &Arc<Hub>, number: u64) {
+        let mut hubs = self.hubs.write().unwrap_or_else(PoisonError::into_inner);
+        if !hub.end_players(number) {
+            return;
+        }
+        if !hub.has_subscribers() && hubs.get(&hub.channel_id).is_some_and(|known| Arc::ptr_eq(known, hub)) {
             hubs.remove(&hub.channel_id);
         }
+    }
+}
+
+/// A reader of a channel's live window. It keeps the channel's hub, not its window.
+pub struct WindowReader(Arc<Hub>);
+
+impl WindowReader {
+    /// The window as it is; `None` before its first keyframe and after its end.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.0.window.snapshot()
+    }
+
+    /// Waits until the window is as `is_there` wants it, or has ended. The caller bounds the time.
+    pub async fn wait(&self, is_there: impl Fn(Option<&Snapshot>) -> bool) -> Option<Arc<Snapshot>> {
+        self.0.window.wait(is_there).await
+    }
+
+    /// Waits for the next fragment, or change of session, after this is called.
+    pub async fn changed(&self) {
+        self.0.window.changed().await;
     }
 }
 
@@ -124,5 +230,8 @@ fn status(hub: &Hub) -> ChannelStatus {
         bytes: hub.bytes.load(Ordering::Relaxed),
         fragments: hub.fragments.load(Ordering::Relaxed),
         missed: hub.missed.load(Ordering::Relaxed),
+        readers: hub.tags.readers(),
+        skipped: hub.tags.skipped(),
+        kept_bytes: hub.tags.kept_bytes(),
     }
 }

@@ -1,6 +1,6 @@
 //! What every handler reaches: the rooms behind this one, the clock and the signer.
 
-use crate::{frames::Frames, handlers::Readiness, limits::BUCKET_URL_LIFE, token::Signer};
+use crate::{frames::Frames, handlers::Readiness, limits::BUCKET_URL_LIFE, token::Signer, viewing::Viewing};
 use archive::Archive;
 use catalog::Catalog;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -24,6 +24,8 @@ pub struct ServeConfig {
     pub disk: Arc<dyn Disk>,
     /// What players have to know of the bucket.
     pub bucket: BucketAccess,
+    /// The channels' hubs: what is watched live.
+    pub hubs: live::Live,
 }
 
 /// How players reach what the bucket has.
@@ -44,7 +46,13 @@ impl Default for BucketAccess {
 impl ServeConfig {
     /// Settings for a data folder, with ffmpeg from the search path.
     pub fn new(data: impl Into<PathBuf>, disk: Arc<dyn Disk>) -> Self {
-        Self { data: data.into(), ffmpeg: PathBuf::from("ffmpeg"), disk, bucket: BucketAccess::default() }
+        Self {
+            data: data.into(),
+            ffmpeg: PathBuf::from("ffmpeg"),
+            disk,
+            bucket: BucketAccess::default(),
+            hubs: live::Live::new(),
+        }
     }
 }
 
@@ -59,6 +67,8 @@ pub(crate) struct Parts {
     pub(crate) live: Arc<dyn Live>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) signer: Signer,
+    pub(crate) hubs: live::Live,
+    pub(crate) viewing: Viewing,
     pub(crate) frames: Frames,
     pub(crate) readiness: Readiness,
     pub(crate) bucket: BucketAccess,

@@ -1,7 +1,7 @@
 //! HTTP: the public API, playlists, media bytes, pictures and the embedded user interface.
 //!
-//! - **In**: HTTP requests; rows of the catalog; views, ranges and keyframes of the archive; the clock.
-//! - **Out**: JSON with its OpenAPI document, HLS playlists, MP4 bytes, pictures, the user interface.
+//! - **In**: HTTP requests; rows of the catalog; views, ranges and keyframes of the archive; live windows and tags; the clock.
+//! - **Out**: JSON with its OpenAPI document, HLS playlists, live parts, FLV streams, MP4 bytes, pictures, the user interface.
 //! - **Invariants**: every refusal is a problem document; every limit is named in `limits`; media is reached only
 //!   by a signed, expiring token that names its channel and range; a token is never logged.
 //! - **Never**: SQL, files of the archive, protocol parsing, decoding in this process.
@@ -19,8 +19,10 @@ mod query;
 mod server;
 mod token;
 mod ui;
+mod viewing;
 
 pub use app::{BucketAccess, Live, ServeConfig};
 pub use openapi::openapi_json;
 pub use problem::{Problem, ProblemCode, ProblemDocument};
 pub use server::{ServeError, Server};
+pub use viewing::Viewing;

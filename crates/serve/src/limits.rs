@@ -21,6 +21,27 @@ pub const MAX_CONNECTIONS: usize = 4_096;
 /// with its media, pictures, operations.
 pub const MAX_REQUESTS_IN_WORK: usize = 128;
 
+/// Requests for live media that are being answered or wait for a part, at once.
+pub const MAX_LIVE_REQUESTS: usize = MAX_CONNECTIONS;
+
+/// How long a live playlist or part is waited for. What comes every half second has come by then, or the publisher hangs.
+pub const LIVE_WAIT: Duration = Duration::from_secs(6);
+
+/// How long a rewinding reader waits until the archive has what the hub has.
+pub const REWIND_POLL: Duration = Duration::from_millis(30);
+
+/// A live viewer may go back this far.
+pub const MAX_REWIND_US: i64 = 4 * 3_600 * 1_000_000;
+
+/// A rewind playlist may grow this long; then it is to be opened anew.
+pub const MAX_REWIND_AGE_US: i64 = 12 * 3_600 * 1_000_000;
+
+/// A live address says this often who may watch; a change of the club's policy is noticed after it.
+pub const LIVE_ACCESS_CACHE_US: i64 = 2_000_000;
+
+/// Channels whose policy is remembered: those that are published.
+pub const MAX_LIVE_ACCESS_CACHED: usize = 4_096;
+
 /// How long a request may wait for its turn before it is told that the server is busy.
 pub const TURN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -101,5 +122,8 @@ pub const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
 const _: () = assert!(SHUTDOWN_GRACE.as_millis() < 3_000);
 // A picture is answered before its request runs out of time.
 const _: () = assert!(FRAME_TURN_TIMEOUT.as_secs() + FFMPEG_TIMEOUT.as_secs() < ANSWER_TIMEOUT.as_secs());
+// A reload that waits is answered before its request runs out of time.
+const _: () = assert!(LIVE_WAIT.as_secs() * 2 < ANSWER_TIMEOUT.as_secs());
+const _: () = assert!(MAX_REWIND_US < MAX_REWIND_AGE_US && MAX_REWIND_AGE_US <= MAX_REPLAY_US);
 // An address that is refused for its length must first be read.
 const _: () = assert!(MAX_URI_BYTES * 2 < MAX_HEAD_BYTES);

@@ -46,6 +46,8 @@ pub enum ProblemCode {
     MethodNotAllowed,
     /// The path does not exist.
     NotFound,
+    /// Nothing is live at this address, or not for the one who asks.
+    NotLive,
     /// Nothing was recorded in this range.
     NoFootage,
     /// The file is not the version that the request insists on.
@@ -84,6 +86,7 @@ impl ProblemCode {
             Self::RangeNotSatisfiable => "range_not_satisfiable",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NotFound => "not_found",
+            Self::NotLive => "not_live",
             Self::NoFootage => "no_footage",
             Self::PreconditionFailed => "precondition_failed",
             Self::BadRequest => "bad_request",
@@ -105,6 +108,7 @@ impl ProblemCode {
             | Self::NoSuchSlot
             | Self::SegmentNotFound
             | Self::NotFound
+            | Self::NotLive
             | Self::NoFootage => StatusCode::NOT_FOUND,
             // 409: the request is well formed, the day's own state makes it ambiguous; repeating it with `offset` works.
             Self::AmbiguousTime => StatusCode::CONFLICT,
@@ -142,6 +146,7 @@ impl ProblemCode {
             Self::RangeNotSatisfiable => "Range not satisfiable",
             Self::MethodNotAllowed => "Method not allowed",
             Self::NotFound => "Not found",
+            Self::NotLive => "Not live",
             Self::NoFootage => "No footage",
             Self::PreconditionFailed => "Precondition failed",
             Self::BadRequest => "Bad request",

@@ -99,6 +99,36 @@ impl Fields {
         }
     }
 
+    /// What a player of a live playlist asks for beside it (RFC 8216bis §6.2.5).
+    pub(crate) fn reload(&self) -> Result<Reload, Problem> {
+        let number = |name| self.get(name)?.map(|text| whole_number(name, text)).transpose();
+        let (msn, part) = (number("_HLS_msn")?, number("_HLS_part")?);
+        if part.is_some() && msn.is_none() {
+            return Err(Problem::new(ProblemCode::BadRequest, "_HLS_part is nothing without _HLS_msn"));
+        }
+        let part = part.map(|part| usize::try_from(part).unwrap_or(usize::MAX));
+        // `v2` asks for date ranges to be skipped as well: there are none.
+        let skip = matches!(self.get("_HLS_skip")?, Some("YES" | "v2"));
+        Ok(Reload { msn, part, skip })
+    }
+
+    /// How many seconds a live viewer wants to be able to go back.
+    pub(crate) fn window_s(&self) -> Result<Option<u64>, Problem> {
+        self.get("window")?.map(|text| whole_number("window", text)).transpose()
+    }
+
+    /// The instant from which a rewind playlist is told, in UTC microseconds.
+    pub(crate) fn rewind_from_us(&self) -> Result<i64, Problem> {
+        let text = self.get("from")?.ok_or_else(|| {
+            Problem::new(
+                ProblemCode::BadRequest,
+                "the field from is missing; open the live address with window=",
+            )
+        })?;
+        let us = whole_number("from", text)?;
+        i64::try_from(us).map_err(|_| Problem::new(ProblemCode::BadRequest, "the field from is no instant"))
+    }
+
     /// Which match is asked for: a slot, or a range.
     pub(crate) fn wanted(&self) -> Result<Wanted, Problem> {
         let (from, to) = (self.get("from")?, self.get("to")?);
@@ -123,6 +153,24 @@ impl Fields {
             _ => Err(Problem::new(ProblemCode::InvalidRange, "a range needs both from and to")),
         }
     }
+}
+
+/// A reload of a live playlist.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Reload {
+    /// Wait until this segment is there, or this part of it.
+    pub(crate) msn: Option<u64>,
+    pub(crate) part: Option<usize>,
+    /// Leave out what is known.
+    pub(crate) skip: bool,
+}
+
+/// Decimal digits, as many as a number of 64 bits has.
+fn whole_number(name: &str, text: &str) -> Result<u64, Problem> {
+    let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_digits.then(|| text.parse().ok()).flatten().ok_or_else(|| {
+        Problem::new(ProblemCode::BadRequest, format!("the field {name} is not a whole number"))
+    })
 }
 
 /// A match, or a range.

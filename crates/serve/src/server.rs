@@ -9,6 +9,7 @@ use crate::{
     problem::{Problem, ProblemCode},
     token::Signer,
     ui,
+    viewing::Viewing,
 };
 use archive::Archive;
 use axum::{
@@ -63,17 +64,28 @@ impl Server {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ServeError> {
         let secret = catalog.secret(SECRET).await.map_err(ServeError::Secret)?;
+        let signer = Signer::new(&secret);
+        let hubs = config.hubs.clone();
+        let viewing = Viewing::new(hubs.clone(), catalog.clone(), signer.clone(), Arc::clone(&clock));
         let parts = Parts {
             archive,
             catalog,
             live,
             clock,
-            signer: Signer::new(&secret),
+            signer,
+            hubs,
+            viewing,
             frames: Frames::open(&config).await,
             readiness: Readiness::new(&config),
             bucket: config.bucket.clone(),
         };
         Ok(Self { app: App::new(parts) })
+    }
+
+    /// Who may watch what live: the same answer for every way of watching.
+    #[must_use]
+    pub fn viewing(&self) -> Viewing {
+        self.app.viewing.clone()
     }
 
     /// All routes, with everything around them.
@@ -87,11 +99,14 @@ impl Server {
             .route("/openapi.json", get(handlers::openapi))
             .method_not_allowed_fallback(wrong_method);
         let pictures = pictures().method_not_allowed_fallback(wrong_method);
+        let live = live_media().method_not_allowed_fallback(wrong_method).layer(cors());
         let answers = api.layer(compression()).layer(map_response(not_stored));
         let media = playlists.layer(compression()).merge(files).layer(cors());
         let routes = guard::paced(answers.merge(media))
             // A page of start times asks for dozens of pictures at once, and each may wait for its ffmpeg.
             .merge(guard::paced(pictures))
+            // Reloads wait for the next half second, most of the time.
+            .merge(guard::waiting(live))
             // Whoever watches over the server is answered even when players are not.
             .merge(guard::paced(operations.layer(map_response(not_stored))))
             .fallback(ui::fallback)
@@ -134,6 +149,13 @@ fn files() -> Router<App> {
         .route("/replay/{token}", get(handlers::get_download))
         .route("/media/{token}/{segment}", get(handlers::get_media))
         .route("/init/{hash}", get(handlers::get_init))
+}
+
+/// What is being broadcast; like [`files`].
+fn live_media() -> Router<App> {
+    Router::new()
+        .route("/live/{channel}", get(handlers::get_live_flv))
+        .route("/live/{channel}/{file}", get(handlers::get_live_file))
 }
 
 /// The pictures of matches; like [`files`], but for this site alone.

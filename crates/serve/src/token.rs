@@ -37,6 +37,8 @@ pub(crate) enum TokenKind {
     Media = 2,
     /// A picture of a range.
     Frame = 3,
+    /// What a channel broadcasts; without a range.
+    Live = 4,
 }
 
 impl TokenKind {
@@ -45,6 +47,7 @@ impl TokenKind {
             1 => Some(Self::Replay),
             2 => Some(Self::Media),
             3 => Some(Self::Frame),
+            4 => Some(Self::Live),
             _ => None,
         }
     }
@@ -240,6 +243,7 @@ mod tests {
         let token = signer().sign(&GRANT);
         assert_eq!(signer().verify(&token, TokenKind::Replay, 0), Err(TokenError::Invalid));
         assert_eq!(signer().verify(&token, TokenKind::Frame, 0), Err(TokenError::Invalid));
+        assert_eq!(signer().verify(&token, TokenKind::Live, 0), Err(TokenError::Invalid));
     }
 
     #[test]

@@ -249,6 +249,18 @@ pub(crate) enum ClubCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Change who may watch the courts live
+    Set {
+        /// Slug of the club
+        #[arg(long)]
+        club: String,
+        /// open: whoever has the address; signed: only by addresses that expire
+        #[arg(long, value_name = "open|signed")]
+        live: catalog::LiveAccess,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Change opening hours or the length of a match from now on; past start times stay
     SetSchedule {
         /// Slug of the club
@@ -367,6 +379,7 @@ mod tests {
             "turepe serve --data d --config c.toml",
             "turepe demo --data d --clip c.mp4",
             "turepe admin club add --slug s --name n --zone Europe/Madrid --open 08:00-24:00 --appointment-duration 90 --json",
+            "turepe admin club set --club s --live signed",
             "turepe admin court add --club s --slug c --name n --data d",
             "turepe admin channel add --club s --court c --push --json",
             "turepe admin club set-retention --club s --days 30",
@@ -386,6 +399,7 @@ mod tests {
         }
         for line in [
             "turepe admin club add --slug s --name n --zone Z --open 08:00-24:00 --appointment-duration 0",
+            "turepe admin club set --club s --live secret",
             "turepe admin channel add --club s --court c",
             "turepe admin club set-retention --club s",
             "turepe admin club set-retention --club s --days 0",

@@ -144,6 +144,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/live/{channel}.flv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a channel broadcasts as an FLV stream, from the newest keyframe on.
+         * @description It ends when nobody has published the channel for a while. A reader that is too slow is taken to the newest keyframe.
+         */
+        get: operations["getLiveFlv"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/live/{channel}/index.m3u8": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is being broadcast: `index.m3u8` and what it names.
+         * @description `index.m3u8` is a playlist with parts (LL-HLS) that players without parts read as well; `_HLS_msn`, `_HLS_part` and `_HLS_skip`
+         *     are answered as RFC 8216bis has it. With `window=SECONDS` it names a playlist that begins so long ago and goes on to the live
+         *     edge.
+         */
+        get: operations["getLivePlaylist"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/media/{token}/{segment}.mp4": {
         parameters: {
             query?: never;
@@ -234,6 +276,11 @@ export interface components {
             id: string;
             /** @description Whether it is being recorded now. */
             isLive: boolean;
+            /**
+             * @description Where it is watched while it is live: an HLS playlist with parts, which old players read as well. With `window=SECONDS` it
+             *     can be rewound; `.flv` in place of `/index.m3u8` is HTTP-FLV. Where the club wants addresses signed, this one expires.
+             */
+            liveUrl?: string | null;
             /** @description Its name for people. */
             name: string;
         };
@@ -302,6 +349,8 @@ export interface components {
             channels: components["schemas"]["ChannelSummary"][];
             /** @description Whether any of its channels is being recorded now. */
             isLive: boolean;
+            /** @description Where its first live channel is watched, while one is: an HLS playlist with parts. */
+            liveUrl?: string | null;
             /** @description Its name for people. */
             name: string;
             /** @description Its part of every address. */
@@ -392,7 +441,7 @@ export interface components {
          * @description What went wrong, as a word that programs compare and interfaces translate.
          * @enum {string}
          */
-        ProblemCode: "club_not_found" | "court_not_found" | "channel_not_found" | "no_such_slot" | "ambiguous_time" | "invalid_date" | "invalid_time" | "invalid_range" | "range_too_long" | "token_invalid" | "token_expired" | "segment_not_found" | "range_not_satisfiable" | "method_not_allowed" | "not_found" | "no_footage" | "precondition_failed" | "bad_request" | "uri_too_long" | "body_too_large" | "busy" | "timeout" | "internal";
+        ProblemCode: "club_not_found" | "court_not_found" | "channel_not_found" | "no_such_slot" | "ambiguous_time" | "invalid_date" | "invalid_time" | "invalid_range" | "range_too_long" | "token_invalid" | "token_expired" | "segment_not_found" | "range_not_satisfiable" | "method_not_allowed" | "not_found" | "not_live" | "no_footage" | "precondition_failed" | "bad_request" | "uri_too_long" | "body_too_large" | "busy" | "timeout" | "internal";
         /** @description A problem document (RFC 9457), sent as `application/problem+json`. */
         ProblemDocument: {
             /** @description What went wrong, for programs and translations. */
@@ -801,6 +850,73 @@ export interface operations {
                 };
                 content: {
                     "video/mp4": string;
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    getLiveFlv: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description From `liveUrl` */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The stream */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "video/x-flv": string;
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    getLivePlaylist: {
+        parameters: {
+            query?: {
+                /** @description How far one wants to be able to go back, in seconds */
+                window?: number;
+            };
+            header?: never;
+            path: {
+                /** @description From `liveUrl` */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The playlist */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.apple.mpegurl": string;
                 };
             };
             /** @description A problem */

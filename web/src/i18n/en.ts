@@ -15,6 +15,16 @@ export const en: Messages = {
   liveNow: "Recording now",
   notLive: "No signal",
 
+  liveView: {
+    title: "Live",
+    watch: "See what is on the court now",
+    back: (seconds: number) => `${seconds} s`,
+    goLive: "Go to live",
+    fullscreen: "Full screen",
+    lost: "The signal was lost. It comes back by itself.",
+    unsupported: "This browser cannot show live video.",
+  },
+
   clubs: {
     title: "Clubs",
     lead: "Choose your club to find your matches.",

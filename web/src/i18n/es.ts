@@ -14,6 +14,16 @@ export const es = {
   liveNow: "Grabando ahora",
   notLive: "Sin señal",
 
+  liveView: {
+    title: "En directo",
+    watch: "Mira lo que pasa ahora en la cancha",
+    back: (seconds: number) => `${seconds} s`,
+    goLive: "Ir al directo",
+    fullscreen: "Pantalla completa",
+    lost: "La señal se cortó. Vuelve sola en cuanto regrese.",
+    unsupported: "Este navegador no puede ver el directo.",
+  },
+
   clubs: {
     title: "Clubes",
     lead: "Elige tu club para ver tus partidos.",

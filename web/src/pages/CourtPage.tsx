@@ -3,6 +3,7 @@ import type { Club, Court, Slot } from "../api/types";
 import { useResource } from "../api/useResource";
 import { useI18n } from "../i18n/context";
 import { capitalise, longDate } from "../i18n/format";
+import { LivePlayer } from "../live/LivePlayer";
 import { Link } from "../router/Link";
 import { clubHref, courtHref } from "../router/routes";
 import { openingDay } from "../time/openingDay";
@@ -20,13 +21,15 @@ import { useRecentDays } from "./useDays";
 
 /** While a match is being played its share grows; otherwise the next slot will begin some time. */
 const REFRESH_MS = 20_000;
+/** How soon it is seen that the court goes live. */
+const LIVE_REFRESH_MS = 15_000;
 
 interface CourtPageProps extends CourtPath {
   readonly date?: string | undefined;
 }
 
 export function CourtPage({ club: slug, court: courtSlug, date }: CourtPageProps) {
-  const club = useResource(`club/${slug}`, (signal) => getClub(slug, signal));
+  const club = useResource(`club/${slug}`, (signal) => getClub(slug, signal), () => LIVE_REFRESH_MS);
   if (club.status === "failed") return <ProblemPage problem={club.problem} onRetry={club.reload} />;
   if (club.status === "loading") return <Skeleton rows={4} kind="card" />;
   const court = club.value.courts.find((candidate) => candidate.slug === courtSlug);
@@ -63,6 +66,7 @@ function Day({ club, court, date }: DayProps) {
       <Heading title={court.name} back={{ href: clubHref(club.slug), label: club.name }}>
         {court.isLive && <LiveBadge />}
       </Heading>
+      <LivePlayer key={court.slug} url={court.liveUrl ?? null} />
       <DayStrip path={path} today={today} shown={shown} footage={footage} />
       <section aria-labelledby="times">
         <div className="section-head">

@@ -22,6 +22,7 @@ use crate::options::DatabaseOptions;
 mod columns;
 mod m0001_first;
 mod m0002_bucket;
+mod m0003_live_access;
 #[cfg(test)]
 mod tests;
 
@@ -62,7 +63,8 @@ pub(crate) enum Step {
 }
 
 /// All migrations in order.
-const MIGRATIONS: [Migration; 2] = [m0001_first::MIGRATION, m0002_bucket::MIGRATION];
+const MIGRATIONS: [Migration; 3] =
+    [m0001_first::MIGRATION, m0002_bucket::MIGRATION, m0003_live_access::MIGRATION];
 
 /// The names of all migrations in order.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use media::EndCause;
-use media::flv;
+use media::flv::{self, FlvTag};
 use media::rtmp::StreamKey;
 use media::rtmp::server::{ServerConfig, ServerEvent, ServerSession};
 use media::timeline::{Timeline, TimelineConfig, TimelineEvent};
@@ -18,12 +18,13 @@ use uuid::Uuid;
 use world::Clock;
 
 use super::error::ConnectionError;
+use super::playing::Sending;
 use super::reading::Reading;
 use super::registry::{Dismissed, Lease, NoLease, Publishers};
 use super::server::RtmpConfig;
 use super::socket::Socket;
 use super::transmit::Transmit;
-use crate::gate::{Gate, Publication, Refusal, Sink};
+use crate::gate::{Feed, Gate, Publication, Refusal, Sink};
 use crate::limits::{
     AUTHORISE_TIMEOUT, FIRST_MEDIA_FACTOR, LINGER_TIMEOUT, MAX_AHEAD_US, MAX_LINGER_BYTES, TAKEOVER_TIMEOUT,
 };
@@ -47,6 +48,9 @@ pub(super) struct Connection {
     reading: Reading,
     transmit: Transmit,
     publishing: Option<Publishing>,
+    /// What is played, while something is.
+    feed: Option<Box<dyn Feed>>,
+    has_played: bool,
     received_bytes: u64,
 }
 
@@ -55,6 +59,8 @@ struct Publishing {
     channel_id: Uuid,
     sink: Box<dyn Sink>,
     timeline: Timeline,
+    /// What came since the last time it was passed on.
+    tags: Vec<FlvTag>,
     /// Wall time of the newest sample.
     newest_us: i64,
     /// Last: the next connection may go on only after everything above is done.
@@ -97,6 +103,8 @@ impl Connection {
             shared,
             transmit: Transmit::default(),
             publishing: None,
+            feed: None,
+            has_played: false,
             received_bytes: 0,
         }
     }
@@ -127,6 +135,8 @@ impl Connection {
             Err(ConnectionError::Refused(refusal)) => {
                 tracing::warn!(connection, %peer, reason = %refusal, "publisher refused");
             }
+            // Players leave in the middle all day long.
+            Err(error) if self.has_played => tracing::debug!(connection, %peer, %error, "player left"),
             Err(error) => {
                 tracing::warn!(connection, %peer, channel, byte_offset, %error, "RTMP connection ended")
             }
@@ -146,6 +156,11 @@ impl Connection {
             }
             if self.session.should_close() {
                 return Ok(Ended::Closed);
+            }
+            if let Some(feed) = self.feed.take()
+                && let Some(ended) = self.play(feed, stopped).await?
+            {
+                return Ok(ended);
             }
             match self.wait(stopped).await {
                 Wake::Stop => return Ok(Ended::Stopping),
@@ -232,17 +247,25 @@ impl Connection {
             match event {
                 ServerEvent::Video { timestamp_ms, body } => {
                     if let Some(publishing) = &mut self.publishing {
-                        publishing.timeline.video(timestamp_ms, flv::parse_video(body)?, now_us)?;
+                        let tag = flv::parse_video(body.clone())?;
+                        publishing.tags.push(FlvTag::video(timestamp_ms, body, &tag));
+                        publishing.timeline.video(timestamp_ms, tag, now_us)?;
                     }
                 }
                 ServerEvent::Audio { timestamp_ms, body } => {
                     if let Some(publishing) = &mut self.publishing {
-                        publishing.timeline.audio(timestamp_ms, flv::parse_audio(body)?, now_us)?;
+                        let tag = flv::parse_audio(body.clone())?;
+                        publishing.tags.push(FlvTag::audio(timestamp_ms, body, &tag));
+                        publishing.timeline.audio(timestamp_ms, tag, now_us)?;
                     }
                 }
-                ServerEvent::Metadata { frame_rate, .. } => {
-                    if let (Some(publishing), Some(frame_rate)) = (&mut self.publishing, frame_rate) {
-                        publishing.timeline.frame_rate_hint(frame_rate);
+                ServerEvent::Metadata { body, frame_rate } => {
+                    if let Some(publishing) = &mut self.publishing {
+                        let timestamp_ms = publishing.tags.last().map_or(0, |tag| tag.timestamp_ms);
+                        publishing.tags.push(FlvTag::metadata(timestamp_ms, body));
+                        if let Some(frame_rate) = frame_rate {
+                            publishing.timeline.frame_rate_hint(frame_rate);
+                        }
                     }
                 }
                 ServerEvent::PublishRequested { key, .. } => {
@@ -261,7 +284,12 @@ impl Connection {
                     }
                     self.end_publication(EndCause::Camera);
                 }
-                ServerEvent::Connected { .. } | ServerEvent::PlayRequested { .. } => {}
+                ServerEvent::PlayRequested { name, .. } => tokio::select! {
+                    biased;
+                    _ = stopped.changed() => return Ok(Some(Ended::Stopping)),
+                    () = self.start_play(&name) => {}
+                },
+                ServerEvent::Connected { .. } | ServerEvent::PlayStopped => {}
             }
         }
         if let Some(publishing) = &mut self.publishing {
@@ -308,11 +336,71 @@ impl Connection {
             channel_id: channel,
             sink: publication.sink,
             timeline: Timeline::new(TimelineConfig { earliest_start_us: lease.last_end_us() }),
+            tags: Vec::new(),
             newest_us: i64::MIN,
             lease,
         });
         self.reading.set_publishing(true);
         self.socket.tick().map_err(ConnectionError::Socket)
+    }
+
+    /// Asks the gate, and accepts or refuses.
+    async fn start_play(&mut self, name: &StreamKey) {
+        let shared = self.shared.clone();
+        let asked = tokio::time::timeout(AUTHORISE_TIMEOUT, shared.gate.play(name, self.peer)).await;
+        let (connection, peer) = (self.number, self.peer);
+        match asked.ok().flatten() {
+            Some(feed) => {
+                tracing::debug!(connection, %peer, "player accepted");
+                self.session.accept_play();
+                self.feed = Some(feed);
+                self.has_played = true;
+            }
+            None => {
+                // Not what was asked for: it may be a key.
+                tracing::info!(connection, %peer, "player refused: no such stream");
+                self.session.refuse_play();
+            }
+        }
+    }
+
+    /// Sends a player what its feed gives, until it stops, goes, or there is no more. Replies go out between runs.
+    async fn play(
+        &mut self,
+        mut feed: Box<dyn Feed>,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Result<Option<Ended>, ConnectionError> {
+        let mut sending = Sending::default();
+        loop {
+            if sending.is_empty() {
+                self.flush()?;
+            }
+            sending.write(&self.socket)?;
+            if self.session.should_close() {
+                return Ok(Some(Ended::Closed));
+            }
+            if !self.session.is_playing() && sending.is_empty() {
+                return Ok(None);
+            }
+            let waits = !sending.is_empty() || !self.transmit.is_empty();
+            let deadline = [sending.deadline(), self.transmit.deadline()].into_iter().flatten().min();
+            tokio::select! {
+                biased;
+                _ = stopped.changed() => return Ok(Some(Ended::Stopping)),
+                result = self.socket.readable() => {
+                    result.map_err(ConnectionError::Socket)?;
+                    if let Some(ended) = Box::pin(self.read(stopped)).await? {
+                        return Ok(Some(ended));
+                    }
+                }
+                result = self.socket.writable(), if waits => result.map_err(ConnectionError::Socket)?,
+                run = feed.next(), if sending.is_empty() => match run {
+                    Some(run) => sending.set(run, self.session.play_stream(), self.session.chunk_size()),
+                    None => self.session.end_play(),
+                },
+                () = sleep_until(deadline) => {}
+            }
+        }
     }
 
     /// Pushes what is left and lets the channel go.
@@ -382,6 +470,8 @@ impl Publishing {
             }
             self.sink.push(event);
         }
+        self.sink.tags(&mut self.tags);
+        self.tags.clear();
     }
 }
 

@@ -35,6 +35,12 @@ pub(super) enum ConnectionError {
         /// [`crate::limits::WRITE_TIMEOUT`]
         limit: Duration,
     },
+    /// A player does not read.
+    #[error("the player took nothing for {limit:?}")]
+    PlayerStalled {
+        /// [`crate::limits::PLAYER_WRITE_TIMEOUT`]
+        limit: Duration,
+    },
     /// The peer asks for more replies than it reads.
     #[error("more than {limit_bytes} bytes of replies wait for the publisher")]
     TransmitFull {

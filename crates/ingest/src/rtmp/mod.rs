@@ -5,6 +5,7 @@
 mod admission;
 mod connection;
 mod error;
+mod playing;
 mod reading;
 mod registry;
 mod server;

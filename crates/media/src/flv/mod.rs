@@ -1,7 +1,7 @@
 //! FLV: the bodies of audio and video tags, as RTMP carries them too, and FLV files.
 //!
 //! In: tag headers of H.264, HEVC and AAC, old form and Enhanced RTMP (E-RTMP v2, "Enhancing Video", "Enhancing Audio"), both
-//! ways. Not in: what a decoder configuration or a frame holds (`codec`), times (`timeline`).
+//! ways; tags and runs of them as players and relays are sent them. Not in: what a decoder configuration or a frame holds (`codec`), times (`timeline`).
 //!
 //! Specification: "Adobe Flash Video File Format" 10.1, Annex E.
 
@@ -9,6 +9,9 @@ mod audio;
 mod error;
 mod ex;
 mod file;
+mod retag;
+mod run;
+mod tag;
 mod video;
 mod write;
 
@@ -18,6 +21,9 @@ mod tests;
 pub use audio::{AudioTag, parse_audio};
 pub use error::FlvError;
 pub use file::{FlvFileTag, FlvReader, FlvTagKind, write_file_header, write_file_tag};
+pub use retag::Retagger;
+pub use run::{PLAY_STREAM, TagRun};
+pub use tag::{FlvTag, TagRole};
 pub use video::{VideoTag, parse_video};
 pub use write::{TagPrefix, audio_parts, video_parts, write_audio, write_video};
 

@@ -14,6 +14,8 @@ const CONTROL_CHUNK_STREAM: u32 = 2;
 pub enum UserControl {
     /// A message stream has become usable.
     StreamBegin(u32),
+    /// A message stream has played to its end.
+    StreamEof(u32),
     /// Answer with the same number.
     PingRequest(u32),
     /// The answer.
@@ -30,6 +32,7 @@ impl UserControl {
         let number = || Some(u32::from_be_bytes(body.get(2..6)?.try_into().ok()?));
         Some(match event {
             0 => Self::StreamBegin(number()?),
+            1 => Self::StreamEof(number()?),
             6 => Self::PingRequest(number()?),
             7 => Self::PingResponse(number()?),
             other => Self::Other(other),
@@ -39,6 +42,7 @@ impl UserControl {
     fn body(self) -> Bytes {
         let (event, number) = match self {
             Self::StreamBegin(stream) => (0, Some(stream)),
+            Self::StreamEof(stream) => (1, Some(stream)),
             Self::PingRequest(number) => (6, Some(number)),
             Self::PingResponse(number) => (7, Some(number)),
             Self::Other(event) => (event, None),

@@ -39,7 +39,9 @@ impl Published {
                     self.audio.push((timestamp_ms, parse_audio(body).unwrap()));
                 }
                 ServerEvent::Unpublished => self.has_ended = true,
-                ServerEvent::Connected { .. } | ServerEvent::PlayRequested { .. } => {}
+                ServerEvent::Connected { .. }
+                | ServerEvent::PlayRequested { .. }
+                | ServerEvent::PlayStopped => {}
             }
         }
     }

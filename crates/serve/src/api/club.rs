@@ -88,6 +88,8 @@ pub struct CourtSummary {
     pub name: String,
     /// Whether any of its channels is being recorded now.
     pub is_live: bool,
+    /// Where its first live channel is watched, while one is: an HLS playlist with parts.
+    pub live_url: Option<String>,
     /// Its channels; a court may have several cameras.
     pub channels: Vec<ChannelSummary>,
 }
@@ -102,4 +104,7 @@ pub struct ChannelSummary {
     pub name: String,
     /// Whether it is being recorded now.
     pub is_live: bool,
+    /// Where it is watched while it is live: an HLS playlist with parts, which old players read as well. With `window=SECONDS` it
+    /// can be rewound; `.flv` in place of `/index.m3u8` is HTTP-FLV. Where the club wants addresses signed, this one expires.
+    pub live_url: Option<String>,
 }

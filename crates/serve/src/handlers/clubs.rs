@@ -32,6 +32,7 @@ pub(crate) async fn get_club(
     ApiPath(slug): ApiPath<String>,
 ) -> Result<Json<ClubProfile>, Problem> {
     let club = scope::club(&app, &slug).await?;
+    let access = app.catalog.live_access(club.id).await?;
     let mut courts = Vec::new();
     for court in app.catalog.courts(club.id).await? {
         let channels: Vec<_> = app
@@ -39,14 +40,15 @@ pub(crate) async fn get_club(
             .channels_of_court(court.id)
             .await?
             .into_iter()
-            .map(|channel| ChannelSummary {
-                is_live: app.live.is_live(channel.id),
-                id: channel.id,
-                name: channel.name,
+            .map(|channel| {
+                let is_live = app.live.is_live(channel.id);
+                let live_url = is_live.then(|| app.viewing.address(channel.id, access));
+                ChannelSummary { is_live, live_url, id: channel.id, name: channel.name }
             })
             .collect();
         let is_live = channels.iter().any(|channel| channel.is_live);
-        courts.push(CourtSummary { slug: court.slug, name: court.name, is_live, channels });
+        let live_url = channels.iter().find_map(|channel| channel.live_url.clone());
+        courts.push(CourtSummary { slug: court.slug, name: court.name, is_live, live_url, channels });
     }
     let schedule = club.current_schedule(app.clock.now_us());
     Ok(Json(ClubProfile {

@@ -3,6 +3,9 @@
 mod clubs;
 mod files;
 mod frame;
+mod live;
+mod live_flv;
+mod live_playlist;
 mod operations;
 mod playlist;
 mod replay;
@@ -12,6 +15,8 @@ mod slots;
 pub(crate) use clubs::*;
 pub(crate) use files::*;
 pub(crate) use frame::*;
+pub(crate) use live::*;
+pub(crate) use live_flv::*;
 pub(crate) use operations::*;
 pub(crate) use playlist::*;
 pub(crate) use replay::*;

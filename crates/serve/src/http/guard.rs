@@ -1,7 +1,9 @@
 //! What stands around every request: limits, turns, time, panics, security headers and the log.
 
 use crate::{
-    limits::{ANSWER_TIMEOUT, MAX_BODY_BYTES, MAX_REQUESTS_IN_WORK, MAX_URI_BYTES, TURN_TIMEOUT},
+    limits::{
+        ANSWER_TIMEOUT, MAX_BODY_BYTES, MAX_LIVE_REQUESTS, MAX_REQUESTS_IN_WORK, MAX_URI_BYTES, TURN_TIMEOUT,
+    },
     problem::{Problem, ProblemCode},
 };
 use axum::{
@@ -33,7 +35,7 @@ fn page_policy(bucket_origin: Option<&str>) -> String {
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// First parts of paths whose second part is a token.
-const SIGNED: [&str; 3] = ["replay", "media", "frame"];
+const SIGNED: [&str; 4] = ["replay", "media", "frame", "live"];
 
 /// How many requests work at once, and how long each may wait and work.
 #[derive(Clone, Copy)]
@@ -46,6 +48,11 @@ struct Pace {
 /// Gives a group of routes turns of its own, so that a crowd at one group keeps nobody from another.
 pub(crate) fn paced<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
     paced_at(routes, Pace { at_once: MAX_REQUESTS_IN_WORK, turn: TURN_TIMEOUT, answer: ANSWER_TIMEOUT })
+}
+
+/// The same for routes that wait for what has not happened yet: many at once, as waiting costs little.
+pub(crate) fn waiting<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
+    paced_at(routes, Pace { at_once: MAX_LIVE_REQUESTS, turn: TURN_TIMEOUT, answer: ANSWER_TIMEOUT })
 }
 
 fn paced_at<S: Clone + Send + Sync + 'static>(routes: Router<S>, pace: Pace) -> Router<S> {
@@ -249,6 +256,8 @@ mod tests {
             ("/replay/SECRET.mp4?x=SECRET", "/replay/***"),
             ("/media/SECRET/0193.mp4", "/media/***/0193.mp4"),
             ("/frame/SECRET.jpg", "/frame/***"),
+            ("/live/SECRET.flv", "/live/***"),
+            ("/live/SECRET/1.2.m4s", "/live/***/1.2.m4s"),
             ("/api/clubs/a?date=x", "/api/clubs/a"),
             ("/", "/"),
             ("/media", "/media"),

@@ -1,6 +1,6 @@
 //! `turepe admin club`
 
-use catalog::{Catalog, Club, NewClub, WeekHours};
+use catalog::{Catalog, Club, LiveAccess, NewClub, WeekHours};
 use serde_json::{Value, json};
 use world::{Clock as _, SystemClock};
 
@@ -54,6 +54,19 @@ pub(super) async fn run(command: &ClubCommand, catalog: &Catalog) -> Result<(), 
             let minutes = appointment_duration.unwrap_or(current.appointment_duration_min);
             let club = catalog.set_schedule(club.id, hours, minutes, now_us).await.map_err(failure)?;
             if *json { output::json(&club_json(&club)) } else { output::line(describe(&club)) }
+        }
+        ClubCommand::Set { club, live, json } => {
+            let club = super::club(catalog, club).await?;
+            catalog.set_live_access(club.id, *live).await.map_err(failure)?;
+            if *json {
+                return output::json(&json!({ "slug": club.slug, "live": live.as_str() }));
+            }
+            output::line(match live {
+                LiveAccess::Open => "Whoever has a court's address may watch it live.",
+                LiveAccess::Signed => {
+                    "Courts are watched live by signed addresses only, as the club's page gives them."
+                }
+            })
         }
     }
 }

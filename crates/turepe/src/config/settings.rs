@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     /// `[rtmp]`
     pub(crate) rtmp: Rtmp,
+    /// `[live]`
+    pub(crate) live: Live,
     /// `[archive]`
     pub(crate) archive: Archive,
     /// `[database]`
@@ -68,6 +70,13 @@ pub(crate) struct Rtmp {
     pub(crate) establish_timeout: Span,
     /// Without a byte.
     pub(crate) idle_timeout: Span,
+}
+
+/// `[live]`: for `live`.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    /// Length of what is kept in memory per channel.
+    pub(crate) window: Span,
 }
 
 /// `[archive]`: for `archive`.
@@ -149,6 +158,7 @@ impl Config {
                 establish_timeout: keys.span("rtmp.establish_timeout", "100ms", "5m")?,
                 idle_timeout: keys.span("rtmp.idle_timeout", "100ms", "1h")?,
             },
+            live: Live { window: keys.span("live.window", "6s", "1m")? },
             archive: Archive {
                 segment: keys.parse("archive.segment", segment)?,
                 sync: keys.span("archive.sync", "100ms", "1m")?,
@@ -204,6 +214,7 @@ impl Config {
                 "establish_timeout": self.rtmp.establish_timeout.to_string(),
                 "idle_timeout": self.rtmp.idle_timeout.to_string(),
             },
+            "live": { "window": self.live.window.to_string() },
             "archive": {
                 "segment": self.archive.segment.to_string(),
                 "sync": self.archive.sync.to_string(),
@@ -229,7 +240,7 @@ impl Config {
         let mut text = String::new();
         // Sections in the order of the documented defaults.
         for section in
-            ["node", "http", "rtmp", "archive", "database", "store", "retention", "directory", "log"]
+            ["node", "http", "rtmp", "live", "archive", "database", "store", "retention", "directory", "log"]
         {
             text.push_str(&format!("[{section}]\n"));
             if let Some(keys) = self.to_json()[section].as_object() {

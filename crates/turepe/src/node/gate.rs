@@ -1,4 +1,5 @@
-//! Who may publish: stream keys are judged by the catalog, then by the outside directory.
+//! Who may publish and who may play: stream keys are judged by the catalog, then by the outside directory; players by the
+//! same rule as on the web.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -8,9 +9,11 @@ use std::time::Duration;
 use archive::{Archive, RecorderTarget};
 use catalog::{Catalog, ChannelRoute, Publishers};
 use directory::Directory;
-use ingest::{BoxFuture, Gate, Publication, Refusal};
-use live::Live;
+use ingest::{BoxFuture, Feed, Gate, Publication, Refusal};
+use live::{Live, TagReader};
+use media::flv::TagRun;
 use media::rtmp::StreamKey;
+use serve::Viewing;
 use uuid::Uuid;
 
 use super::sink::RecordingSink;
@@ -25,6 +28,7 @@ pub(super) struct CatalogGate {
     archive: Archive,
     live: Live,
     catalog: Catalog,
+    viewing: Viewing,
     directory: Option<Directory>,
     /// Channels of the directory that were let in, whose keys it judges itself: they are let in again while the database
     /// is away. No larger than what the directory may own.
@@ -37,9 +41,10 @@ impl CatalogGate {
         catalog: Catalog,
         archive: Archive,
         live: Live,
+        viewing: Viewing,
         directory: Option<Directory>,
     ) -> Self {
-        Self { publishers, catalog, archive, live, directory, outside: Mutex::default() }
+        Self { publishers, catalog, archive, live, viewing, directory, outside: Mutex::default() }
     }
 
     async fn judge(&self, key: StreamKey) -> Result<Publication, Refusal> {
@@ -113,6 +118,26 @@ pub(super) async fn keep_fresh(publishers: Arc<Publishers>) {
 impl Gate for CatalogGate {
     fn authorise(&self, key: &StreamKey, _peer: SocketAddr) -> BoxFuture<'_, Result<Publication, Refusal>> {
         Box::pin(self.judge(key.clone()))
+    }
+
+    fn play(&self, name: &StreamKey, _peer: SocketAddr) -> BoxFuture<'_, Option<Box<dyn Feed>>> {
+        let name = name.clone();
+        Box::pin(async move {
+            // A channel's id or a signed token, as in the addresses of the web; players add queries of their own.
+            let name = name.expose().split('?').next().unwrap_or_default();
+            let channel = self.viewing.channel(name).await?;
+            let feed: Box<dyn Feed> = Box::new(Tags(self.live.tags(channel)?));
+            Some(feed)
+        })
+    }
+}
+
+/// A channel's tags as a player is sent them.
+struct Tags(TagReader);
+
+impl Feed for Tags {
+    fn next(&mut self) -> BoxFuture<'_, Option<Arc<TagRun>>> {
+        Box::pin(self.0.next())
     }
 }
 

@@ -67,27 +67,34 @@ impl Node {
             bucket,
         )
         .map_err(|error| Failure::context("cannot open the archive", error))?;
-        let live = Live::new();
+        let live = Live::with_window(config.live.window.micros());
         let directory = open_directory(config, &disk, &clock)?;
         let publishers = Arc::new(Publishers::new(catalog.clone()));
+        let bucket =
+            BucketAccess { origin: config.store.bucket_origin(), url_life: config.store.url_life.duration() };
+        let serve_config = ServeConfig {
+            data: config.node.data.clone(),
+            ffmpeg: config.node.ffmpeg.clone(),
+            disk,
+            bucket,
+            hubs: live.clone(),
+        };
+        let live_channels = Arc::new(LiveChannels(live.clone()));
+        let server =
+            Server::new(serve_config, archive.clone(), catalog.clone(), live_channels, clock.clone())
+                .await
+                .map_err(|error| Failure::context("cannot start the HTTP server", error))?;
         let gate = Arc::new(CatalogGate::new(
             Arc::clone(&publishers),
             catalog.clone(),
             archive.clone(),
             live.clone(),
+            server.viewing(),
             directory.clone(),
         ));
         let rtmp = listen::rtmp(config.rtmp.listen, ports, |listen| {
             RtmpServer::bind(rtmp_config(config, listen), gate.clone(), clock.clone())
         })?;
-        let bucket =
-            BucketAccess { origin: config.store.bucket_origin(), url_life: config.store.url_life.duration() };
-        let serve_config =
-            ServeConfig { data: config.node.data.clone(), ffmpeg: config.node.ffmpeg.clone(), disk, bucket };
-        let live_channels = Arc::new(LiveChannels(live.clone()));
-        let server = Server::new(serve_config, archive.clone(), catalog.clone(), live_channels, clock)
-            .await
-            .map_err(|error| Failure::context("cannot start the HTTP server", error))?;
         Ok(Self { catalog, archive, publishers, server, http, rtmp, directory, live, _lock: lock })
     }
 

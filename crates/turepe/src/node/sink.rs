@@ -3,6 +3,7 @@
 use archive::{Archive, Recorder, RecorderTarget};
 use ingest::Sink;
 use live::{Live, Missed, Outlet, Publisher};
+use media::flv::FlvTag;
 use media::fragmenter::FragmentEvent;
 use media::timeline::TimelineEvent;
 
@@ -19,15 +20,24 @@ impl RecordingSink {
     pub(super) fn new(archive: Archive, live: Live, target: RecorderTarget) -> Self {
         Self { archive, live, target, publisher: None }
     }
+
+    fn publisher(&mut self) -> &mut Publisher {
+        self.publisher.get_or_insert_with(|| {
+            let recorder = RecorderOutlet(self.archive.recorder(self.target.clone()));
+            self.live.publish(self.target.channel_id, vec![Box::new(recorder)]).with_own_tags()
+        })
+    }
 }
 
 impl Sink for RecordingSink {
     fn push(&mut self, event: TimelineEvent) {
-        let publisher = self.publisher.get_or_insert_with(|| {
-            let recorder = RecorderOutlet(self.archive.recorder(self.target.clone()));
-            self.live.publish(self.target.channel_id, vec![Box::new(recorder)])
-        });
-        publisher.push(event);
+        self.publisher().push(event);
+    }
+
+    fn tags(&mut self, tags: &mut Vec<FlvTag>) {
+        if !tags.is_empty() {
+            self.publisher().push_tags(tags);
+        }
     }
 }
 

@@ -41,7 +41,10 @@ impl ServerSession {
                 }
             }
             "closeStream" => self.unpublish(),
-            "play" => self.play(&command, message.stream_id),
+            "play" => return self.play(&command, message.stream_id),
+            // Asked before `play`: a live stream has no length. FFmpeg gives up when it is refused.
+            "getStreamLength" => self.reply_result(&command, Value::Number(0.0)),
+            "FCSubscribe" => self.reply_result(&command, Value::Undefined),
             // Results of commands that we never send, and notices that want no answer.
             "_result" | "_error" | "onStatus" => {}
             _ if command.transaction == 0.0 => {}
@@ -81,8 +84,8 @@ impl ServerSession {
     }
 
     fn publish(&mut self, command: &Command, stream_id: u32) -> Result<(), RtmpError> {
-        if self.is_publishing() {
-            self.reply_bad_name_on(stream_id, "this connection publishes already");
+        if self.is_publishing() || self.is_playing() {
+            self.reply_bad_name_on(stream_id, "this connection publishes or plays already");
             return Ok(());
         }
         let name =
@@ -107,17 +110,32 @@ impl ServerSession {
             self.reply_unpublished();
             self.events.push_back(ServerEvent::Unpublished);
             self.end_publication();
+        } else if self.is_playing() {
+            self.events.push_back(ServerEvent::PlayStopped);
+            self.end_publication();
         }
     }
 
-    fn play(&mut self, command: &Command, stream_id: u32) {
-        if self.is_publishing() {
-            return;
+    fn play(&mut self, command: &Command, stream_id: u32) -> Result<(), RtmpError> {
+        if self.phase != Phase::Connected {
+            return Ok(());
         }
-        let stream = command.text(1).unwrap_or_default().split('?').next().unwrap_or_default();
-        self.events.push_back(ServerEvent::PlayRequested { stream: printable(stream) });
-        self.reply_stream_not_found(stream_id);
-        self.close_now();
+        let name =
+            command.text(1).ok_or(RtmpError::Command { command: "play", lacks: "has no stream name" })?;
+        if name.len() > MAX_NAME_BYTES {
+            return Err(RtmpError::Command { command: "play", lacks: "has too long a stream name" });
+        }
+        let (app, name) = match self.app.rsplit_once('/') {
+            Some((app, last)) if name.is_empty() => (app, last),
+            _ => (self.app.as_str(), name),
+        };
+        self.events.push_back(ServerEvent::PlayRequested {
+            app: printable(&first_part(app)),
+            name: StreamKey::new(name),
+        });
+        self.publish_stream = stream_id;
+        self.phase = Phase::DecidingPlay;
+        Ok(())
     }
 }
 

@@ -23,11 +23,15 @@ pub enum ServerEvent {
         /// The stream name as the publisher gave it, query included.
         key: StreamKey,
     },
-    /// `play`: was answered `NetStream.Play.StreamNotFound`.
+    /// `play`: nothing is read until the driver calls `accept_play` or `refuse_play`.
     PlayRequested {
-        /// The name asked for.
-        stream: String,
+        /// Application, without a query.
+        app: String,
+        /// The name asked for, query included. Somebody may take a stream key for it, so it is treated as one.
+        name: StreamKey,
     },
+    /// The player said that it ends: `deleteStream` or `closeStream`. It may play again.
+    PlayStopped,
     /// `onMetaData`.
     Metadata {
         /// Verbatim from the string `onMetaData` on: the body of an FLV script tag.

@@ -1,7 +1,8 @@
-//! The server's end of a publication: from the first byte of the handshake to `deleteStream`.
+//! The server's end of a publication, or of playing: from the first byte of the handshake to `deleteStream`.
 //!
-//! In: replies to the commands of publishers, acknowledgement, time limits, media handed on as it came. Not in: whether a key
-//! may publish (the driver answers [`ServerEvent::PublishRequested`]), playing (answered "not found"), what a frame holds.
+//! In: replies to the commands of publishers and players, acknowledgement, time limits, media handed on as it came. Not in: whether a key
+//! may publish or a name may be played (the driver answers [`ServerEvent::PublishRequested`] and
+//! [`ServerEvent::PlayRequested`]), the media that a player gets (`crate::flv::TagRun`), what a frame holds.
 
 mod commands;
 mod config;

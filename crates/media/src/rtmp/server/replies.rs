@@ -98,6 +98,24 @@ impl ServerSession {
         self.status(stream, "error", "NetStream.Play.StreamNotFound", "No such stream.");
     }
 
+    /// Media follows.
+    pub(super) fn reply_play_started(&mut self) {
+        let stream = self.publish_stream;
+        let begin = control::UserControl::StreamBegin(stream);
+        control::send_user_control(&mut self.writer, &mut self.out, begin);
+        self.status(stream, "status", "NetStream.Play.Reset", "Playing and resetting.");
+        self.status(stream, "status", "NetStream.Play.Start", "Playing.");
+    }
+
+    /// No more media follows.
+    pub(super) fn reply_play_ended(&mut self) {
+        let stream = self.publish_stream;
+        self.status(stream, "status", "NetStream.Play.UnpublishNotify", "The stream has ended.");
+        self.status(stream, "status", "NetStream.Play.Stop", "The stream has ended.");
+        let end = control::UserControl::StreamEof(stream);
+        control::send_user_control(&mut self.writer, &mut self.out, end);
+    }
+
     /// We close the connection.
     pub(super) fn reply_closed(&mut self, description: &str) {
         self.status(self.publish_stream, "status", "NetConnection.Connect.Closed", description);

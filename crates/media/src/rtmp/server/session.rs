@@ -27,8 +27,12 @@ pub(super) enum Phase {
     Fresh,
     /// Waiting for `publish`.
     Connected,
-    /// Waiting for the driver's answer.
+    /// Waiting for the driver's answer on `publish`.
     Deciding,
+    /// Waiting for the driver's answer on `play`.
+    DecidingPlay,
+    /// The driver sends media beside what is polled here.
+    Playing,
     Publishing {
         has_media: bool,
     },
@@ -57,7 +61,7 @@ pub struct ServerSession {
     failure: Option<RtmpError>,
     pub(super) app: String,
     pub(super) message_streams: u32,
-    /// Message stream of the publication.
+    /// Message stream of the publication, or of what is played.
     pub(super) publish_stream: u32,
     pub(super) has_fc_publish: bool,
 }
@@ -200,6 +204,54 @@ impl ServerSession {
         }
     }
 
+    /// Lets the player begin: after what is to be sent now, the driver sends runs of tags on [`Self::play_stream`] in chunks of
+    /// [`Self::chunk_size`].
+    pub fn accept_play(&mut self) {
+        if self.phase == Phase::DecidingPlay {
+            self.phase = Phase::Playing;
+            self.pre_publish_bytes = 0;
+            self.reply_play_started();
+            if let Err(error) = self.process() {
+                self.failure = Some(error);
+            }
+            self.unread = self.input.len();
+        }
+    }
+
+    /// Tells the player that there is no such stream, whatever the reason; then closes.
+    pub fn refuse_play(&mut self) {
+        if self.phase == Phase::DecidingPlay {
+            self.reply_stream_not_found(self.publish_stream);
+            self.close_now();
+        }
+    }
+
+    /// Tells the player that what it played has ended; then closes.
+    pub fn end_play(&mut self) {
+        if self.phase == Phase::Playing {
+            self.reply_play_ended();
+            self.close_now();
+        }
+    }
+
+    /// Whether a player was accepted and has not stopped.
+    #[must_use]
+    pub fn is_playing(&self) -> bool {
+        self.phase == Phase::Playing
+    }
+
+    /// The message stream on which the player awaits its media.
+    #[must_use]
+    pub fn play_stream(&self) -> u32 {
+        self.publish_stream
+    }
+
+    /// The chunk size that the peer was told.
+    #[must_use]
+    pub fn chunk_size(&self) -> u32 {
+        self.config.chunk_size
+    }
+
     /// Ends the connection from our side, telling the peer why (for example when a newer publisher took over).
     pub fn close(&mut self, description: &str) {
         if self.phase != Phase::Closing {
@@ -235,7 +287,7 @@ impl ServerSession {
                 Some((TimeoutOf::FirstMedia, config.first_media_limit_us))
             }
             Phase::Publishing { has_media: true } => Some((TimeoutOf::Media, config.idle_limit_us)),
-            Phase::Deciding | Phase::Closing => None,
+            Phase::Deciding | Phase::DecidingPlay | Phase::Playing | Phase::Closing => None,
         }
     }
 
@@ -258,10 +310,10 @@ impl ServerSession {
         }
         loop {
             match self.phase {
-                Phase::Deciding if self.input.len() > MAX_UNREAD_BYTES => {
+                Phase::Deciding | Phase::DecidingPlay if self.input.len() > MAX_UNREAD_BYTES => {
                     return Err(self.fail(RtmpError::UnreadBudget));
                 }
-                Phase::Deciding => return Ok(()),
+                Phase::Deciding | Phase::DecidingPlay => return Ok(()),
                 Phase::Closing => {
                     self.input.clear();
                     return Ok(());
@@ -278,7 +330,11 @@ impl ServerSession {
 
     fn message(&mut self, message: Message) -> Result<(), RtmpError> {
         let is_publishing = self.is_publishing();
-        if !is_publishing {
+        // A player acknowledges for hours, and answers pings.
+        let is_receipt =
+            matches!(message.type_id, message_type::ACKNOWLEDGEMENT | message_type::USER_CONTROL);
+        let is_free = is_publishing || self.is_playing() && is_receipt;
+        if !is_free {
             self.pre_publish_bytes += 16 + message.payload.len() as u64;
             if self.pre_publish_bytes > MAX_PRE_PUBLISH_BYTES {
                 return Err(RtmpError::PrePublishBudget);

@@ -287,13 +287,57 @@ fn the_key_may_be_the_last_part_of_the_application() {
     assert_eq!((app.as_str(), key.expose()), ("live", "KEY"));
 }
 
-#[test]
-fn players_are_told_that_there_is_nothing() {
+/// A player whose `play` was sent.
+fn player(name: &str) -> Peer {
     let mut peer = Peer::connected();
-    peer.command("play", 4.0, vec![Value::Null, Value::string("court?token=x")], 1).unwrap();
-    assert_eq!(peer.events(), [ServerEvent::PlayRequested { stream: "court".into() }]);
+    peer.command("getStreamLength", 3.0, vec![Value::Null, Value::string(name)], 0).unwrap();
+    assert_eq!(peer.reply().name, "_result");
+    peer.command("play", 4.0, vec![Value::Null, Value::string(name)], 1).unwrap();
+    peer
+}
+
+#[test]
+fn a_player_is_accepted_acknowledges_for_hours_and_stops() {
+    let mut peer = player("court?token=x");
+    let events = peer.events();
+    assert!(!format!("{events:?}").contains("court"), "it may be a key");
+    let [ServerEvent::PlayRequested { app, name }] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((app.as_str(), name.expose()), ("live", "court?token=x"));
+    assert_eq!(peer.session.poll_timeout(), None);
+    peer.session.accept_play();
+    assert!(peer.session.is_playing());
+    assert_eq!(peer.session.play_stream(), 1);
+    let replies = peer.replies();
+    let codes: Vec<_> = replies.iter().map(code).collect();
+    assert_eq!(codes, ["NetStream.Play.Reset", "NetStream.Play.Start"]);
+    for _ in 0..10_000 {
+        peer.send(message_type::ACKNOWLEDGEMENT, 0, 0, &[0; 4]).unwrap();
+    }
+    peer.command("publish", 5.0, vec![Value::Null, Value::string("key")], 1).unwrap();
+    assert_eq!(code(&peer.reply()), "NetStream.Publish.BadName");
+    peer.command("deleteStream", 0.0, vec![Value::Null, Value::Number(1.0)], 0).unwrap();
+    assert_eq!(peer.events(), [ServerEvent::PlayStopped]);
+    assert!(!peer.session.is_playing() && !peer.session.should_close());
+}
+
+#[test]
+fn a_player_is_told_that_there_is_nothing_and_that_it_has_ended() {
+    let mut peer = player("court");
+    peer.session.refuse_play();
     assert_eq!(code(&peer.reply()), "NetStream.Play.StreamNotFound");
     assert!(peer.session.should_close());
+    let mut peer = player("court");
+    peer.session.accept_play();
+    peer.replies();
+    peer.session.end_play();
+    let replies = peer.replies();
+    let codes: Vec<_> = replies.iter().map(code).collect();
+    assert_eq!(codes, ["NetStream.Play.UnpublishNotify", "NetStream.Play.Stop"]);
+    assert!(peer.session.should_close());
+    let mut flood = player("court");
+    flood.session.accept_play();
+    let flooded = (0..10_000).find_map(|_| flood.send(message_type::VIDEO, 0, 1, &[0; 100]).err());
+    assert!(flooded.is_some(), "what is no receipt has a budget");
 }
 
 #[test]
@@ -301,7 +345,7 @@ fn unknown_commands_are_refused_or_passed_over() {
     let mut peer = Peer::connected();
     peer.command("_checkbw", 0.0, vec![Value::Null], 0).unwrap();
     assert_eq!(peer.replies(), []);
-    peer.command("getStreamLength", 8.0, vec![Value::Null], 0).unwrap();
+    peer.command("getUser", 8.0, vec![Value::Null], 0).unwrap();
     let reply = peer.reply();
     assert_eq!((reply.name.as_str(), reply.transaction), ("_error", 8.0));
     for _ in 0..100 {
