@@ -108,10 +108,13 @@ async fn sweep(core: &Arc<Core>, is_first: bool) -> bool {
 ///
 /// Of several segments of one channel the first that comes opens the gap, and what they hold is no gap whatever is noted.
 async fn note_process_gap(core: &Core, channel_id: Uuid, end_us: i64) {
-    retry("noting a gap", channel_id, CATALOG_ATTEMPTS, &core.is_gone, || {
+    let opened = retry("noting a gap", channel_id, CATALOG_ATTEMPTS, &core.is_gone, || {
         gap_log::open(&core.catalog, channel_id, end_us, EndCause::Process)
-    })
-    .await;
+    });
+    if opened.await != Some(true) {
+        // A gap that was open already is not this one's to close: the last run knew its cause.
+        return;
+    }
     // Recording may have begun again before this was known. Looked at after opening, and the writer closes after it has
     // made its segment known: so one of the two closes the gap.
     if let Some(next) = core.registry.of_channel(channel_id).iter().find(|segment| segment.start_us >= end_us)
