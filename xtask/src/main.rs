@@ -39,10 +39,10 @@ enum Verb {
     Web,
     /// Make the demo clip again (crates/turepe/assets/demo.mp4)
     Clip,
-    /// Measure: `media`, `record` (against nginx-rtmp) or `replay` (against ffmpeg)
+    /// Measure: `live` and `record` (against nginx-rtmp), `media`, or `replay` (against ffmpeg)
     Bench {
         /// Which measurement
-        #[arg(value_parser = ["media", "record", "replay"])]
+        #[arg(value_parser = ["live", "media", "record", "replay"])]
         what: String,
         /// Passed on to the measurement
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

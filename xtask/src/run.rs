@@ -89,6 +89,7 @@ pub(crate) fn bench(what: &str, rest: &[String]) -> Result<()> {
     let mut command = match what {
         "media" => cargo(&["bench", "--package", "turepe-media", "--"]),
         "record" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "record", "--"]),
+        "live" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "live", "--"]),
         _ => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "replay", "--"]),
     };
     if what != "media" {
