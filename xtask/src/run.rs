@@ -112,6 +112,7 @@ pub(crate) fn bench(what: &str, rest: &[String]) -> Result<()> {
         "catalog" => cargo(&["bench", "--package", "turepe-catalog", "--bench", "million", "--"]),
         "record" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "record", "--"]),
         "sync" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "sync", "--"]),
+        "live" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "live", "--"]),
         _ => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "replay", "--"]),
     };
     if matches!(what, "record" | "replay") {

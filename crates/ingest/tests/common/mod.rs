@@ -184,6 +184,15 @@ impl Clip {
         Self { codec: video.codec, setup, frames }
     }
 
+    /// The decoder configuration and the pictures alone.
+    pub fn video(&self) -> (&VideoTag, Vec<(u32, &VideoTag)>) {
+        let frames = self.frames.iter().filter_map(|(at_ms, tag)| match tag {
+            Tag::Video(tag) => Some((*at_ms, tag)),
+            Tag::Audio(_) => None,
+        });
+        (&self.setup.0, frames.collect())
+    }
+
     /// Length in milliseconds.
     pub const LEN_MS: u32 = 24_000;
 }
@@ -276,4 +285,34 @@ pub async fn closed(stream: &mut TcpStream) {
     let mut scratch = [0; 4096];
     let closed = async { while stream.read(&mut scratch).await.is_ok_and(|count| count > 0) {} };
     tokio::time::timeout(PATIENCE, closed).await.expect("the server closes the connection");
+}
+
+/// Says what makes a server play, and reads no more than the handshake.
+pub async fn play_blindly(stream: &mut TcpStream, name: &str) {
+    use media::amf0::Value;
+    use media::rtmp::{MessageHeader, Transmit, chunk::ChunkWriter, message_type};
+    use tokio::io::AsyncReadExt as _;
+    let mut hello = vec![3];
+    hello.resize(1 + 1536, 0);
+    stream.write_all(&hello).await.unwrap();
+    let mut answer = vec![0; 1 + 2 * 1536];
+    stream.read_exact(&mut answer).await.unwrap();
+    stream.write_all(&answer[1..1 + 1536]).await.unwrap();
+    let mut writer = ChunkWriter::new();
+    let mut out = Transmit::default();
+    let object = Value::object([("app", Value::string("live"))]);
+    for (stream_id, values) in [
+        (0, vec![Value::string("connect"), Value::Number(1.0), object]),
+        (0, vec![Value::string("createStream"), Value::Number(2.0), Value::Null]),
+        (1, vec![Value::string("play"), Value::Number(3.0), Value::Null, Value::string(name)]),
+    ] {
+        let mut body = bytes::BytesMut::new();
+        values.iter().for_each(|value| value.encode(&mut body));
+        let header =
+            MessageHeader { chunk_stream_id: 3, timestamp_ms: 0, type_id: message_type::COMMAND, stream_id };
+        writer.write(&header, &[], body.freeze(), &mut out);
+    }
+    while let Some(piece) = out.pop() {
+        stream.write_all(&piece).await.unwrap();
+    }
 }

@@ -31,10 +31,12 @@ async fn a_club_shows_its_courts_hours_and_who_is_live() {
     assert_eq!(profile["appointmentDuration"], 60);
     assert_eq!(profile["hours"].as_array().unwrap().len(), 7);
     assert_eq!(profile["hours"][0], json!({"weekday": "mon", "open": "08:00", "close": "24:00"}));
+    let live_url = format!("/live/{}/index.m3u8", second.id);
     assert_eq!(
         profile["courts"],
-        json!([{"slug": "central", "name": "Court central", "isLive": true, "channels": [
-            {"id": channel.id, "name": "main", "isLive": false}, {"id": second.id, "name": "side", "isLive": true}]}])
+        json!([{"slug": "central", "name": "Court central", "isLive": true, "liveUrl": live_url, "channels": [
+            {"id": channel.id, "name": "main", "isLive": false, "liveUrl": null},
+            {"id": second.id, "name": "side", "isLive": true, "liveUrl": live_url}]}])
     );
     assert!(!profile.to_string().to_lowercase().contains("key"));
 }

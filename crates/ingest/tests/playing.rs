@@ -1,0 +1,115 @@
+//! Players on the RTMP port: real ffmpeg, one that stops, one that never reads, and who gets nothing.
+
+mod common;
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::{Clip, PATIENCE, closed};
+use media::VideoCodec;
+use media::flv::{FlvTag, TagRun, VideoTag, write_video};
+use media::rtmp::StreamKey;
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::sync::{Notify, oneshot};
+use turepe_ingest::{BoxFuture, Feed, Gate, Publication, Refusal, RtmpConfig, RtmpServer};
+use world::SystemClock;
+
+/// Lets anybody play `court` until its tags are over.
+struct Court {
+    tags: Vec<FlvTag>,
+    /// A player has gone.
+    gone: Arc<Notify>,
+}
+
+impl Gate for Court {
+    fn authorise(&self, _key: &StreamKey, _peer: SocketAddr) -> BoxFuture<'_, Result<Publication, Refusal>> {
+        Box::pin(std::future::ready(Err(Refusal::UnknownKey)))
+    }
+
+    fn play(&self, name: &StreamKey, _peer: SocketAddr) -> BoxFuture<'_, Option<Box<dyn Feed>>> {
+        let runs = || Runs { tags: self.tags.clone().into_iter(), gone: Arc::clone(&self.gone) };
+        let feed = (name.expose() == "court").then(|| Box::new(runs()) as Box<dyn Feed>);
+        Box::pin(std::future::ready(feed))
+    }
+}
+
+/// Five tags a run, as fast as they are taken.
+struct Runs {
+    tags: std::vec::IntoIter<FlvTag>,
+    gone: Arc<Notify>,
+}
+
+impl Drop for Runs {
+    fn drop(&mut self) {
+        self.gone.notify_one();
+    }
+}
+
+impl Feed for Runs {
+    fn next(&mut self) -> BoxFuture<'_, Option<Arc<TagRun>>> {
+        let tags: Vec<_> = self.tags.by_ref().take(5).collect();
+        Box::pin(std::future::ready((!tags.is_empty()).then(|| Arc::new(TagRun::new(tags)))))
+    }
+}
+
+/// A server whose court plays the demo clip's pictures, `repeat` times.
+fn start(repeat: u32) -> (SocketAddr, oneshot::Sender<()>, Arc<Notify>) {
+    let clip = Clip::demo();
+    let (header, frames) = clip.video();
+    let body = |tag: &VideoTag| write_video(VideoCodec::H264, tag);
+    let mut tags = vec![FlvTag::video(0, body(header), header)];
+    for round in 0..repeat {
+        tags.extend(
+            frames.iter().map(|(at_ms, tag)| {
+                FlvTag::video(at_ms + round * Clip::LEN_MS, Bytes::clone(&body(tag)), tag)
+            }),
+        );
+    }
+    let config = RtmpConfig::new("127.0.0.1:0".parse().unwrap());
+    let gone = Arc::new(Notify::new());
+    let court = Arc::new(Court { tags, gone: Arc::clone(&gone) });
+    let server = RtmpServer::bind(config, court, Arc::new(SystemClock)).unwrap();
+    let address = server.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    tokio::spawn(server.run(async {
+        drop(stopped.await);
+    }));
+    (address, stop, gone)
+}
+
+async fn ffmpeg(url: &str) -> std::process::Output {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "info", "-nostdin", "-i", url, "-f", "null", "-"])
+        .stdin(Stdio::null())
+        .output();
+    tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ffmpeg_plays_to_the_end() {
+    let (address, _stop, _gone) = start(1);
+    let output = ffmpeg(&format!("rtmp://{address}/live/court")).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("frame=  600"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_something_else_gets_nothing() {
+    let (address, _stop, _gone) = start(1);
+    let output = ffmpeg(&format!("rtmp://{address}/live/secret-key")).await;
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("No such stream"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_that_never_reads_is_cut_off() {
+    let (address, _stop, gone) = start(200);
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    common::play_blindly(&mut stream, "court").await;
+    tokio::time::timeout(PATIENCE, gone.notified()).await.expect("the server lets it go");
+    closed(&mut stream).await;
+}
