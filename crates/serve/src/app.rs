@@ -1,6 +1,9 @@
 //! What every handler reaches: the rooms behind this one, the clock and the signer.
 
-use crate::{frames::Frames, handlers::Readiness, limits::BUCKET_URL_LIFE, token::Signer};
+use crate::{
+    frames::Frames, handlers::Readiness, http::answers::Answers, limits::BUCKET_URL_LIFE, metrics::Measured,
+    operators::Operators, token::Signer,
+};
 use archive::Archive;
 use catalog::Catalog;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -24,6 +27,10 @@ pub struct ServeConfig {
     pub disk: Arc<dyn Disk>,
     /// What players have to know of the bucket.
     pub bucket: BucketAccess,
+    /// Who has it may see what the node says of itself from anywhere; without one, only who sits at the machine.
+    pub operations_token: Option<String>,
+    /// What else has numbers for `/metrics`.
+    pub measured: Vec<Arc<dyn Measured>>,
 }
 
 /// How players reach what the bucket has.
@@ -44,7 +51,14 @@ impl Default for BucketAccess {
 impl ServeConfig {
     /// Settings for a data folder, with ffmpeg from the search path.
     pub fn new(data: impl Into<PathBuf>, disk: Arc<dyn Disk>) -> Self {
-        Self { data: data.into(), ffmpeg: PathBuf::from("ffmpeg"), disk, bucket: BucketAccess::default() }
+        Self {
+            data: data.into(),
+            ffmpeg: PathBuf::from("ffmpeg"),
+            disk,
+            bucket: BucketAccess::default(),
+            operations_token: None,
+            measured: Vec::new(),
+        }
     }
 }
 
@@ -62,6 +76,9 @@ pub(crate) struct Parts {
     pub(crate) frames: Frames,
     pub(crate) readiness: Readiness,
     pub(crate) bucket: BucketAccess,
+    pub(crate) operators: Operators,
+    pub(crate) answers: Arc<Answers>,
+    pub(crate) measured: Vec<Arc<dyn Measured>>,
 }
 
 impl App {

@@ -99,6 +99,17 @@ impl Fields {
         }
     }
 
+    /// The field `via`: `node` asks for bytes from this program even where the bucket has them.
+    pub(crate) fn via(&self) -> Result<Via, Problem> {
+        match self.get("via")? {
+            None => Ok(Via::Anywhere),
+            Some("node") => Ok(Via::Node),
+            Some(_) => {
+                Err(Problem::new(ProblemCode::BadRequest, "the field via is `node`, or it is not given"))
+            }
+        }
+    }
+
     /// Which match is asked for: a slot, or a range.
     pub(crate) fn wanted(&self) -> Result<Wanted, Problem> {
         let (from, to) = (self.get("from")?, self.get("to")?);
@@ -123,6 +134,15 @@ impl Fields {
             _ => Err(Problem::new(ProblemCode::InvalidRange, "a range needs both from and to")),
         }
     }
+}
+
+/// Which way bytes come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Via {
+    /// From where they are: a bucket answers for itself.
+    Anywhere,
+    /// Through this program: for players that cannot reach the bucket.
+    Node,
 }
 
 /// A match, or a range.

@@ -3,6 +3,7 @@
 mod clubs;
 mod files;
 mod frame;
+mod node;
 mod operations;
 mod playlist;
 mod replay;
@@ -12,6 +13,7 @@ mod slots;
 pub(crate) use clubs::*;
 pub(crate) use files::*;
 pub(crate) use frame::*;
+pub(crate) use node::*;
 pub(crate) use operations::*;
 pub(crate) use playlist::*;
 pub(crate) use replay::*;

@@ -5,4 +5,5 @@
 mod clubs;
 mod media;
 mod node;
+mod operators;
 mod server;

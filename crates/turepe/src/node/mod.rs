@@ -4,6 +4,7 @@
 
 mod gate;
 mod listen;
+mod metrics;
 mod sink;
 
 use std::future::Future;
@@ -24,6 +25,7 @@ use world::{Clock, Disk, SystemClock, SystemDisk};
 use self::gate::CatalogGate;
 pub(crate) use self::gate::prefix;
 pub(crate) use self::listen::PortSearch;
+use self::metrics::RoomMetrics;
 use crate::config::Config;
 use crate::data_folder::{self, Lock};
 use crate::failure::Failure;
@@ -67,8 +69,14 @@ impl Node {
         })?;
         let bucket =
             BucketAccess { origin: config.store.bucket_origin(), url_life: config.store.url_life.duration() };
-        let serve_config =
-            ServeConfig { data: config.node.data.clone(), ffmpeg: config.node.ffmpeg.clone(), disk, bucket };
+        let serve_config = ServeConfig {
+            data: config.node.data.clone(),
+            ffmpeg: config.node.ffmpeg.clone(),
+            disk,
+            bucket,
+            operations_token: config.http.operations_token.as_ref().map(|token| token.expose().to_owned()),
+            measured: vec![Arc::new(RoomMetrics { live: live.clone(), publishers: rtmp.publishers() })],
+        };
         let server =
             Server::new(serve_config, archive.clone(), catalog.clone(), Arc::new(LiveChannels(live)), clock)
                 .await
