@@ -13,6 +13,8 @@ pub enum Clip {
     H264Ntsc,
     /// HEVC with B-frames, 25 frames a second, AAC.
     Hevc,
+    /// As [`Clip::H264`] and as heavy as a 4K camera, 30 Mbit/s: segments of a few seconds have parts.
+    Heavy,
 }
 
 impl Clip {
@@ -20,7 +22,7 @@ impl Clip {
     #[must_use]
     pub fn rate(self) -> (u64, u64) {
         match self {
-            Self::H264 | Self::Hevc => (25, 1),
+            Self::H264 | Self::Hevc | Self::Heavy => (25, 1),
             Self::H264Ntsc => (30_000, 1001),
         }
     }
@@ -29,7 +31,7 @@ impl Clip {
     #[must_use]
     pub fn frames(self) -> u64 {
         match self {
-            Self::H264 | Self::Hevc => 600,
+            Self::H264 | Self::Hevc | Self::Heavy => 600,
             Self::H264Ntsc => 720,
         }
     }
@@ -64,6 +66,35 @@ pub fn clip(kind: Clip) -> PathBuf {
                 "60",
                 "-sc_threshold",
                 "0",
+            ],
+        ),
+        Clip::Heavy => (
+            "heavy",
+            "25",
+            &[
+                "-c:v",
+                "libx264",
+                "-preset",
+                "ultrafast",
+                "-bf",
+                "2",
+                "-g",
+                "50",
+                "-keyint_min",
+                "50",
+                "-sc_threshold",
+                "0",
+                "-b:v",
+                "30M",
+                "-minrate",
+                "30M",
+                "-maxrate",
+                "30M",
+                "-bufsize",
+                "30M",
+                // The weight is filler: it costs nothing to encode or decode.
+                "-x264-params",
+                "nal-hrd=cbr:filler=1:open-gop=0",
             ],
         ),
         _ => (

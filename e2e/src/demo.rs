@@ -108,8 +108,21 @@ impl Drop for Demo {
 ///
 /// When one of them fails; it has then said why.
 pub fn browser(environment: &[(&str, &str)]) {
+    run_browser("test:browser", environment);
+}
+
+/// Runs those that watch a match in a bucket.
+///
+/// # Panics
+///
+/// When one of them fails; it has then said why.
+pub fn browser_with_bucket(environment: &[(&str, &str)]) {
+    run_browser("test:browser:bucket", environment);
+}
+
+fn run_browser(script: &str, environment: &[(&str, &str)]) {
     let status = Command::new("npm")
-        .args(["run", "--silent", "test:browser"])
+        .args(["run", "--silent", script])
         .current_dir(root().join("web"))
         .envs(environment.iter().copied())
         .stdin(Stdio::null())

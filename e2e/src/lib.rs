@@ -8,16 +8,20 @@
 #![expect(clippy::missing_panics_doc, reason = "a test harness stops at what it did not expect")]
 #![expect(clippy::expect_used, reason = "a test harness stops at what it did not expect")]
 
+mod bucket;
 mod clip;
 mod demo;
+mod exact;
 mod kill;
 mod media;
 mod node;
 mod publisher;
 
+pub use bucket::BucketService;
 pub use clip::{Clip, clip, tool};
-pub use demo::{Demo, browser};
+pub use demo::{Demo, browser, browser_with_bucket};
+pub use exact::{assert_increasing, recorded, replay_is_exact, save, us};
 pub use kill::{KillPlan, KillReport, kill_at_random};
-pub use media::{Frame, Probe, counters, decode_warnings, holes, packets, probe};
-pub use node::{Court, Node, NodeOptions, free_port, now_us, rfc3339, wait_until};
+pub use media::{Frame, Probe, SEVERAL_HOSTS, counters, decode_warnings, holes, packets, probe};
+pub use node::{Court, Node, NodeOptions, free_port, get, now_us, program, rfc3339, wait_until};
 pub use publisher::Publisher;

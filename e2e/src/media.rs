@@ -4,6 +4,9 @@ use std::process::Command;
 
 use crate::clip::tool;
 
+/// For playlists whose footage lies on several hosts: ffmpeg complains where it has to leave a connection for another.
+pub const SEVERAL_HOSTS: [&str; 2] = ["-http_persistent", "0"];
+
 /// Everything that ffmpeg has to say against a file or address while it decodes it all; empty when it is clean.
 pub fn decode_warnings(input: &str, input_options: &[&str]) -> String {
     let output = Command::new(tool("ffmpeg"))

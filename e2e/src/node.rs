@@ -15,6 +15,8 @@ use crate::clip::root;
 pub struct NodeOptions {
     /// `[archive] segment`.
     pub segment: &'static str,
+    /// More settings: environment variables as people would set them.
+    pub settings: Vec<(String, String)>,
     /// The data folder; a new one that goes with the node where it is `None`.
     pub data: Option<PathBuf>,
     /// `[database] url`; SQLite in the data folder where it is `None`.
@@ -23,7 +25,7 @@ pub struct NodeOptions {
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        Self { segment: "5s", data: None, database: None }
+        Self { segment: "5s", settings: Vec::new(), data: None, database: None }
     }
 }
 
@@ -50,6 +52,7 @@ pub struct Node {
     pub data: PathBuf,
     segment: &'static str,
     database: Option<String>,
+    settings: Vec<(String, String)>,
     child: Option<Child>,
     // The folder goes when the node goes.
     _folder: Option<tempfile::TempDir>,
@@ -58,7 +61,7 @@ pub struct Node {
 /// The binary under test, built once.
 ///
 /// `TUREPE_BIN` names another one.
-pub(crate) fn program() -> &'static Path {
+pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         if let Some(path) = std::env::var_os("TUREPE_BIN") {
@@ -111,6 +114,7 @@ impl Node {
             data,
             segment: options.segment,
             database: options.database,
+            settings: options.settings,
             child: None,
             _folder: folder,
         };
@@ -130,6 +134,7 @@ impl Node {
             .env("TUREPE_RTMP_LISTEN", self.rtmp.to_string())
             .env("TUREPE_ARCHIVE_SEGMENT", self.segment)
             .env("TUREPE_DATABASE_URL", self.database.as_deref().unwrap_or_default())
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.data)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log twice"))
@@ -145,6 +150,23 @@ impl Node {
             }
             std::net::TcpStream::connect_timeout(&http, Duration::from_millis(200)).ok()
         });
+    }
+
+    /// Changes a setting; it is in force after the next [`Node::resume`].
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.into(), value.into()));
+    }
+
+    /// What is safe and what is not yet, as the node tells it.
+    pub fn ledger(&self) -> Value {
+        self.get_json("/api/node/ledger")
+    }
+
+    /// The command line of the running process, as everybody on the machine sees it.
+    pub fn process_list(&self) -> String {
+        let id = self.child.as_ref().expect("it runs").id();
+        std::fs::read_to_string(format!("/proc/{id}/cmdline")).expect("the command line")
     }
 
     fn log_path(&self) -> PathBuf {
@@ -267,10 +289,11 @@ impl Node {
             let replay = self.replay(court, from_us, now_us());
             let fragments = replay["fragments"].as_array().expect("fragments");
             let (first, last) = (fragments.first()?, fragments.last()?);
-            let (_, headers, _) = self.get(last["url"].as_str()?, &[("range", "bytes=0-15")]);
-            // What still grows is never to be stored.
-            let is_sealed =
-                headers.iter().any(|(name, value)| name == "cache-control" && value.contains("immutable"));
+            let url = last["url"].as_str()?;
+            let (_, headers, _) = self.get(url, &[("range", "bytes=0-15")]);
+            // What still grows is never to be stored, and in no bucket.
+            let is_sealed = url.starts_with("http")
+                || headers.iter().any(|(name, value)| name == "cache-control" && value.contains("immutable"));
             let instant =
                 |value: &Value| Some(value.as_str()?.parse::<jiff::Timestamp>().ok()?.as_microsecond());
             let (start, end) = (instant(&first["start"])?, instant(&last["end"])?);
@@ -294,7 +317,7 @@ impl Drop for Node {
 }
 
 /// GET of any address, with status, headers and body.
-pub(crate) fn get(url: &str, headers: &[(&str, &str)]) -> (u16, Vec<(String, String)>, Vec<u8>) {
+pub fn get(url: &str, headers: &[(&str, &str)]) -> (u16, Vec<(String, String)>, Vec<u8>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     // Built beside the store's client, which speaks TLS, this library has no cryptography of its own choice any more.
     let _ = rustls::crypto::ring::default_provider().install_default();

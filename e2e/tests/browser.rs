@@ -3,7 +3,10 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use turepe_e2e::{Clip, Demo, Node, NodeOptions, Publisher, browser, now_us, rfc3339, wait_until};
+use turepe_e2e::{
+    BucketService, Clip, Demo, Node, NodeOptions, Publisher, browser, browser_with_bucket, now_us, rfc3339,
+    wait_until,
+};
 
 /// From the club page to the match, over a segment border, to its end: a match of the demo, recorded by the real pipeline.
 #[test]
@@ -54,6 +57,51 @@ fn over_a_gap_the_match_plays_on_and_says_so() {
         ("TUREPE_TIME", &instant[11..16]),
         ("TUREPE_GAP", "1"),
     ]);
+}
+
+/// A match that only the bucket has, of another origin, with addresses that live for ten seconds; then the same where the
+/// bucket lets no page in.
+#[test]
+fn a_match_in_a_bucket_plays_on_over_expiring_addresses_and_around_a_shut_bucket() {
+    const SECOND: i64 = 1_000_000;
+    const MINUTE: i64 = 60 * SECOND;
+    let bucket = BucketService::start();
+    let settings =
+        bucket.settings(&[("TUREPE_RETENTION_KEEP_LOCAL", "1s"), ("TUREPE_STORE_URL_LIFE", "10s")]);
+    // One segment for the whole match: its address is asked again and again.
+    let node = Node::start(NodeOptions { segment: "1m", settings, data: None });
+    bucket.allow_pages_of(&[node.http]);
+    node.add_club("club", 1);
+    let court = node.add_court("club", "uno");
+    let begin = now_us();
+    let publisher = Publisher::turepe(Clip::H264, &node.rtmp_url(&court.key));
+    wait_until("footage", Duration::from_secs(30), || {
+        (!node.replay(&court, begin, now_us())["fragments"].as_array()?.is_empty()).then_some(())
+    });
+    let slot_us = (now_us() / MINUTE + 1) * MINUTE;
+    wait_until("the end of the match", Duration::from_secs(180), || {
+        (now_us() >= slot_us + MINUTE + 3 * SECOND).then_some(())
+    });
+    publisher.stop();
+    wait_until("all of it to be in the bucket alone", Duration::from_secs(60), || {
+        let ledger = node.ledger();
+        let evicted = ledger["keeper"]["evictedSegments"].as_u64();
+        (ledger["unsafeBytes"] == 0 && evicted >= Some(3)).then_some(())
+    });
+
+    let (url, origin, instant) = (node.url(""), bucket.origin(), rfc3339(slot_us));
+    let mut environment = vec![
+        ("TUREPE_URL", url.as_str()),
+        ("TUREPE_CLUB", &court.club),
+        ("TUREPE_COURT", &court.court),
+        ("TUREPE_DATE", &instant[..10]),
+        ("TUREPE_TIME", &instant[11..16]),
+        ("TUREPE_BUCKET", &origin),
+    ];
+    browser_with_bucket(&environment);
+    bucket.allow_pages_of(&[]);
+    environment.push(("TUREPE_BUCKET_SHUT", "1"));
+    browser_with_bucket(&environment);
 }
 
 /// Ctrl-C ends the demo and its cameras.

@@ -94,6 +94,8 @@ export async function frameInFile({ url, atS }: { url: string; atS: number }): P
   const video = document.createElement("video");
   video.muted = true;
   video.preload = "auto";
+  // What lies in a bucket may only be looked at with its permission.
+  video.crossOrigin = "anonymous";
   // A frame is only presented where it could be seen.
   video.width = 64;
   document.body.append(video);

@@ -1,46 +1,29 @@
 /** A player finds the match on a phone and watches it to its end. */
-import { chromium, devices, type Browser, type Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { localTimeOfDay } from "../src/time/zone";
-import { frameInFile, installReader, seekByKey } from "./inPage";
+import { frameInFile, seekByKey } from "./inPage";
 import { CLIP_FRAMES, findSubject, type Subject } from "./match";
+import { openStage, type Stage } from "./stage";
 
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-const PHONE = { ...devices["Pixel 7"], viewport: { width: 390, height: 844 }, locale: "es-ES" };
 /** A seek must show its picture within this. */
 const SEEK_LIMIT_MS = 1_000;
 /** Where the player and the file may round the same instant to neighbouring frames. */
 const FRAME_TOLERANCE = 1;
 
 let subject: Subject;
-let browser: Browser;
+let stage: Stage;
 let page: Page;
-const complaints: string[] = [];
 
 beforeAll(async () => {
   subject = await findSubject();
-  browser = await chromium.launch({ executablePath: process.env["TUREPE_CHROMIUM"] ?? "/usr/bin/chromium", args: FLAGS });
-  const context = await browser.newContext(PHONE);
-  await context.addInitScript(installReader);
-  page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  page.on("console", (message) => {
-    if (message.type() === "error") complaints.push(message.text());
-  });
-  page.on("pageerror", (error) => complaints.push(error.stack ?? error.message));
+  stage = await openStage();
+  ({ page } = stage);
 });
 
 afterAll(async () => {
-  await browser.close();
+  await stage.browser.close();
   await subject.close();
 });
 
@@ -177,6 +160,6 @@ describe("a player with a phone", () => {
 
   it("never meets an error or a breach of the security policy", async () => {
     expect(await page.evaluate(() => window.violations)).toEqual([]);
-    expect(complaints).toEqual([]);
+    expect(stage.complaints).toEqual([]);
   });
 });

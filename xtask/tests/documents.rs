@@ -10,7 +10,7 @@ fn root() -> std::path::PathBuf {
 
 /// Paths in backticks that look like files or folders of the checkout.
 fn paths_in(text: &str) -> Vec<String> {
-    let roots = ["crates/", "web/", "xtask/", "e2e/", "bench/", "docs/", "fuzz/", ".ci/"];
+    let roots = ["crates/", "web/", "xtask/", "testing/", "e2e/", "bench/", "docs/", "fuzz/", ".ci/"];
     text.split('`')
         .skip(1)
         .step_by(2)

@@ -1,6 +1,9 @@
 //! Recording many publishers: CPU per stream-second and memory, `turepe serve` against nginx-rtmp `record all`.
 //!
 //! `cargo xtask bench record [--publishers 50] [--seconds 30] [--rounds 3]`
+//!
+//! With `--bucket` a third server in turn: `turepe serve` that brings all of it into a bucket while it records. The S3 service
+//! runs in this process, so that its work is not counted; it still takes its share of the machine.
 
 use std::io::Write;
 use std::path::Path;
@@ -9,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use testing::s3::{BUCKET, KEY_ID, SECRET_KEY, TestS3};
 use turepe_bench::{Usage, Watched, free_port, match_clip, median, turepe, wait_for_port};
 
 #[derive(Parser)]
@@ -22,15 +26,27 @@ struct Arguments {
     /// Rounds of each server, in turn
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Measures recording with upload as well
+    #[arg(long)]
+    bucket: bool,
 }
+
+/// What is measured, by the names of the table.
+const NGINX: &str = "nginx-rtmp";
+const RECORD: &str = "turepe";
+const UPLOAD: &str = "turepe + S3";
 
 /// Connections, first keyframes and caches have settled by then.
 const WARM_UP: Duration = Duration::from_secs(8);
+
+/// The second part of a segment goes up when two are durable.
+const UPLOAD_WARM_UP: Duration = Duration::from_secs(28);
 
 struct Figures {
     cpu_us_per_stream_second: f64,
     memory: Usage,
     written_mb: f64,
+    uploaded_mb: f64,
 }
 
 fn main() -> Result<()> {
@@ -39,9 +55,16 @@ fn main() -> Result<()> {
     let mut rows: Vec<(&str, Figures)> = Vec::new();
     for round in 1..=arguments.rounds {
         eprintln!("round {round} of {}: nginx-rtmp", arguments.rounds);
-        rows.push(("nginx-rtmp", nginx(&arguments, &clip)?));
-        eprintln!("round {round} of {}: turepe", arguments.rounds);
-        rows.push(("turepe", ours(&arguments, &clip)?));
+        rows.push((NGINX, nginx(&arguments, &clip)?));
+        eprintln!("round {round} of {}: {RECORD}", arguments.rounds);
+        rows.push((RECORD, ours(&arguments, &clip, None)?));
+        if arguments.bucket {
+            eprintln!("round {round} of {}: {UPLOAD}", arguments.rounds);
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+            let service = runtime.block_on(TestS3::start());
+            rows.push((UPLOAD, ours(&arguments, &clip, Some(&service))?));
+        }
     }
     println!(
         "{} publishers of 4 Mbit/s, {} s a round, {} rounds",
@@ -54,7 +77,7 @@ fn main() -> Result<()> {
     let middle = |name: &str, figure: fn(&Figures) -> f64| {
         median(rows.iter().filter(|row| row.0 == name).map(|row| figure(&row.1)).collect())
     };
-    for name in ["nginx-rtmp", "turepe"] {
+    for name in [NGINX, RECORD, UPLOAD].into_iter().filter(|name| *name != UPLOAD || arguments.bucket) {
         let peak = middle(name, |f| f.memory.peak_mb);
         println!(
             "{name:<12} {:>28.0} {peak:>12.1} {:>20.2} {:>12.0}",
@@ -63,9 +86,12 @@ fn main() -> Result<()> {
             middle(name, |f| f.written_mb),
         );
     }
-    let ratio = middle("turepe", |f| f.cpu_us_per_stream_second)
-        / middle("nginx-rtmp", |f| f.cpu_us_per_stream_second);
-    println!("CPU, turepe / nginx-rtmp: {ratio:.2}");
+    let cpu = |name| middle(name, |f: &Figures| f.cpu_us_per_stream_second);
+    println!("CPU, {RECORD} / {NGINX}: {:.2}", cpu(RECORD) / cpu(NGINX));
+    if arguments.bucket {
+        println!("CPU, {UPLOAD} / {RECORD}: {:.2}", cpu(UPLOAD) / cpu(RECORD));
+        println!("uploaded meanwhile: {:.0} MB", middle(UPLOAD, |f| f.uploaded_mb));
+    }
     Ok(())
 }
 
@@ -77,7 +103,10 @@ fn measure(
     url: &str,
     keys: &[String],
     recordings: &Path,
+    service: Option<&TestS3>,
 ) -> Result<Figures> {
+    // All parts but the last are of the smallest length.
+    let uploaded_mb = || service.map_or(0.0, |service| service.taken_parts().len() as f64 * PART_MB);
     let mut file = tempfile::NamedTempFile::new()?;
     writeln!(file, "{}", keys.join("\n"))?;
     let publisher = Watched::start(
@@ -89,24 +118,48 @@ fn measure(
             .stdout(Stdio::null())
             .stderr(Stdio::null()),
     )?;
-    std::thread::sleep(WARM_UP);
+    std::thread::sleep(if service.is_some() { UPLOAD_WARM_UP } else { WARM_UP });
     let (before, start) = (server.usage()?, std::time::Instant::now());
-    let bytes_before = folder_bytes(recordings);
+    let (bytes_before, uploaded_before) = (folder_bytes(recordings), uploaded_mb());
     std::thread::sleep(Duration::from_secs(arguments.seconds));
     let (after, elapsed) = (server.usage()?, start.elapsed());
     let written_mb = (folder_bytes(recordings) - bytes_before) / 1e6;
+    let uploaded_mb = uploaded_mb() - uploaded_before;
     publisher.end("-INT")?;
     let expected_mb = arguments.publishers as f64 * elapsed.as_secs_f64() * 0.5;
     ensure!(written_mb > 0.8 * expected_mb, "only {written_mb:.0} MB of {expected_mb:.0} MB were recorded");
+    if service.is_some() {
+        ensure!(
+            uploaded_mb > 0.5 * expected_mb,
+            "only {uploaded_mb:.0} MB of {expected_mb:.0} MB were uploaded"
+        );
+    }
     let stream_seconds = arguments.publishers as f64 * elapsed.as_secs_f64();
     Ok(Figures {
         cpu_us_per_stream_second: (after.cpu_s - before.cpu_s) * 1e6 / stream_seconds,
         memory: after,
         written_mb,
+        uploaded_mb,
     })
 }
 
-fn ours(arguments: &Arguments, clip: &Path) -> Result<Figures> {
+/// Length of an uploaded part, in MB.
+const PART_MB: f64 = 5.0 * 1.048_576;
+
+/// Where a node uploads to, as its settings.
+fn bucket_settings(service: Option<&TestS3>) -> Vec<(&'static str, String)> {
+    let Some(service) = service else { return Vec::new() };
+    let url = format!("s3://{BUCKET}/bench?endpoint=http://{}&region=us-east-005", service.address);
+    vec![
+        ("TUREPE_STORE_URL", url),
+        ("TUREPE_STORE_KEY_ID", KEY_ID.into()),
+        ("TUREPE_STORE_SECRET_KEY", SECRET_KEY.into()),
+        // The smallest there are, one in ten seconds at 4 Mbit/s: what is recorded while it is measured goes up meanwhile.
+        ("TUREPE_STORE_PART_SIZE", "5MiB".into()),
+    ]
+}
+
+fn ours(arguments: &Arguments, clip: &Path, service: Option<&TestS3>) -> Result<Figures> {
     let folder = tempfile::tempdir()?;
     let (http, rtmp) = (free_port()?, free_port()?);
     let log = std::fs::File::options().create(true).append(true).open(folder.path().join("log"))?;
@@ -116,6 +169,7 @@ fn ours(arguments: &Arguments, clip: &Path) -> Result<Figures> {
             .arg(folder.path().join("data"))
             .env("TUREPE_HTTP_LISTEN", format!("127.0.0.1:{http}"))
             .env("TUREPE_RTMP_LISTEN", format!("127.0.0.1:{rtmp}"))
+            .envs(bucket_settings(service))
             .current_dir(folder.path())
             .stdout(log.try_clone()?)
             .stderr(log),
@@ -160,6 +214,7 @@ fn ours(arguments: &Arguments, clip: &Path) -> Result<Figures> {
         &format!("rtmp://127.0.0.1:{rtmp}/live/"),
         &keys,
         &folder.path().join("data"),
+        service,
     )?;
     server.end("-INT")?;
     Ok(figures)
@@ -185,8 +240,15 @@ rtmp {{ server {{ listen 127.0.0.1:{rtmp}; chunk_size 65536;
         Watched::start(Command::new("/usr/sbin/nginx").arg("-c").arg(&file).arg("-p").arg(folder.path()))?;
     wait_for_port(rtmp)?;
     let keys: Vec<String> = (0..arguments.publishers).map(|number| format!("s{number}")).collect();
-    let figures =
-        measure(arguments, clip, &server, &format!("rtmp://127.0.0.1:{rtmp}/live/"), &keys, &recordings)?;
+    let figures = measure(
+        arguments,
+        clip,
+        &server,
+        &format!("rtmp://127.0.0.1:{rtmp}/live/"),
+        &keys,
+        &recordings,
+        None,
+    )?;
     server.end("-TERM")?;
     Ok(figures)
 }

@@ -16,6 +16,10 @@ pub enum AlarmKind {
 }
 
 impl AlarmKind {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::RecordingStopped, Self::FootageLost, Self::BucketRefuses, Self::BucketAway];
+
     /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

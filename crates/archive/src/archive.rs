@@ -4,7 +4,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -78,6 +78,10 @@ pub struct ArchiveStatus {
     pub syncs: SyncCounts,
     /// Segments that ended because the disk failed to sync them, since the start.
     pub sync_failures: u64,
+    /// Bytes of fragments written since the start.
+    pub recorded_bytes: u64,
+    /// Segments that a crash had left and that were recovered since the start.
+    pub repaired_segments: u64,
     /// Whether everything the last run left behind has been looked at.
     pub is_repaired: bool,
 }
@@ -151,6 +155,7 @@ impl Archive {
             upload: UploadState::default(),
             keeper: KeeperState::default(),
             written: Written::default(),
+            repaired: AtomicU64::default(),
             runtime: runtime.clone(),
             registry: Registry::default(),
             syncer: Syncer::new(sync_interval, volume.ok()),
@@ -257,6 +262,8 @@ impl Archive {
             unsynced_bytes: self.inner.core.registry.unsynced_bytes(),
             syncs: self.inner.core.syncer.counts(),
             sync_failures: self.inner.core.syncer.failures(),
+            recorded_bytes: self.inner.core.written.total_bytes(),
+            repaired_segments: self.inner.core.repaired.load(Ordering::Relaxed),
             is_repaired: *self.inner.is_repaired.borrow(),
         }
     }

@@ -1,6 +1,6 @@
 //! What the threads and tasks of one archive share.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use catalog::{Catalog, Place};
 use tokio::{
@@ -36,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) upload: UploadState,
     pub(crate) keeper: KeeperState,
     pub(crate) written: Written,
+    /// Segments of earlier runs that were recovered.
+    pub(crate) repaired: AtomicU64,
     pub(crate) runtime: Handle,
     pub(crate) registry: Registry,
     pub(crate) syncer: Syncer,

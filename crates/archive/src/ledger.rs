@@ -98,6 +98,8 @@ pub(crate) struct Written {
 struct Marks {
     since_us: Option<i64>,
     bytes: u64,
+    /// Since the start.
+    total_bytes: u64,
     /// Of the last whole window.
     per_day: Option<u64>,
 }
@@ -108,10 +110,16 @@ impl Written {
         let mut marks = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let since_us = *marks.since_us.get_or_insert(now_us);
         marks.bytes += bytes;
+        marks.total_bytes += bytes;
         if now_us - since_us >= RATE_WINDOW_US {
             marks.per_day = per_day(marks.bytes, now_us - since_us);
             (marks.since_us, marks.bytes) = (Some(now_us), 0);
         }
+    }
+
+    /// Bytes since the start.
+    pub(crate) fn total_bytes(&self) -> u64 {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).total_bytes
     }
 
     /// The rate of the last whole window, else of what has passed of the first one.
@@ -145,5 +153,6 @@ mod tests {
         assert_eq!(written.per_day(RATE_WINDOW_US + 5), Some(per_hour));
         written.add(9_000_000, RATE_WINDOW_US + 10);
         assert_eq!(written.per_day(RATE_WINDOW_US + 2_000_000), Some(per_hour), "not of a burst");
+        assert_eq!(written.total_bytes(), 9_002_000);
     }
 }

@@ -225,6 +225,7 @@ impl Recording {
                     self.is_gap_known = false;
                 }
                 core.syncer.written(&growing);
+                core.written.add(u64::from(fragment.size_bytes), core.clock.now_us());
                 self.segment = Some(Open { growing, finish });
             }
             Err(error) => {

@@ -6,7 +6,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -223,6 +223,7 @@ async fn repair_file(core: &Arc<Core>, lost: Lost, is_first: bool) {
                 size_bytes = growing.len(),
                 "a segment of the last run is recovered"
             );
+            core.repaired.fetch_add(1, Ordering::Relaxed);
             let growing = Arc::new(growing);
             core.registry.insert(Arc::clone(&growing));
             let registered = if row.is_some() { Registered::Yes } else { Registered::NotYet };

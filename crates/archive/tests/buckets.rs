@@ -2,8 +2,8 @@
 //! service that fails. The suite also runs against a service outside: `cargo xtask bucket-test`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/fault_proxy.rs"]
-mod fault_proxy;
+use testing::fault_proxy;
+
 #[path = "support/s3.rs"]
 mod s3;
 

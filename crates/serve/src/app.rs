@@ -1,6 +1,9 @@
 //! What every handler reaches: the rooms behind this one, the clock and the signer.
 
-use crate::{frames::Frames, handlers::Readiness, limits::BUCKET_URL_LIFE, token::Signer, viewing::Viewing};
+use crate::{
+    frames::Frames, handlers::Readiness, http::answers::Answers, limits::BUCKET_URL_LIFE, metrics::Measured,
+    operators::Operators, token::Signer, viewing::Viewing,
+};
 use archive::Archive;
 use catalog::Catalog;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -26,6 +29,10 @@ pub struct ServeConfig {
     pub bucket: BucketAccess,
     /// The channels' hubs: what is watched live.
     pub hubs: live::Live,
+    /// Who has it may see what the node says of itself from anywhere; without one, only who sits at the machine.
+    pub operations_token: Option<String>,
+    /// What else has numbers for `/metrics`.
+    pub measured: Vec<Arc<dyn Measured>>,
 }
 
 /// How players reach what the bucket has.
@@ -52,6 +59,8 @@ impl ServeConfig {
             disk,
             bucket: BucketAccess::default(),
             hubs: live::Live::new(),
+            operations_token: None,
+            measured: Vec::new(),
         }
     }
 }
@@ -72,6 +81,9 @@ pub(crate) struct Parts {
     pub(crate) frames: Frames,
     pub(crate) readiness: Readiness,
     pub(crate) bucket: BucketAccess,
+    pub(crate) operators: Operators,
+    pub(crate) answers: Arc<Answers>,
+    pub(crate) measured: Vec<Arc<dyn Measured>>,
 }
 
 impl App {

@@ -3,7 +3,8 @@
 //! - **In**: HTTP requests; rows of the catalog; views, ranges and keyframes of the archive; live windows and tags; the clock.
 //! - **Out**: JSON with its OpenAPI document, HLS playlists, live parts, FLV streams, MP4 bytes, pictures, the user interface.
 //! - **Invariants**: every refusal is a problem document; every limit is named in `limits`; media is reached only
-//!   by a signed, expiring token that names its channel and range; a token is never logged.
+//!   by a signed, expiring token that names its channel and range; a token is never logged; what the node says of itself is
+//!   for its operators.
 //! - **Never**: SQL, files of the archive, protocol parsing, decoding in this process.
 
 pub mod api;
@@ -13,7 +14,9 @@ mod frames;
 mod handlers;
 mod http;
 pub mod limits;
+mod metrics;
 mod openapi;
+mod operators;
 mod problem;
 mod query;
 mod server;
@@ -22,6 +25,7 @@ mod ui;
 mod viewing;
 
 pub use app::{BucketAccess, Live, ServeConfig};
+pub use metrics::{Exposition, Measured};
 pub use openapi::openapi_json;
 pub use problem::{Problem, ProblemCode, ProblemDocument};
 pub use server::{ServeError, Server};

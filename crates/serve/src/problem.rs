@@ -62,6 +62,8 @@ pub enum ProblemCode {
     Busy,
     /// The answer took too long.
     Timeout,
+    /// Only those who run the server may see this.
+    OperatorsOnly,
     /// A fault of the server; it is in its log.
     Internal,
 }
@@ -94,6 +96,7 @@ impl ProblemCode {
             Self::BodyTooLarge => "body_too_large",
             Self::Busy => "busy",
             Self::Timeout => "timeout",
+            Self::OperatorsOnly => "operators_only",
             Self::Internal => "internal",
         }
     }
@@ -117,7 +120,7 @@ impl ProblemCode {
             | Self::InvalidRange
             | Self::RangeTooLong
             | Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::TokenInvalid => StatusCode::FORBIDDEN,
+            Self::TokenInvalid | Self::OperatorsOnly => StatusCode::FORBIDDEN,
             Self::TokenExpired => StatusCode::GONE,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -154,6 +157,7 @@ impl ProblemCode {
             Self::BodyTooLarge => "Body too large",
             Self::Busy => "Busy",
             Self::Timeout => "Took too long",
+            Self::OperatorsOnly => "For operators only",
             Self::Internal => "Internal error",
         }
     }

@@ -129,6 +129,17 @@ impl Fields {
         i64::try_from(us).map_err(|_| Problem::new(ProblemCode::BadRequest, "the field from is no instant"))
     }
 
+    /// The field `via`: `node` asks for bytes from this program even where the bucket has them.
+    pub(crate) fn via(&self) -> Result<Via, Problem> {
+        match self.get("via")? {
+            None => Ok(Via::Anywhere),
+            Some("node") => Ok(Via::Node),
+            Some(_) => {
+                Err(Problem::new(ProblemCode::BadRequest, "the field via is `node`, or it is not given"))
+            }
+        }
+    }
+
     /// Which match is asked for: a slot, or a range.
     pub(crate) fn wanted(&self) -> Result<Wanted, Problem> {
         let (from, to) = (self.get("from")?, self.get("to")?);
@@ -171,6 +182,15 @@ fn whole_number(name: &str, text: &str) -> Result<u64, Problem> {
     is_digits.then(|| text.parse().ok()).flatten().ok_or_else(|| {
         Problem::new(ProblemCode::BadRequest, format!("the field {name} is not a whole number"))
     })
+}
+
+/// Which way bytes come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Via {
+    /// From where they are: a bucket answers for itself.
+    Anywhere,
+    /// Through this program: for players that cannot reach the bucket.
+    Node,
 }
 
 /// A match, or a range.

@@ -6,6 +6,7 @@ use crate::{
     handlers::{self, Readiness},
     http::{guard, listen},
     openapi::Document,
+    operators::Operators,
     problem::{Problem, ProblemCode},
     token::Signer,
     ui,
@@ -78,6 +79,9 @@ impl Server {
             frames: Frames::open(&config).await,
             readiness: Readiness::new(&config),
             bucket: config.bucket.clone(),
+            operators: Operators::new(config.operations_token.as_deref()),
+            answers: Arc::default(),
+            measured: config.measured.clone(),
         };
         Ok(Self { app: App::new(parts) })
     }
@@ -111,7 +115,7 @@ impl Server {
             .merge(guard::paced(operations.layer(map_response(not_stored))))
             .fallback(ui::fallback)
             .with_state(self.app.clone());
-        guard::around(routes, self.app.bucket.origin.as_deref())
+        guard::around(routes, self.app.bucket.origin.as_deref(), Arc::clone(&self.app.answers))
     }
 
     /// Serves until `shutdown` resolves; ends within three seconds of it, whatever is being downloaded.
@@ -137,8 +141,11 @@ fn described() -> [OpenApiRouter<App>; 3] {
         .routes(routes!(handlers::list_slots))
         .routes(routes!(handlers::get_replay));
     let playlists = OpenApiRouter::default().routes(routes!(handlers::get_playlist));
-    let operations =
-        OpenApiRouter::default().routes(routes!(handlers::healthz)).routes(routes!(handlers::readyz));
+    let operations = OpenApiRouter::default()
+        .routes(routes!(handlers::healthz))
+        .routes(routes!(handlers::readyz))
+        .routes(routes!(handlers::get_ledger))
+        .routes(routes!(handlers::get_metrics));
     [api, playlists, operations]
 }
 

@@ -93,6 +93,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/node/ledger": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is safe and what is not yet: the ledger of this node.
+         * @description For those who run the server: asked on the machine itself, or with `[http] operations_token` as a bearer token.
+         */
+        get: operations["getLedger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/frame/{token}.jpg": {
         parameters: {
             query?: never;
@@ -203,6 +223,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The same and more in numbers, for Prometheus.
+         * @description For those who run the server, as the ledger is.
+         */
+        get: operations["getMetrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/readyz": {
         parameters: {
             query?: never;
@@ -212,7 +252,8 @@ export interface paths {
         };
         /**
          * Whether the server can do its work.
-         * @description That is: the catalog answers, the disk can be written, torn recordings are repaired.
+         * @description That is: the catalog answers, the disk can be written and has room, torn recordings are repaired. Alarms are listed; a
+         *     bucket that is away makes nobody unready.
          */
         get: operations["readyz"];
         put?: never;
@@ -391,6 +432,11 @@ export interface components {
         GapCause: "camera" | "network" | "disk" | "process" | "unknown";
         /** @description Whether the process, or a part it needs, works. */
         Health: {
+            /**
+             * @description The alarms that are on, by their words; none of them for the plain liveness answer. What is behind them stands in the
+             *     ledger.
+             */
+            alarms: string[];
             /** @description What was looked at, in words; empty for the plain liveness answer. */
             checks: components["schemas"]["HealthCheck"][];
             /** @description Whether everything below is well. */
@@ -398,7 +444,7 @@ export interface components {
         };
         /** @description One thing that readiness depends on. */
         HealthCheck: {
-            /** @description What was looked at: `catalog`, `disk`, `archive`. */
+            /** @description What was looked at: `catalog`, `disk`, `archive`, `recording`. */
             name: string;
             /** @description Whether it works. */
             ok: boolean;
@@ -412,6 +458,87 @@ export interface components {
          * @example 2026-11-21T09:00:00.000Z
          */
         Instant: string;
+        /** @description An alarm that is on. */
+        LedgerAlarm: {
+            /** @description What is wrong: `recordingStopped`, `footageLost`, `bucketRefuses`, `bucketAway`; more may come. */
+            kind: string;
+            /** @description What and what to do, in English. */
+            message: string;
+            since: components["schemas"]["Instant"] | null;
+        };
+        /** @description What housekeeping has done since the start, and is at. */
+        LedgerKeeper: {
+            /**
+             * Format: int64
+             * @description Local copies removed, as the bucket has them.
+             */
+            evictedSegments: number;
+            /**
+             * Format: int64
+             * @description Segments deleted because they were too old.
+             */
+            expiredSegments: number;
+            /**
+             * Format: int64
+             * @description Bytes free on the disk of the recordings; null until it has been looked at.
+             */
+            freeBytes: number | null;
+            /** @description Whether recording is stopped for want of space. */
+            isStopped: boolean;
+            /**
+             * Format: int64
+             * @description Segments given up because the disk was full.
+             */
+            lostSegments: number;
+            /**
+             * Format: int64
+             * @description Deleted segments whose bytes are still somewhere.
+             */
+            pendingDeletions: number;
+        };
+        /** @description What is wrong with the bucket. */
+        LedgerTrouble: {
+            /**
+             * Format: int32
+             * @description Failures in a row.
+             */
+            failures: number;
+            /** @description Whether somebody has to do something: credentials, rights, a cap, a bucket that is not there. */
+            needsSomebody: boolean;
+            /** @description In the words of the last failure. */
+            reason: string;
+            /** @description Since when. */
+            since: components["schemas"]["Instant"];
+        };
+        /** @description What the uploader has done since the start, and is at. */
+        LedgerUpload: {
+            /**
+             * Format: int64
+             * @description Calls that failed.
+             */
+            failedCalls: number;
+            /**
+             * Format: int64
+             * @description Calls that run now.
+             */
+            inFlight: number;
+            /**
+             * Format: int64
+             * @description Objects that were begun anew.
+             */
+            restarts: number;
+            /**
+             * Format: int64
+             * @description Bytes that the bucket has taken.
+             */
+            sentBytes: number;
+            /**
+             * Format: int64
+             * @description Segments that the bucket was seen to have.
+             */
+            storedSegments: number;
+            trouble: components["schemas"]["LedgerTrouble"] | null;
+        };
         /** @description The days of a month that have footage. */
         MonthDays: {
             /** @description Only the days with footage, in order. */
@@ -421,6 +548,62 @@ export interface components {
              * @example 2026-11
              */
             month: string;
+        };
+        /** @description What is safe and what is not yet, on this node. */
+        NodeLedger: {
+            /** @description What somebody has to know at once. */
+            alarms: components["schemas"]["LedgerAlarm"][];
+            /**
+             * Format: double
+             * @description How many days the disk lasts at this rate if the bucket takes nothing more; null while that is not known.
+             */
+            daysUntilFull: number | null;
+            /**
+             * Format: int64
+             * @description Bytes of local copies that may go as the bucket has them.
+             */
+            evictableBytes: number;
+            /**
+             * Format: int64
+             * @description Bytes of segments that grow or wait for their seal.
+             */
+            growingBytes: number;
+            /** @description Whether there is a bucket; without one, what is sealed in the local store is where it is to be. */
+            hasBucket: boolean;
+            /** @description What housekeeping has done and is at. */
+            keeper: components["schemas"]["LedgerKeeper"];
+            /**
+             * Format: int64
+             * @description Bytes that are recorded in a day, at the present rate; null while that is not known.
+             */
+            recordedBytesPerDay: number | null;
+            /**
+             * Format: int64
+             * @description Bytes that are recorded and not where they are to be: unconfirmed by the bucket, or growing.
+             */
+            unsafeBytes: number;
+            /**
+             * Format: double
+             * @description Recorded time of the same, in hours.
+             */
+            unsafeHours: number;
+            /**
+             * Format: int64
+             * @description Sealed segments that the bucket has not confirmed.
+             */
+            unstoredSegments: number;
+            /**
+             * Format: int64
+             * @description Those of them that a power cut would cost now.
+             */
+            unsyncedBytes: number;
+            /** @description What the uploader has done and is at. */
+            upload: components["schemas"]["LedgerUpload"];
+            /**
+             * Format: double
+             * @description How long ago the oldest segment ended that the bucket has not confirmed, in seconds; 0 when there is none.
+             */
+            uploadLagS: number;
         };
         /** @description One opening period of the week. */
         OpeningHours: {
@@ -442,6 +625,7 @@ export interface components {
          * @enum {string}
          */
         ProblemCode: "club_not_found" | "court_not_found" | "channel_not_found" | "no_such_slot" | "ambiguous_time" | "invalid_date" | "invalid_time" | "invalid_range" | "range_too_long" | "token_invalid" | "token_expired" | "segment_not_found" | "range_not_satisfiable" | "method_not_allowed" | "not_found" | "not_live" | "no_footage" | "precondition_failed" | "bad_request" | "uri_too_long" | "body_too_large" | "busy" | "timeout" | "internal";
+        ProblemCode: "club_not_found" | "court_not_found" | "channel_not_found" | "no_such_slot" | "ambiguous_time" | "invalid_date" | "invalid_time" | "invalid_range" | "range_too_long" | "token_invalid" | "token_expired" | "segment_not_found" | "range_not_satisfiable" | "method_not_allowed" | "not_found" | "no_footage" | "precondition_failed" | "bad_request" | "uri_too_long" | "body_too_large" | "busy" | "timeout" | "operators_only" | "internal";
         /** @description A problem document (RFC 9457), sent as `application/problem+json`. */
         ProblemDocument: {
             /** @description What went wrong, for programs and translations. */
@@ -779,6 +963,35 @@ export interface operations {
             };
         };
     };
+    getLedger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ledger */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeLedger"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
     getFrame: {
         parameters: {
             query?: never;
@@ -932,7 +1145,10 @@ export interface operations {
     };
     getMedia: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `node`: never a redirect */
+                via?: string;
+            };
             header?: never;
             path: {
                 /** @description Id of the segment */
@@ -968,6 +1184,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    getMetrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metrics */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
             };
             /** @description A problem */
             default: {
@@ -1052,7 +1297,10 @@ export interface operations {
     };
     getPlaylist: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `node`: footage comes from this program, for players that cannot reach the bucket */
+                via?: string;
+            };
             header?: never;
             path: {
                 /** @description From `playlistUrl` */

@@ -25,6 +25,11 @@ import { Shortcuts } from "./Shortcuts";
 /** While a match is being played: how often its gaps and its end are asked for. */
 const LIVE_REFRESH_MS = 10_000;
 
+/** A clock that runs ahead must not make the page ask without end. */
+const LEAST_RENEWAL_MS = 60_000;
+/** Longer timers fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 interface MatchPageProps extends MatchPath {
   /** `HH:MM:SS` to begin at. */
   readonly at?: string | undefined;
@@ -38,11 +43,18 @@ export function MatchPage({ at, ...given }: MatchPageProps) {
   const replay = useResource(
     key,
     (signal) => getReplay(path, signal),
-    (value) => (value.isLive || Date.parse(value.start) > Date.now() ? LIVE_REFRESH_MS : null),
+    refreshAfterMs,
   );
   if (replay.status === "failed") return <MatchProblem path={path} problem={replay.problem} onRetry={replay.reload} />;
   if (replay.status === "loading") return <Skeleton rows={1} kind="player" />;
   return <Watch key={key} path={path} replay={replay.value} at={at} />;
+}
+
+/** While it is played, for what is new; later when the addresses in the answer expire, as a page may stay open for days. */
+function refreshAfterMs({ isLive, start, expiresAt }: Replay): number {
+  const now = Date.now();
+  if (isLive || Date.parse(start) > now) return LIVE_REFRESH_MS;
+  return Math.min(Math.max(Date.parse(expiresAt) - now, LEAST_RENEWAL_MS), MAX_TIMER_MS);
 }
 
 interface WatchProps {

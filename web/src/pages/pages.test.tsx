@@ -171,6 +171,25 @@ describe("what cannot be found", () => {
   });
 });
 
+describe("a page left open", () => {
+  it("asks again by itself when its addresses expire, and not before", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"], shouldAdvanceTime: true });
+    try {
+      const expiresAt = new Date(NOW + 6 * 3_600_000).toISOString();
+      const network = open("/padel-sur/cancha-1/2026-11-21/10:00", { ...BASE, [REPLAY_PATH]: { ...REPLAY, expiresAt } });
+      await screen.findByRole("heading", { name: /10:00/ });
+      const asked = (): number => network.asked.filter((path) => path === REPLAY_PATH).length;
+      expect(asked()).toBe(1);
+      await vi.advanceTimersByTimeAsync(5.9 * 3_600_000);
+      expect(asked()).toBe(1);
+      await vi.advanceTimersByTimeAsync(0.2 * 3_600_000);
+      expect(asked()).toBe(2);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
 describe("language", () => {
   it("is the browser's until one is chosen, which is remembered", async () => {
     vi.spyOn(navigator, "languages", "get").mockReturnValue(["en-GB"]);

@@ -242,6 +242,34 @@ describe("trouble", () => {
     expect(controller.getSnapshot()).toMatchObject({ phase: "ready", failure: null });
   });
 
+  it("with the bucket is gone around by the node, from the same moment, and stays so", async () => {
+    const { controller, engine, events, video } = await stage();
+    video.reach(63);
+    events.onTrouble("unreached");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(engine.retry).toHaveBeenCalledOnce();
+    events.onTrouble("unreached");
+    expect(engine.load.mock.lastCall?.[0]).toBe("/replay/one/index.m3u8?via=node");
+    expect(video.currentTime).toBeCloseTo(63.002, 2);
+    expect(controller.getSnapshot()).toMatchObject({ phase: "ready", failure: null });
+    events.onProgress();
+    expect(controller.getSnapshot().isReconnecting).toBe(false);
+    // New addresses are asked for the same way.
+    events.onTrouble("expired");
+    await vi.advanceTimersByTimeAsync(0);
+    expect(engine.load.mock.lastCall?.[0]).toBe("/replay/two/index.m3u8?via=node");
+  });
+
+  it("with everything is no reason to stay with the node", async () => {
+    const { engine, events } = await stage();
+    events.onTrouble("unreached");
+    await vi.advanceTimersByTimeAsync(1_000);
+    events.onTrouble("unreached");
+    events.onTrouble("network");
+    await vi.advanceTimersByTimeAsync(8_000);
+    expect(engine.load.mock.lastCall?.[0]).toBe("/replay/one/index.m3u8");
+  });
+
   it("is forgotten once media comes again", async () => {
     const { controller, events } = await stage();
     events.onTrouble("network");

@@ -6,6 +6,7 @@ import type { CreateEngine, Engine } from "./engine";
 import { DEFAULT_FRAME_S, frameDuration, frameStep, type ShownFrame } from "./frames";
 import { gapAt, gapCrossed, MIN_TOLD_GAP_MS, type Gap } from "./gaps";
 import type { Match } from "./match";
+import { viaNode } from "./playlist";
 import { NO_ATTEMPTS, recover, type Action, type Attempts, type Trouble } from "./recovery";
 import { firstSnapshot, type Snapshot } from "./snapshot";
 import { neighbourSpeed } from "./speed";
@@ -43,6 +44,8 @@ export class Controller {
   #spans: readonly Span[] = [];
   #isComplete = false;
   #attempts: Attempts = NO_ATTEMPTS;
+  /** Whether all footage is to come from the node: once the bucket could not be reached, for the rest of this match. */
+  #isDetour = false;
   #retryTimer: number | undefined;
   #gapTimer: number | undefined;
   #startTimer: number | undefined;
@@ -224,7 +227,8 @@ export class Controller {
     const beginMs = this.#snapshot.wallMs;
     this.#target = null;
     this.#change({ phase: "preparing" });
-    this.#engine?.load(this.#match.playlistUrl, (spans) => {
+    const { playlistUrl } = this.#match;
+    this.#engine?.load(this.#isDetour ? viaNode(playlistUrl) : playlistUrl, (spans) => {
       const position = wallToPosition(spans, this.#clamp(beginMs));
       const gap = gapAt(this.#match.gaps, beginMs);
       if (gap !== null && position !== null && position.wallMs - beginMs >= MIN_TOLD_GAP_MS) this.#tell(gap);
@@ -443,7 +447,7 @@ export class Controller {
   }
 
   #onTrouble(trouble: Trouble): void {
-    const { action, attempts } = recover(this.#attempts, trouble, navigator.onLine);
+    const { action, attempts } = recover(this.#attempts, trouble, { isOnline: navigator.onLine, isDetour: this.#isDetour });
     this.#attempts = attempts;
     this.#act(action);
   }
@@ -465,6 +469,18 @@ export class Controller {
       case "renew":
         this.#change({ isReconnecting: true });
         this.#retryTimer = window.setTimeout(() => void this.#renew(), action.afterMs);
+        break;
+      case "detour":
+        this.#isDetour = true;
+        this.#change({ isReconnecting: true });
+        this.#load();
+        break;
+      case "return":
+        this.#isDetour = false;
+        this.#change({ isReconnecting: true });
+        this.#retryTimer = window.setTimeout(() => {
+          this.#load();
+        }, action.afterMs);
         break;
       case "giveUp":
         this.#video.pause();

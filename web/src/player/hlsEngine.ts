@@ -1,4 +1,4 @@
-import Hls, { ErrorTypes, Events, type ErrorData, type LevelDetails } from "hls.js/light";
+import Hls, { ErrorDetails, ErrorTypes, Events, type ErrorData, type LevelDetails } from "hls.js/light";
 
 import type { Engine, EngineEvents } from "./engine";
 import type { Trouble } from "./recovery";
@@ -64,12 +64,12 @@ export function createHlsEngine(video: HTMLVideoElement, events: EngineEvents): 
   hls.on(Events.LEVEL_PTS_UPDATED, (_, { details }) => {
     tellSpans(details);
   });
-  hls.on(Events.FRAG_BUFFERED, () => {
-    events.onProgress();
+  hls.on(Events.FRAG_BUFFERED, (_, { frag }) => {
+    if (isFootage(frag)) events.onProgress();
   });
   hls.on(Events.ERROR, (_, data) => {
     const trouble = troubleOf(data);
-    if (trouble === "expired") hls.stopLoad();
+    if (trouble === "expired" || trouble === "unreached") hls.stopLoad();
     if (trouble !== null) events.onTrouble(trouble);
     else if (data.type === ErrorTypes.NETWORK_ERROR) events.onHiccup();
   });
@@ -95,9 +95,21 @@ export function createHlsEngine(video: HTMLVideoElement, events: EngineEvents): 
   };
 }
 
-/** An address that is no longer good is told at once: hls.js would go on asking it. */
-function troubleOf({ type, fatal, response }: ErrorData): Trouble | null {
-  if (type === ErrorTypes.NETWORK_ERROR && ADDRESS_NOT_GOOD.has(response?.code ?? 0)) return "expired";
+/** Not an init segment, which always comes from the node. */
+function isFootage(fragment: { readonly sn: number | "initSegment" } | undefined): boolean {
+  return typeof fragment?.sn === "number";
+}
+
+/** An address that is no longer good, or leads nowhere, is told at once: hls.js would go on asking it. */
+function troubleOf({ type, details, fatal, response, networkDetails, frag }: ErrorData): Trouble | null {
+  if (type === ErrorTypes.NETWORK_ERROR) {
+    const code = response?.code ?? 0;
+    const isRefused = ADDRESS_NOT_GOOD.has(code);
+    if (isRefused && !isElsewhere(networkDetails)) return "expired";
+    // A browser that may not read an answer (no CORS) says as little as one that got none: status 0.
+    const isSilent = details === ErrorDetails.FRAG_LOAD_ERROR && code === 0;
+    if (isFootage(frag) && (isRefused || isSilent || fatal)) return "unreached";
+  }
   if (!fatal) return null;
   switch (type) {
     case ErrorTypes.NETWORK_ERROR:
@@ -109,4 +121,10 @@ function troubleOf({ type, fatal, response }: ErrorData): Trouble | null {
     case ErrorTypes.OTHER_ERROR:
       return "other";
   }
+}
+
+/** Whether the answer came from where the node had sent to. */
+function isElsewhere(request: unknown): boolean {
+  if (!(request instanceof XMLHttpRequest) || request.responseURL === "") return false;
+  return new URL(request.responseURL).origin !== window.location.origin;
 }

@@ -46,7 +46,8 @@ export function createNativeEngine(video: HTMLVideoElement, events: EngineEvents
   const onError = (): void => {
     switch (video.error?.code) {
       case MediaError.MEDIA_ERR_NETWORK:
-        events.onTrouble("network");
+        // The playlist has been read: it is the footage that does not come.
+        events.onTrouble("unreached");
         break;
       case MediaError.MEDIA_ERR_DECODE:
         events.onTrouble("media");

@@ -1,8 +1,13 @@
 /**
- * Reads the dates out of an HLS media playlist (RFC 8216 §4.3). Only where the browser plays HLS itself: it does not say
+ * Addresses of HLS media playlists, and the dates in them (RFC 8216 §4.3). The dates are read only where the browser plays HLS itself: it does not say
  * where the gaps are, so the mapping between media and wall time is made from the playlist. Pure.
  */
 import type { TimedFragment } from "./timeline";
+
+/** The address of the same playlist whose footage comes from the node, wherever it lies. */
+export function viaNode(playlistUrl: string): string {
+  return `${playlistUrl}${playlistUrl.includes("?") ? "&" : "?"}via=node`;
+}
 
 export interface ReadPlaylist {
   readonly fragments: readonly TimedFragment[];

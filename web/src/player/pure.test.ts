@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { DEFAULT_FRAME_S, frameDuration, frameStep } from "./frames";
 import { momentToInstant } from "./moment";
-import { readPlaylist } from "./playlist";
+import { readPlaylist, viaNode } from "./playlist";
 import { MAX_NETWORK_ATTEMPTS, MAX_RENEWALS, NO_ATTEMPTS, recover, type Action, type Trouble } from "./recovery";
 import { neighbourSpeed } from "./speed";
 import { buildSpans } from "./timeline";
@@ -32,17 +32,17 @@ describe("a shared moment", () => {
 });
 
 describe("recovery", () => {
-  const run = (trouble: Trouble, times: number, isOnline = true): readonly Action[] => {
+  const run = (trouble: Trouble, times: number, isOnline = true, isDetour = true): readonly Action[] => {
     let attempts = NO_ATTEMPTS;
     return Array.from({ length: times }, () => {
-      const step = recover(attempts, trouble, isOnline);
+      const step = recover(attempts, trouble, { isOnline, isDetour });
       attempts = step.attempts;
       return step.action;
     });
   };
 
   it("tries the network again, more and more slowly, then says so", () => {
-    const actions = run("network", MAX_NETWORK_ATTEMPTS + 1);
+    const actions = run("network", MAX_NETWORK_ATTEMPTS + 1, true, false);
     const delays = actions.flatMap((action) => (action.do === "retry" ? [action.afterMs] : []));
     expect(delays).toEqual([1_000, 2_000, 4_000, 8_000, 8_000, 8_000]);
     expect(actions.at(-1)).toEqual({ do: "giveUp", failure: "network" });
@@ -57,9 +57,48 @@ describe("recovery", () => {
     expect(actions).toEqual(["recoverMedia", "renew", "renew", "renew", "giveUp"]);
   });
 
+  it("asks the node for footage that the bucket does not give", () => {
+    const first = recover(NO_ATTEMPTS, "unreached", { isOnline: true, isDetour: false });
+    expect(first.action).toEqual({ do: "retry", afterMs: 1_000 });
+    const second = recover(first.attempts, "unreached", { isOnline: true, isDetour: false });
+    expect(second.action).toEqual({ do: "detour" });
+    // The footage does not come from the node either: tried again there, and not without end.
+    expect(run("unreached", MAX_NETWORK_ATTEMPTS + 1).map((action) => action.do)).toEqual([
+      ...Array.from({ length: MAX_NETWORK_ATTEMPTS }, () => "retry"),
+      "giveUp",
+    ]);
+  });
+
+  it("goes back to the bucket when it was the network", () => {
+    const away = recover({ ...NO_ATTEMPTS, network: 2 }, "network", { isOnline: true, isDetour: true });
+    expect(away.action).toEqual({ do: "return", afterMs: 4_000 });
+    // There and back again counts: it ends.
+    let attempts = NO_ATTEMPTS;
+    let isDetour = false;
+    const done: string[] = [];
+    while (done.at(-1) !== "giveUp" && done.length < 50) {
+      const step = recover(attempts, isDetour ? "network" : "unreached", { isOnline: true, isDetour });
+      attempts = step.attempts;
+      if (step.action.do === "detour") isDetour = true;
+      if (step.action.do === "return") isDetour = false;
+      done.push(step.action.do);
+    }
+    expect(done).toEqual(["retry", "detour", "return", "detour", "return", "detour", "giveUp"]);
+  });
+
+  it("asks the node when new addresses do not help", () => {
+    expect(run("expired", MAX_RENEWALS + 1, true, false).map((action) => action.do)).toEqual(["renew", "renew", "renew", "detour"]);
+    expect(run("expired", MAX_RENEWALS + 1, true, true).at(-1)).toEqual({ do: "giveUp", failure: "network" });
+  });
+
   it("asks for new addresses at once when the old are no longer good", () => {
     expect(run("expired", 1)).toEqual([{ do: "renew", afterMs: 0 }]);
   });
+});
+
+it("knows the way around the bucket", () => {
+  expect(viaNode("/replay/t/index.m3u8")).toBe("/replay/t/index.m3u8?via=node");
+  expect(viaNode("/replay/t/index.m3u8?a=b")).toBe("/replay/t/index.m3u8?a=b&via=node");
 });
 
 it("reads dates and gaps out of a playlist", () => {

@@ -8,6 +8,8 @@ export type Trouble =
   | "expired"
   /** Nothing came. */
   | "network"
+  /** The node answers, and what it sends to for the footage does not: a bucket that this network or browser keeps away. */
+  | "unreached"
   /** It came and could not be decoded. */
   | "media"
   /** hls.js has no idea either. */
@@ -21,6 +23,10 @@ export type Action =
   | { readonly do: "recoverMedia" }
   /** New addresses from the API, then on from where it stopped. */
   | { readonly do: "renew"; readonly afterMs: number }
+  /** The same playlist with all footage from the node, on from where it stopped. */
+  | { readonly do: "detour" }
+  /** Back from there: it was not the bucket. */
+  | { readonly do: "return"; readonly afterMs: number }
   | { readonly do: "giveUp"; readonly failure: Failure };
 
 /** Attempts since something last played. */
@@ -30,30 +36,46 @@ export interface Attempts {
   readonly renewals: number;
 }
 
+/** How things stand beside the trouble. */
+export interface Facts {
+  readonly isOnline: boolean;
+  /** Whether all footage comes from the node already. */
+  readonly isDetour: boolean;
+}
+
 export const NO_ATTEMPTS: Attempts = { network: 0, media: 0, renewals: 0 };
 
 export const MAX_NETWORK_ATTEMPTS = 6;
 export const MAX_RENEWALS = 3;
+/** A bucket that did not answer is asked this often again before the node is asked in its place. */
+const BUCKET_RETRIES = 1;
 const FIRST_DELAY_MS = 1_000;
 const MAX_DELAY_MS = 8_000;
 
 export function recover(
   attempts: Attempts,
   trouble: Trouble,
-  isOnline: boolean,
+  { isOnline, isDetour }: Facts,
 ): { readonly action: Action; readonly attempts: Attempts } {
   if (!isOnline) return { action: { do: "waitForNetwork" }, attempts };
   switch (trouble) {
     case "network":
+    case "unreached": {
       if (attempts.network >= MAX_NETWORK_ATTEMPTS) return giveUp("network", attempts);
-      return {
-        action: { do: "retry", afterMs: delay(attempts.network) },
-        attempts: { ...attempts, network: attempts.network + 1 },
-      };
+      const afterMs = delay(attempts.network);
+      const counted = { ...attempts, network: attempts.network + 1 };
+      const isBucket = trouble === "unreached";
+      if (isBucket && !isDetour && attempts.network >= BUCKET_RETRIES) return { action: { do: "detour" }, attempts: counted };
+      // The node does not answer either: the network is away, and the bucket may be well.
+      if (!isBucket && isDetour) return { action: { do: "return", afterMs }, attempts: counted };
+      return { action: { do: "retry", afterMs }, attempts: counted };
+    }
     case "media":
       if (attempts.media === 0) return { action: { do: "recoverMedia" }, attempts: { ...attempts, media: 1 } };
       return renew(attempts, "playback");
     case "expired":
+      // Browsers that play by themselves say no more of a bucket that they cannot reach.
+      if (attempts.renewals >= MAX_RENEWALS && !isDetour) return { action: { do: "detour" }, attempts };
       return renew(attempts, "network");
     case "other":
       return renew(attempts, "playback");

@@ -120,8 +120,8 @@ pub(crate) async fn run(core: Arc<Core>) {
             make_room(&core).await?;
             if is_retention_due {
                 expire(&core).await?;
-                evict_aged(&core).await?;
             }
+            evict_aged(&core).await?;
             finish_deletions(&core).await
         };
         match rounds.await {

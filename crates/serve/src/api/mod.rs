@@ -5,11 +5,13 @@
 
 mod club;
 mod instant;
+mod ledger;
 mod replay;
 mod slots;
 
 pub use club::{ChannelSummary, ClubList, ClubProfile, ClubSummary, CourtSummary, OpeningHours, Weekday};
 pub use instant::Instant;
+pub use ledger::{LedgerAlarm, LedgerKeeper, LedgerTrouble, LedgerUpload, NodeLedger};
 pub use replay::{ClubName, CourtName, GapCause, Replay, ReplayFragment, ReplayGap};
 pub use slots::{DayCoverage, DaySlots, MonthDays, SlotState, SlotSummary};
 
@@ -24,13 +26,16 @@ pub struct Health {
     pub ok: bool,
     /// What was looked at, in words; empty for the plain liveness answer.
     pub checks: Vec<HealthCheck>,
+    /// The alarms that are on, by their words; none of them for the plain liveness answer. What is behind them stands in the
+    /// ledger.
+    pub alarms: Vec<String>,
 }
 
 /// One thing that readiness depends on.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCheck {
-    /// What was looked at: `catalog`, `disk`, `archive`.
+    /// What was looked at: `catalog`, `disk`, `archive`, `recording`.
     pub name: String,
     /// Whether it works.
     pub ok: bool,

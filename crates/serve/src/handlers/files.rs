@@ -6,7 +6,7 @@ use crate::{
     http::bytes::{FileHead, respond},
     limits::{LIVE_LAG_US, REDIRECT_AGE},
     problem::{Problem, ProblemCode, ProblemDocument},
-    query::ApiPath,
+    query::{ApiPath, Fields, Via},
     token::{Grant, TokenError, TokenKind},
 };
 use axum::{
@@ -71,7 +71,8 @@ async fn file_name(app: &App, grant: &Grant) -> Result<String, Problem> {
 
 /// The bytes of a segment. Answers single byte ranges; for what the bucket has, a redirect to its signed address.
 #[utoipa::path(get, path = "/media/{token}/{segment}.mp4", tag = "media", operation_id = "getMedia",
-    params(("token" = String, Path, description = "From a fragment's `url`"), ("segment" = String, Path, description = "Id of the segment")),
+    params(("token" = String, Path, description = "From a fragment's `url`"), ("segment" = String, Path, description = "Id of the segment"),
+        ("via" = Option<String>, Query, nullable = false, description = "`node`: never a redirect")),
     responses((status = 302, description = "Where its bytes are, for a short while: ask here again"),
         (status = 200, description = "The file", body = inline(api::Binary), content_type = "video/mp4"),
         (status = 206, description = "The part asked for", body = inline(api::Binary), content_type = "video/mp4"),
@@ -81,7 +82,9 @@ pub(crate) async fn get_media(
     method: Method,
     headers: HeaderMap,
     ApiPath((token, file)): ApiPath<(String, String)>,
+    fields: Fields,
 ) -> Result<Response, Problem> {
+    let via = fields.via()?;
     let grant = app.signer.verify(&token, TokenKind::Media, app.clock.now_us())?;
     let gone =
         || Problem::new(ProblemCode::SegmentNotFound, "there is no such segment, or it is kept no longer");
@@ -92,7 +95,8 @@ pub(crate) async fn get_media(
         return Err(TokenError::Invalid.into());
     }
     // A signature is for one method: what a HEAD asks is answered from here, without asking the bucket.
-    if method != Method::HEAD
+    if via == Via::Anywhere
+        && method != Method::HEAD
         && let Some(url) = app.archive.object_url(&row, app.bucket.url_life).await?
     {
         return redirect(&url, app.bucket.url_life);

@@ -6,6 +6,7 @@ use crate::{
     limits::{MIN_FREE_BYTES, READY_CACHE_US},
     problem::Problem,
 };
+use archive::AlarmKind;
 use axum::{
     Json,
     extract::State,
@@ -37,6 +38,9 @@ impl Readiness {
         {
             return health.clone();
         }
+        // Without a catalog there is no ledger, which the first check tells.
+        let alarms = app.archive.ledger().await.map(|ledger| ledger.alarms).unwrap_or_default();
+        let is_stopped = alarms.iter().any(|alarm| alarm.kind == AlarmKind::RecordingStopped);
         let checks = vec![
             check("catalog", app.catalog.ping().await.map_err(|error| error.to_string())),
             check("disk", self.disk().await.map_err(|error| error.to_string())),
@@ -44,8 +48,11 @@ impl Readiness {
                 "archive",
                 if app.archive.status().is_repaired { Ok(()) } else { Err("still repairing".to_owned()) },
             ),
+            check("recording", if is_stopped { Err("stopped for want of space".to_owned()) } else { Ok(()) }),
         ];
-        let health = Health { ok: checks.iter().all(|check| check.ok), checks };
+        // A bucket that is away is an alarm and nothing more: recording and answering go on.
+        let alarms = alarms.iter().map(|alarm| alarm.kind.as_str().to_owned()).collect();
+        let health = Health { ok: checks.iter().all(|check| check.ok), checks, alarms };
         *last = Some((now_us, health.clone()));
         health
     }
@@ -77,12 +84,13 @@ fn check(name: &str, result: Result<(), String>) -> HealthCheck {
 #[utoipa::path(get, path = "/healthz", tag = "operations", operation_id = "healthz",
     responses((status = 200, description = "It is", body = Health)))]
 pub(crate) async fn healthz() -> Json<Health> {
-    Json(Health { ok: true, checks: Vec::new() })
+    Json(Health { ok: true, checks: Vec::new(), alarms: Vec::new() })
 }
 
 /// Whether the server can do its work.
 ///
-/// That is: the catalog answers, the disk can be written, torn recordings are repaired.
+/// That is: the catalog answers, the disk can be written and has room, torn recordings are repaired. Alarms are listed; a
+/// bucket that is away makes nobody unready.
 #[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "readyz",
     responses((status = 200, description = "It can", body = Health), (status = 503, description = "It cannot", body = Health)))]
 pub(crate) async fn readyz(State(app): State<App>) -> Response {

@@ -5,7 +5,7 @@ use crate::{
     app::App,
     limits::LIVE_LAG_US,
     problem::{Problem, ProblemCode, ProblemDocument},
-    query::ApiPath,
+    query::{ApiPath, Fields, Via},
     token::TokenKind,
 };
 use axum::{
@@ -22,13 +22,20 @@ pub(super) const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static("applicat
 ///
 /// While the match is being played it is of type EVENT and grows.
 #[utoipa::path(get, path = "/replay/{token}/index.m3u8", tag = "media", operation_id = "getPlaylist",
-    params(("token" = String, Path, description = "From `playlistUrl`")),
+    params(("token" = String, Path, description = "From `playlistUrl`"),
+        ("via" = Option<String>, Query, nullable = false, description = "`node`: footage comes from this program, for players that cannot reach the bucket")),
     responses((status = 200, description = "The playlist", body = String, content_type = "application/vnd.apple.mpegurl"),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json")))]
 pub(crate) async fn get_playlist(
     State(app): State<App>,
     ApiPath(token): ApiPath<String>,
+    fields: Fields,
 ) -> Result<Response, Problem> {
+    // Addresses in a playlist do not take over its query: they repeat it.
+    let query = match fields.via()? {
+        Via::Anywhere => "",
+        Via::Node => "?via=node",
+    };
     let now_us = app.clock.now_us();
     let grant = app.signer.verify(&token, TokenKind::Replay, now_us)?;
     let views = app.archive.views(grant.channel, grant.from_us, grant.to_us).await?;
@@ -40,7 +47,7 @@ pub(crate) async fn get_playlist(
         .iter()
         .map(|view| {
             (
-                media_url(&media_token, view.id),
+                format!("{}{query}", media_url(&media_token, view.id)),
                 format!("/init/{}.mp4", view.init_hash),
                 view.session_id.to_string(),
             )

@@ -1,5 +1,6 @@
 //! What stands around every request: limits, turns, time, panics, security headers and the log.
 
+use super::answers::Answers;
 use crate::{
     limits::{
         ANSWER_TIMEOUT, MAX_BODY_BYTES, MAX_LIVE_REQUESTS, MAX_REQUESTS_IN_WORK, MAX_URI_BYTES, TURN_TIMEOUT,
@@ -61,7 +62,7 @@ fn paced_at<S: Clone + Send + Sync + 'static>(routes: Router<S>, pace: Pace) -> 
 }
 
 /// Puts the rest around all routes; what is added last is outermost.
-pub(crate) fn around(routes: Router, bucket_origin: Option<&str>) -> Router {
+pub(crate) fn around(routes: Router, bucket_origin: Option<&str>, answers: Arc<Answers>) -> Router {
     // An origin that cannot stand in a header is none that a browser could connect to.
     let page_policy = HeaderValue::from_str(&page_policy(bucket_origin))
         .or_else(|_| HeaderValue::from_str(&page_policy(None)))
@@ -69,8 +70,9 @@ pub(crate) fn around(routes: Router, bucket_origin: Option<&str>) -> Router {
     routes
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(within_limits))
-        .layer(map_response(move |response| {
+        .layer(map_response(move |response: Response<Body>| {
             let page_policy = page_policy.clone();
+            answers.count(response.status());
             async move { with_security_headers(response, page_policy) }
         }))
         .layer(
@@ -194,7 +196,11 @@ mod tests {
             asked.notify_one();
             std::future::pending::<()>().await;
         };
-        around(paced_at(Router::new().route("/panic", get(panics)).route("/never", get(never)), pace), None)
+        around(
+            paced_at(Router::new().route("/panic", get(panics)).route("/never", get(never)), pace),
+            None,
+            Arc::default(),
+        )
     }
 
     const SHORT: Duration = Duration::from_millis(20);

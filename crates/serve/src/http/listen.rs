@@ -7,15 +7,14 @@ use crate::limits::{
     ACCEPT_RETRY, HEAD_TIMEOUT, MAX_CONNECTIONS, MAX_HEAD_BYTES, MAX_HEADERS, SHUTDOWN_GRACE,
     WRITE_STALL_TIMEOUT,
 };
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use crate::operators::Peer;
+use axum::{Router, extract::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     future::Future,
     io::{self, IoSlice},
+    net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -28,6 +27,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service as _;
 
 /// Serves until `shutdown` resolves, then lets requests in work go on for [`SHUTDOWN_GRACE`] and closes the rest.
 pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
@@ -40,11 +40,11 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: impl 
             () = &mut shutdown => break,
             accepted = accept(&listener, &permits) => accepted,
         };
-        let Some((stream, permit)) = accepted else { break };
+        let Some((stream, peer, permit)) = accepted else { break };
         let router = router.clone();
         let stop = stop.clone();
         connections.spawn(async move {
-            connection(stream, router, stop).await;
+            connection(stream, peer, router, stop).await;
             drop(permit);
         });
     }
@@ -58,11 +58,11 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: impl 
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return Some((stream, permit)),
+            Ok((stream, peer)) => return Some((stream, peer, permit)),
             // The peer was gone before it was accepted: nothing to tell.
             Err(error)
                 if matches!(
@@ -79,16 +79,20 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
     // Answers are written in one piece: waiting for more to send only delays them. Failing leaves it slower, not broken.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
     let stream = TokioIo::new(Unstalled::new(stream, WRITE_STALL_TIMEOUT));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        router.clone().call(request)
+    });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     builder.max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS);
-    let mut served = pin!(builder.serve_connection(stream, TowerToHyperService::new(router)));
+    let mut served = pin!(builder.serve_connection(stream, service));
     let result = tokio::select! {
         result = served.as_mut() => result,
         () = stop.cancelled() => {

@@ -1,5 +1,6 @@
 //! HTTP itself, knowing nothing of clubs and matches: ranges, conditions, bodies, headers, connections.
 
+pub(crate) mod answers;
 pub(crate) mod bytes;
 pub(crate) mod guard;
 pub(crate) mod listen;

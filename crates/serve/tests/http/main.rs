@@ -6,4 +6,5 @@ mod clubs;
 mod live;
 mod media;
 mod node;
+mod operators;
 mod server;

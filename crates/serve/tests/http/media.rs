@@ -116,6 +116,23 @@ async fn a_download_has_a_name_and_begins_like_an_mp4() {
 }
 
 #[tokio::test]
+async fn a_playlist_by_way_of_the_node_stays_there() {
+    let (node, replay) = recorded().await;
+    let address = path(&replay["playlistUrl"]);
+    let straight = String::from_utf8(node.bytes(&address).await.to_vec()).unwrap();
+    let by_node = String::from_utf8(node.bytes(&format!("{address}?via=node")).await.to_vec()).unwrap();
+    assert_eq!(by_node.replace(".mp4?via=node", ".mp4"), straight);
+    let media: Vec<_> = by_node.lines().filter(|line| line.starts_with("/media/")).collect();
+    assert!(!media.is_empty() && media.iter().all(|uri| uri.ends_with(".mp4?via=node")), "{by_node}");
+    let part = node.get(media[0]).header(header::RANGE, "bytes=4-7").send().await.unwrap();
+    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(part.bytes().await.unwrap(), "ftyp");
+    for address in [format!("{address}?via=moon"), format!("{}&via=node", media[0])] {
+        problem(node.get(&address).send().await.unwrap(), 400, "bad_request").await;
+    }
+}
+
+#[tokio::test]
 async fn a_playlist_leads_to_every_byte() {
     let (node, replay) = recorded().await;
     let address = path(&replay["playlistUrl"]);

@@ -66,7 +66,8 @@ async fn health_and_readiness() {
     assert_eq!(ready["ok"], true, "{ready}");
     let names: Vec<_> =
         ready["checks"].as_array().unwrap().iter().map(|check| check["name"].clone()).collect();
-    assert_eq!(names, ["catalog", "disk", "archive"]);
+    assert_eq!(names, ["catalog", "disk", "archive", "recording"]);
+    assert_eq!(ready["alarms"], serde_json::json!([]));
     // A data folder that is gone.
     let gone = Node::with(NOW, |config| config.data = "/dev/null/data".into()).await;
     let response = gone.get("/readyz").send().await.unwrap();

@@ -3,6 +3,7 @@
 //! Belongs here: what a setting means and whether it is sensible. Not here: what a room does with it.
 
 mod directory;
+mod secret;
 mod settings;
 mod size;
 mod sources;
@@ -10,6 +11,7 @@ mod span;
 mod store;
 
 pub(crate) use directory::Directory;
+pub(crate) use secret::Secret;
 pub(crate) use settings::{Config, Log, LogFormat};
 pub(crate) use size::Size;
 pub(crate) use sources::{DEFAULT_TOML, Sources};

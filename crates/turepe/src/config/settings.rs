@@ -10,7 +10,7 @@ use catalog::{DatabaseOptions, masked_url};
 use serde_json::{Value, json};
 
 use super::sources::{Setting, Settings, Sources};
-use super::{ConfigError, Directory, Retention, Span, Store};
+use super::{ConfigError, Directory, Retention, Secret, Span, Store};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -53,6 +53,8 @@ pub(crate) struct Node {
 pub(crate) struct Http {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
+    /// Lets operators in from anywhere.
+    pub(crate) operations_token: Option<Secret>,
 }
 
 /// `[rtmp]`: for `ingest`.
@@ -137,6 +139,9 @@ impl FromStr for LogFormat {
     }
 }
 
+/// Fewer characters can be guessed.
+const SHORTEST_TOKEN: usize = 16;
+
 const HOUR_MS: u64 = 3_600_000;
 const SHORTEST_SEGMENT: Span = Span::from_millis(5000);
 
@@ -148,7 +153,10 @@ impl Config {
         let data: PathBuf = keys.parse("node.data", |text| folder_or_file(text, "a folder"))?;
         let rtmp_listen = keys.parse("rtmp.listen", listen)?;
         let config = Self {
-            http: Http { listen: keys.parse("http.listen", listen)? },
+            http: Http {
+                listen: keys.parse("http.listen", listen)?,
+                operations_token: keys.parse("http.operations_token", token)?,
+            },
             rtmp: Rtmp {
                 listen: rtmp_listen,
                 public_url: keys.parse("rtmp.public_url", |text| public_url(text, rtmp_listen))?,
@@ -205,7 +213,10 @@ impl Config {
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "node": { "data": self.node.data, "ffmpeg": self.node.ffmpeg },
-            "http": { "listen": self.http.listen.to_string() },
+            "http": {
+                "listen": self.http.listen.to_string(),
+                "operations_token": self.http.operations_token.as_ref().map_or("", |_| "***"),
+            },
             "rtmp": {
                 "listen": self.rtmp.listen.to_string(),
                 "public_url": self.rtmp.public_url,
@@ -303,6 +314,19 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is no address with port, like 0.0.0.0:8080 or [::]:8080"))
 }
 
+/// Never repeats what was written.
+fn token(text: &str) -> Result<Option<Secret>, String> {
+    match text {
+        "" => Ok(None),
+        _ if text.len() >= SHORTEST_TOKEN && text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Some(Secret::new(text)))
+        }
+        _ => Err(format!(
+            "needs {SHORTEST_TOKEN} characters or more, ASCII and without spaces: `openssl rand -hex 24` makes one"
+        )),
+    }
+}
+
 fn segment(text: &str) -> Result<Span, String> {
     let span: Span = text.parse()?;
     if span < SHORTEST_SEGMENT {
@@ -391,6 +415,8 @@ mod tests {
             ("archive.segment", "soon", "no length of time"),
             ("archive.sync", "10ms", "outside 100ms to 1m"),
             ("http.listen", "8080", "no address with port"),
+            ("http.operations_token", "topsecret", "16 characters or more"),
+            ("http.operations_token", "topsecret with spaces in it", "without spaces"),
             ("rtmp.listen", "0.0.0.0:8080", "already uses"),
             ("rtmp.listen", "0.0.0.0:99999", "no address with port"),
             ("rtmp.public_url", "http://x/live", "no rtmp://host/app"),

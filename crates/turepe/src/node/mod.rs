@@ -4,6 +4,7 @@
 
 mod gate;
 mod listen;
+mod metrics;
 mod sink;
 
 use std::future::Future;
@@ -25,6 +26,7 @@ use world::{Clock, Disk, SystemClock, SystemDisk};
 use self::gate::CatalogGate;
 pub(crate) use self::gate::prefix;
 pub(crate) use self::listen::PortSearch;
+use self::metrics::RoomMetrics;
 use crate::config::Config;
 use crate::data_folder::{self, Lock};
 use crate::failure::Failure;
@@ -72,12 +74,15 @@ impl Node {
         let publishers = Arc::new(Publishers::new(catalog.clone()));
         let bucket =
             BucketAccess { origin: config.store.bucket_origin(), url_life: config.store.url_life.duration() };
+        let metrics = Arc::new(RoomMetrics::new(live.clone()));
         let serve_config = ServeConfig {
             data: config.node.data.clone(),
             ffmpeg: config.node.ffmpeg.clone(),
             disk,
             bucket,
             hubs: live.clone(),
+            operations_token: config.http.operations_token.as_ref().map(|token| token.expose().to_owned()),
+            measured: vec![metrics.clone()],
         };
         let live_channels = Arc::new(LiveChannels(live.clone()));
         let server =
@@ -95,6 +100,7 @@ impl Node {
         let rtmp = listen::rtmp(config.rtmp.listen, ports, |listen| {
             RtmpServer::bind(rtmp_config(config, listen), gate.clone(), clock.clone())
         })?;
+        metrics.set_publishers(rtmp.publishers());
         Ok(Self { catalog, archive, publishers, server, http, rtmp, directory, live, _lock: lock })
     }
 

@@ -4,8 +4,6 @@
 //! One request at a time and connection; bodies are held whole, so that it is nothing for large objects. Parts below
 //! 5 MiB are refused by the service behind it.
 
-#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses another part of it")]
-
 use std::{
     io,
     net::SocketAddr,
@@ -23,25 +21,38 @@ const MAX_HEAD: usize = 64 * 1024;
 
 /// What a request asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum S3Call {
+pub enum S3Call {
+    /// `HeadObject`
     Head,
+    /// `GetObject`
     Get,
+    /// `PutObject`
     Put,
+    /// `DeleteObject`
     Delete,
+    /// `CreateMultipartUpload`
     CreateUpload,
+    /// `UploadPart`
     UploadPart,
+    /// `ListParts`
     ListParts,
+    /// `CompleteMultipartUpload`
     Complete,
+    /// `AbortMultipartUpload`
     Abort,
+    /// `ListMultipartUploads`
     ListUploads,
+    /// `ListObjectVersions`
     ListVersions,
+    /// `ListObjectsV2`
     List,
+    /// Anything else.
     Other,
 }
 
 /// What becomes of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum WireFault {
+pub enum WireFault {
     /// 503 with so many seconds to wait; the connection stays open.
     SlowDown(u32),
     /// 500; the connection stays open.
@@ -66,12 +77,15 @@ pub(crate) enum WireFault {
 
 /// A request that came through.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    pub(crate) call: S3Call,
+pub struct Seen {
+    /// What it asked for.
+    pub call: S3Call,
+    /// Path and query.
+    pub target: String,
     /// Number of the connection it came on.
-    pub(crate) connection: usize,
+    pub connection: usize,
     /// Its headers, names in lower case.
-    pub(crate) headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
 }
 
 #[derive(Default)]
@@ -84,15 +98,16 @@ struct State {
 }
 
 /// A running proxy. It ends, with all its connections, with this value.
-pub(crate) struct FaultProxy {
-    pub(crate) address: SocketAddr,
+pub struct FaultProxy {
+    /// Where it listens.
+    pub address: SocketAddr,
     state: Arc<Mutex<State>>,
     _tasks: JoinSet<()>,
 }
 
 impl FaultProxy {
     /// Starts a proxy before the service at `upstream`.
-    pub(crate) async fn start(upstream: SocketAddr) -> Self {
+    pub async fn start(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State::default()));
@@ -102,32 +117,32 @@ impl FaultProxy {
     }
 
     /// The next `times` requests of this kind, or of any, fail so. Earlier rules are asked first.
-    pub(crate) fn inject(&self, call: impl Into<Option<S3Call>>, fault: WireFault, times: u32) {
+    pub fn inject(&self, call: impl Into<Option<S3Call>>, fault: WireFault, times: u32) {
         self.lock().rules.push((call.into(), fault, times));
     }
 
     /// Nothing fails any more.
-    pub(crate) fn heal(&self) {
+    pub fn heal(&self) {
         self.lock().rules.clear();
     }
 
     /// While it is away, every connection is reset.
-    pub(crate) fn set_away(&self, is_away: bool) {
+    pub fn set_away(&self, is_away: bool) {
         self.lock().is_away = is_away;
     }
 
     /// The requests so far.
-    pub(crate) fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<Seen> {
         self.lock().seen.clone()
     }
 
     /// How many requests of a kind there were.
-    pub(crate) fn calls(&self, call: S3Call) -> usize {
+    pub fn calls(&self, call: S3Call) -> usize {
         self.lock().seen.iter().filter(|seen| seen.call == call).count()
     }
 
     /// What was sent that B2 does not take.
-    pub(crate) fn refused(&self) -> Vec<String> {
+    pub fn refused(&self) -> Vec<String> {
         self.lock().refused.clone()
     }
 
@@ -229,7 +244,8 @@ async fn serve(
         let (call, refused) = (request.call(), request.refused_by_b2());
         let fault = {
             let mut state = state.lock().unwrap();
-            state.seen.push(Seen { call, connection, headers: request.headers.clone() });
+            let target = request.first_line.split(' ').nth(1).unwrap_or_default().to_owned();
+            state.seen.push(Seen { call, target, connection, headers: request.headers.clone() });
             state.refused.extend(refused.clone());
             let rule = state
                 .rules

@@ -1,0 +1,38 @@
+//! What the node says of itself to those who run it.
+
+use crate::{
+    api::NodeLedger,
+    app::App,
+    metrics,
+    operators::Operator,
+    problem::{Problem, ProblemDocument},
+};
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+
+/// Prometheus' text format.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What is safe and what is not yet: the ledger of this node.
+///
+/// For those who run the server: asked on the machine itself, or with `[http] operations_token` as a bearer token.
+#[utoipa::path(get, path = "/api/node/ledger", tag = "operations", operation_id = "getLedger",
+    responses((status = 200, description = "The ledger", body = NodeLedger),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json")))]
+pub(crate) async fn get_ledger(_: Operator, State(app): State<App>) -> Result<Json<NodeLedger>, Problem> {
+    Ok(Json(app.archive.ledger().await?.into()))
+}
+
+/// The same and more in numbers, for Prometheus.
+///
+/// For those who run the server, as the ledger is.
+#[utoipa::path(get, path = "/metrics", tag = "operations", operation_id = "getMetrics",
+    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json")))]
+pub(crate) async fn get_metrics(_: Operator, State(app): State<App>) -> Response {
+    ([(header::CONTENT_TYPE, METRICS_TYPE)], metrics::exposition(&app).await).into_response()
+}
