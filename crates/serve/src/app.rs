@@ -3,6 +3,7 @@
 use crate::{frames::Frames, handlers::Readiness, limits::BUCKET_URL_LIFE, token::Signer};
 use archive::Archive;
 use catalog::Catalog;
+use live::covers::Covers;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use uuid::Uuid;
 use world::{Clock, Disk};
@@ -24,6 +25,8 @@ pub struct ServeConfig {
     pub disk: Arc<dyn Disk>,
     /// What players have to know of the bucket.
     pub bucket: BucketAccess,
+    /// The covers of live channels; without them every cover is unknown.
+    pub covers: Option<Covers>,
 }
 
 /// How players reach what the bucket has.
@@ -44,7 +47,13 @@ impl Default for BucketAccess {
 impl ServeConfig {
     /// Settings for a data folder, with ffmpeg from the search path.
     pub fn new(data: impl Into<PathBuf>, disk: Arc<dyn Disk>) -> Self {
-        Self { data: data.into(), ffmpeg: PathBuf::from("ffmpeg"), disk, bucket: BucketAccess::default() }
+        Self {
+            data: data.into(),
+            ffmpeg: PathBuf::from("ffmpeg"),
+            disk,
+            bucket: BucketAccess::default(),
+            covers: None,
+        }
     }
 }
 
@@ -62,6 +71,7 @@ pub(crate) struct Parts {
     pub(crate) frames: Frames,
     pub(crate) readiness: Readiness,
     pub(crate) bucket: BucketAccess,
+    pub(crate) covers: Option<Covers>,
 }
 
 impl App {

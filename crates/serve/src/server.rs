@@ -72,6 +72,7 @@ impl Server {
             frames: Frames::open(&config).await,
             readiness: Readiness::new(&config),
             bucket: config.bucket.clone(),
+            covers: config.covers.clone(),
         };
         Ok(Self { app: App::new(parts) })
     }
@@ -89,9 +90,12 @@ impl Server {
         let pictures = pictures().method_not_allowed_fallback(wrong_method);
         let answers = api.layer(compression()).layer(map_response(not_stored));
         let media = playlists.layer(compression()).merge(files).layer(cors());
+        let covers = covers().method_not_allowed_fallback(wrong_method).layer(cors());
         let routes = guard::paced(answers.merge(media))
             // A page of start times asks for dozens of pictures at once, and each may wait for its ffmpeg.
             .merge(guard::paced(pictures))
+            // Wall of covers: as many at once, every few seconds, and each costs next to nothing.
+            .merge(guard::paced(covers))
             // Whoever watches over the server is answered even when players are not.
             .merge(guard::paced(operations.layer(map_response(not_stored))))
             .fallback(ui::fallback)
@@ -139,6 +143,11 @@ fn files() -> Router<App> {
 /// The pictures of matches; like [`files`], but for this site alone.
 fn pictures() -> Router<App> {
     Router::new().route("/frame/{token}", get(handlers::get_frame))
+}
+
+/// The covers of channels, which any site may show.
+fn covers() -> Router<App> {
+    Router::new().route("/thumbs/{file}", get(handlers::get_cover))
 }
 
 /// Media may be played from any site: who has the signed address has what it grants, and there are no cookies.

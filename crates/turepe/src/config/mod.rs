@@ -2,12 +2,14 @@
 //!
 //! Belongs here: what a setting means and whether it is sensible. Not here: what a room does with it.
 
+mod covers;
 mod settings;
 mod size;
 mod sources;
 mod span;
 mod store;
 
+pub(crate) use covers::Covers;
 pub(crate) use settings::{Config, Log, LogFormat};
 pub(crate) use size::Size;
 pub(crate) use sources::{DEFAULT_TOML, Sources};

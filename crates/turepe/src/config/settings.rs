@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 
 use super::sources::{Setting, Settings, Sources};
-use super::{ConfigError, Retention, Span, Store};
+use super::{ConfigError, Covers, Retention, Span, Store};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) rtmp: Rtmp,
     /// `[archive]`
     pub(crate) archive: Archive,
+    /// `[covers]`
+    pub(crate) covers: Covers,
     /// `[database]`
     pub(crate) database: Database,
     /// `[store]`
@@ -38,7 +40,7 @@ pub(crate) struct Node {
     pub(crate) data: PathBuf,
     /// Whether nobody has named a folder.
     pub(crate) is_default_data: bool,
-    /// Makes pictures.
+    /// Makes pictures and covers.
     pub(crate) ffmpeg: PathBuf,
 }
 
@@ -149,6 +151,7 @@ impl Config {
                 segment: keys.parse("archive.segment", segment)?,
                 sync: keys.span("archive.sync", "100ms", "1m")?,
             },
+            covers: Covers::read(&keys)?,
             database: Database { url: keys.parse("database.url", |text| database_url(text, &data))? },
             store: Store::read(&keys, &settings, &data)?,
             retention: Retention::read(&keys)?,
@@ -196,6 +199,7 @@ impl Config {
                 "segment": self.archive.segment.to_string(),
                 "sync": self.archive.sync.to_string(),
             },
+            "covers": self.covers.to_json(),
             "database": { "url": mask_password(&self.database.url) },
             "store": self.store.to_json(&self.node.data),
             "retention": self.retention.to_json(),
@@ -210,7 +214,8 @@ impl Config {
     pub(crate) fn to_toml(&self) -> String {
         let mut text = String::new();
         // Sections in the order of the documented defaults.
-        for section in ["node", "http", "rtmp", "archive", "database", "store", "retention", "log"] {
+        for section in ["node", "http", "rtmp", "archive", "covers", "database", "store", "retention", "log"]
+        {
             text.push_str(&format!("[{section}]\n"));
             if let Some(keys) = self.to_json()[section].as_object() {
                 for (key, value) in keys {
@@ -369,6 +374,8 @@ mod tests {
             ("rtmp.listen", "0.0.0.0:99999", "no address with port"),
             ("rtmp.public_url", "http://x/live", "no rtmp://host/app"),
             ("rtmp.max_connections", "0", "no whole number"),
+            ("covers.slate_after", "soon", "no length of time"),
+            ("covers.slate_after", "31d", "outside"),
             ("database.url", "mysql://u:topsecret@h/db", "not supported"),
             ("store.url", "s3://bucket", "endpoint"),
             ("store.url", "/srv/store", "a store is"),

@@ -8,6 +8,7 @@ use archive::{Archive, RecorderTarget};
 use catalog::{Catalog, ChannelRoute};
 use ingest::{BoxFuture, Gate, Publication, Refusal};
 use live::Live;
+use live::covers::Covers;
 use media::rtmp::StreamKey;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -22,14 +23,15 @@ pub(super) struct CatalogGate {
     catalog: Catalog,
     archive: Archive,
     live: Live,
+    covers: Covers,
     /// The last key that the catalog confirmed for each channel: a camera that reconnects while the database is away
     /// goes on being recorded. No larger than the catalog's channels.
     confirmed: Mutex<HashMap<Uuid, (KeyHash, ChannelRoute)>>,
 }
 
 impl CatalogGate {
-    pub(super) fn new(catalog: Catalog, archive: Archive, live: Live) -> Self {
-        Self { catalog, archive, live, confirmed: Mutex::default() }
+    pub(super) fn new(catalog: Catalog, archive: Archive, live: Live, covers: Covers) -> Self {
+        Self { catalog, archive, live, covers, confirmed: Mutex::default() }
     }
 
     async fn judge(&self, key: StreamKey) -> Result<Publication, Refusal> {
@@ -51,7 +53,7 @@ impl CatalogGate {
             }
         };
         let target = RecorderTarget { channel_id: route.channel.id, prefix: prefix(&route) };
-        let sink = RecordingSink::new(self.archive.clone(), self.live.clone(), target);
+        let sink = RecordingSink::new(self.archive.clone(), self.live.clone(), self.covers.clone(), target);
         Ok(Publication { channel_id: route.channel.id, sink: Box::new(sink) })
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Belongs here: who gets what from whom, the order of start and end. Not here: what any of them does.
 
+mod covers;
 mod gate;
 mod listen;
 mod sink;
@@ -15,6 +16,7 @@ use archive::{Archive, ArchiveConfig};
 use catalog::Catalog;
 use ingest::{RtmpConfig, RtmpServer};
 use live::Live;
+use live::covers::Covers;
 use serve::{BucketAccess, ServeConfig, Server};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -38,6 +40,7 @@ pub(crate) struct Node {
     server: Server,
     http: TcpListener,
     rtmp: RtmpServer,
+    covers: Covers,
     /// Last: the folder is ours until everything else is gone.
     _lock: Lock,
 }
@@ -61,19 +64,26 @@ impl Node {
         )
         .map_err(|error| Failure::context("cannot open the archive", error))?;
         let live = Live::new();
-        let gate = Arc::new(CatalogGate::new(catalog.clone(), archive.clone(), live.clone()));
+        let covers = covers::open(config, disk.clone())?;
+        let gate = CatalogGate::new(catalog.clone(), archive.clone(), live.clone(), covers.clone());
+        let gate = Arc::new(gate);
         let rtmp = listen::rtmp(config.rtmp.listen, ports, |listen| {
             RtmpServer::bind(rtmp_config(config, listen), gate.clone(), clock.clone())
         })?;
         let bucket =
             BucketAccess { origin: config.store.bucket_origin(), url_life: config.store.url_life.duration() };
-        let serve_config =
-            ServeConfig { data: config.node.data.clone(), ffmpeg: config.node.ffmpeg.clone(), disk, bucket };
+        let serve_config = ServeConfig {
+            data: config.node.data.clone(),
+            ffmpeg: config.node.ffmpeg.clone(),
+            disk,
+            bucket,
+            covers: Some(covers.clone()),
+        };
         let server =
             Server::new(serve_config, archive.clone(), catalog.clone(), Arc::new(LiveChannels(live)), clock)
                 .await
                 .map_err(|error| Failure::context("cannot start the HTTP server", error))?;
-        Ok(Self { catalog, archive, server, http, rtmp, _lock: lock })
+        Ok(Self { catalog, archive, server, http, rtmp, covers, _lock: lock })
     }
 
     /// Where HTTP is served.
@@ -100,7 +110,9 @@ impl Node {
             drop(stopped.wait_for(|stopped| *stopped).await);
         };
         let http = tokio::spawn(self.server.run(self.http, wait(stopped.clone())));
-        let rtmp = tokio::spawn(self.rtmp.run(wait(stopped)));
+        let rtmp = tokio::spawn(self.rtmp.run(wait(stopped.clone())));
+        let roster = Arc::new(covers::Channels(self.catalog.clone()));
+        let covers = tokio::spawn(async move { self.covers.run(roster, wait(stopped)).await });
         shutdown.await;
         tracing::info!("stopping");
         stop.send_replace(true);
@@ -112,7 +124,10 @@ impl Node {
                 }
                 archive.shutdown().await;
             };
-            let ((), answered) = tokio::join!(recorded, http);
+            let ((), answered, covered) = tokio::join!(recorded, http, covers);
+            if let Err(error) = covered {
+                tracing::error!(%error, "covers failed");
+            }
             if let Err(error) = answered {
                 tracing::error!(%error, "the HTTP server failed");
             }
