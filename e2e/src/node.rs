@@ -17,11 +17,13 @@ pub struct NodeOptions {
     pub segment: &'static str,
     /// The data folder; a new one that goes with the node where it is `None`.
     pub data: Option<PathBuf>,
+    /// More settings, as environment variables.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        Self { segment: "5s", data: None }
+        Self { segment: "5s", data: None, settings: Vec::new() }
     }
 }
 
@@ -47,6 +49,7 @@ pub struct Node {
     /// The data folder.
     pub data: PathBuf,
     segment: &'static str,
+    settings: Vec<(&'static str, String)>,
     child: Option<Child>,
     // The folder goes when the node goes.
     _folder: Option<tempfile::TempDir>,
@@ -107,6 +110,7 @@ impl Node {
             rtmp: local(free_port()),
             data,
             segment: options.segment,
+            settings: options.settings,
             child: None,
             _folder: folder,
         };
@@ -125,6 +129,7 @@ impl Node {
             .env("TUREPE_HTTP_LISTEN", self.http.to_string())
             .env("TUREPE_RTMP_LISTEN", self.rtmp.to_string())
             .env("TUREPE_ARCHIVE_SEGMENT", self.segment)
+            .envs(self.settings.iter().map(|(name, value)| (*name, value.as_str())))
             .current_dir(&self.data)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log twice"))

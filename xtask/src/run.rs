@@ -110,6 +110,7 @@ pub(crate) fn bench(what: &str, rest: &[String]) -> Result<()> {
     let mut command = match what {
         "media" => cargo(&["bench", "--package", "turepe-media", "--"]),
         "record" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "record", "--"]),
+        "covers" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "covers", "--"]),
         "sync" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "sync", "--"]),
         _ => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "replay", "--"]),
     };

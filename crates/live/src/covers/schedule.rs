@@ -441,7 +441,7 @@ mod tests {
         for channel in 0..40 {
             schedule.online(id(channel), 0);
         }
-        let is_bad = |id: Uuid| id.as_u128() % 2 == 0;
+        let is_bad = |id: Uuid| id.as_u128().is_multiple_of(2);
         let outcome = |_: &Run, id: Uuid| {
             if is_bad(id) { Outcome::Failed(String::new()) } else { Outcome::Made }
         };
