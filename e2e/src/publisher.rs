@@ -1,6 +1,7 @@
 //! Real publishers.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::clip::{Clip, clip, tool};
@@ -12,7 +13,12 @@ pub struct Publisher(Child);
 impl Publisher {
     /// `turepe publish --loop`.
     pub fn turepe(kind: Clip, url: &str) -> Self {
-        Self(spawn(Command::new(program()).args(["publish", "--loop"]).arg(clip(kind)).arg(url)))
+        Self::turepe_file(&clip(kind), url)
+    }
+
+    /// The same with any file.
+    pub fn turepe_file(file: &Path, url: &str) -> Self {
+        Self(spawn(Command::new(program()).args(["publish", "--loop"]).arg(file).arg(url)))
     }
 
     /// One `turepe publish --loop` for many keys of a node. It comes back by itself when the node was gone.

@@ -111,6 +111,7 @@ pub(crate) fn bench(what: &str, rest: &[String]) -> Result<()> {
         "media" => cargo(&["bench", "--package", "turepe-media", "--"]),
         "catalog" => cargo(&["bench", "--package", "turepe-catalog", "--bench", "million", "--"]),
         "record" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "record", "--"]),
+        "covers" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "covers", "--"]),
         "sync" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "sync", "--"]),
         "live" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "live", "--"]),
         _ => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "replay", "--"]),

@@ -2,11 +2,11 @@
 //!
 //! - **In**: timeline events of one publisher per channel, and its own FLV tags where it has any.
 //! - **Out**: the same fragments to every subscriber and outlet; the same tags to every player and relay; the live window for
-//!   HLS; who is live since when, and how much came.
+//!   HLS; who is live since when, and how much came; [`covers`].
 //! - **Invariants**: a sample is muxed once; a slow reader loses what lies before the next keyframe and is counted, and never
 //!   slows the channel; memory per channel has limits with names; a publisher that was replaced does not take the channel down
 //!   when it goes; asking for a channel that nobody publishes makes nothing.
-//! - **Never**: a socket, a file, SQL, a wait for a subscriber.
+//! - **Never**: a socket, SQL, a wait for a subscriber, a file (but for the folder of covers).
 //!
 //! Three ways to read a channel, by what is needed:
 //!
@@ -23,6 +23,7 @@
 //! outlives a change of publisher and ends [`limits::GRACE`] after the last one; [`Live::changes`] tells when to ask again.
 
 mod channel;
+pub mod covers;
 pub mod limits;
 mod live;
 mod subscription;

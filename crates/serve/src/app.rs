@@ -6,6 +6,7 @@ use crate::{
 };
 use archive::Archive;
 use catalog::Catalog;
+use live::covers::Covers;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use uuid::Uuid;
 use world::{Clock, Disk};
@@ -33,6 +34,8 @@ pub struct ServeConfig {
     pub operations_token: Option<String>,
     /// What else has numbers for `/metrics`.
     pub measured: Vec<Arc<dyn Measured>>,
+    /// The covers of live channels; without them every cover is unknown.
+    pub covers: Option<Covers>,
 }
 
 /// How players reach what the bucket has.
@@ -61,6 +64,7 @@ impl ServeConfig {
             hubs: live::Live::new(),
             operations_token: None,
             measured: Vec::new(),
+            covers: None,
         }
     }
 }
@@ -84,6 +88,7 @@ pub(crate) struct Parts {
     pub(crate) operators: Operators,
     pub(crate) answers: Arc<Answers>,
     pub(crate) measured: Vec<Arc<dyn Measured>>,
+    pub(crate) covers: Option<Covers>,
 }
 
 impl App {

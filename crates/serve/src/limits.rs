@@ -18,7 +18,7 @@ pub const MAX_BODY_BYTES: u64 = 64 * 1024;
 pub const MAX_CONNECTIONS: usize = 4_096;
 
 /// Answers that are being worked out at once in each group of routes (not counting bodies that are being sent): the API
-/// with its media, pictures, operations.
+/// with its media, pictures, covers, operations.
 pub const MAX_REQUESTS_IN_WORK: usize = 128;
 
 /// Requests for live media that are being answered or wait for a part, at once.

@@ -10,20 +10,22 @@ use utoipa::OpenApi;
         description = "Records courts and replays matches. Errors are RFC 9457 problem documents: `code` is for programs, \
                        `detail` for people. Addresses in answers are signed and expire: use them as they are, ask again for new ones."
     ),
-    // Routed in `server::files`, `server::live_media` and `server::pictures`: the router cannot write an extension behind a parameter.
+    // Routed in `server::files`, `server::live_media`, `server::pictures` and `server::covers`: the router cannot write an extension
+    // behind a parameter.
     paths(
         crate::handlers::get_download,
         crate::handlers::get_media,
         crate::handlers::get_init,
         crate::handlers::get_live_file,
         crate::handlers::get_live_flv,
-        crate::handlers::get_frame
+        crate::handlers::get_frame,
+        crate::handlers::get_cover
     ),
     tags(
         (name = "clubs", description = "Clubs, courts and start times"),
         (name = "replays", description = "Matches"),
         (name = "live", description = "What is being broadcast, behind addresses from the club's profile"),
-        (name = "media", description = "Playlists, files and pictures behind signed addresses"),
+        (name = "media", description = "Playlists, files and pictures behind signed addresses; covers"),
         (name = "operations", description = "For those who run the server")
     )
 )]

@@ -82,6 +82,7 @@ impl Server {
             operators: Operators::new(config.operations_token.as_deref()),
             answers: Arc::default(),
             measured: config.measured.clone(),
+            covers: config.covers.clone(),
         };
         Ok(Self { app: App::new(parts) })
     }
@@ -106,11 +107,14 @@ impl Server {
         let live = live_media().method_not_allowed_fallback(wrong_method).layer(cors());
         let answers = api.layer(compression()).layer(map_response(not_stored));
         let media = playlists.layer(compression()).merge(files).layer(cors());
+        let covers = covers().method_not_allowed_fallback(wrong_method).layer(cors());
         let routes = guard::paced(answers.merge(media))
             // A page of start times asks for dozens of pictures at once, and each may wait for its ffmpeg.
             .merge(guard::paced(pictures))
             // Reloads wait for the next half second, most of the time.
             .merge(guard::waiting(live))
+            // Wall of covers: as many at once, every few seconds, and each costs next to nothing.
+            .merge(guard::paced(covers))
             // Whoever watches over the server is answered even when players are not.
             .merge(guard::paced(operations.layer(map_response(not_stored))))
             .fallback(ui::fallback)
@@ -168,6 +172,11 @@ fn live_media() -> Router<App> {
 /// The pictures of matches; like [`files`], but for this site alone.
 fn pictures() -> Router<App> {
     Router::new().route("/frame/{token}", get(handlers::get_frame))
+}
+
+/// The covers of channels, which any site may show.
+fn covers() -> Router<App> {
+    Router::new().route("/thumbs/{file}", get(handlers::get_cover))
 }
 
 /// Media may be played from any site: who has the signed address has what it grants, and there are no cookies.

@@ -43,6 +43,13 @@ pub trait Disk: Send + Sync + 'static {
     /// Removes an empty directory.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
 
+    /// Lets everybody on the machine read a file, or enter a directory and list it, whatever the process's `umask` says: for
+    /// what another program serves. The owner may write it.
+    fn share(&self, path: &Path) -> io::Result<()> {
+        let _ = path;
+        Ok(())
+    }
+
     /// The names in a directory, sorted. A name that disappears meanwhile is left out.
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
 

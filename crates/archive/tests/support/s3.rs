@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use testing::s3::{KEY_ID, SECRET_KEY};
 use turepe_archive::bucket::{S3Bucket, S3Credentials, StoreUrl, TimeOuts, parse_store_url};
 
-pub(crate) use testing::s3::{BUCKET, TestS3, Wishes};
+pub(crate) use testing::s3::{BUCKET, TestS3};
 
 pub(crate) fn credentials() -> S3Credentials {
     S3Credentials { key_id: KEY_ID.into(), secret: SECRET_KEY.into(), session_token: None }

@@ -1,6 +1,7 @@
 //! The operations: each reads its request, asks the other rooms, and writes its answer. One file a subject.
 
 mod clubs;
+mod cover;
 mod files;
 mod frame;
 mod live;
@@ -14,6 +15,7 @@ mod scope;
 mod slots;
 
 pub(crate) use clubs::*;
+pub(crate) use cover::*;
 pub(crate) use files::*;
 pub(crate) use frame::*;
 pub(crate) use live::*;

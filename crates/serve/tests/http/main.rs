@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod clubs;
+mod covers;
 mod live;
 mod media;
 mod node;

@@ -2,6 +2,7 @@
 //!
 //! Belongs here: what a setting means and whether it is sensible. Not here: what a room does with it.
 
+mod covers;
 mod directory;
 mod secret;
 mod settings;
@@ -10,6 +11,7 @@ mod sources;
 mod span;
 mod store;
 
+pub(crate) use covers::Covers;
 pub(crate) use directory::Directory;
 pub(crate) use secret::Secret;
 pub(crate) use settings::{Config, Log, LogFormat};

@@ -10,7 +10,7 @@ use catalog::{DatabaseOptions, masked_url};
 use serde_json::{Value, json};
 
 use super::sources::{Setting, Settings, Sources};
-use super::{ConfigError, Directory, Retention, Secret, Span, Store};
+use super::{ConfigError, Covers, Directory, Retention, Secret, Span, Store};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) live: Live,
     /// `[archive]`
     pub(crate) archive: Archive,
+    /// `[covers]`
+    pub(crate) covers: Covers,
     /// `[database]`
     pub(crate) database: Database,
     /// `[store]`
@@ -44,7 +46,7 @@ pub(crate) struct Node {
     pub(crate) data: PathBuf,
     /// Whether nobody has named a folder.
     pub(crate) is_default_data: bool,
-    /// Makes pictures.
+    /// Makes pictures and covers.
     pub(crate) ffmpeg: PathBuf,
 }
 
@@ -171,6 +173,7 @@ impl Config {
                 segment: keys.parse("archive.segment", segment)?,
                 sync: keys.span("archive.sync", "100ms", "1m")?,
             },
+            covers: Covers::read(&keys)?,
             database: Database {
                 options: DatabaseOptions {
                     url: keys.parse("database.url", |text| database_url(text, &data))?,
@@ -230,6 +233,7 @@ impl Config {
                 "segment": self.archive.segment.to_string(),
                 "sync": self.archive.sync.to_string(),
             },
+            "covers": self.covers.to_json(),
             "database": {
                 "url": masked_url(&self.database.options.url),
                 "max_connections": self.database.options.max_connections,
@@ -250,9 +254,19 @@ impl Config {
     pub(crate) fn to_toml(&self) -> String {
         let mut text = String::new();
         // Sections in the order of the documented defaults.
-        for section in
-            ["node", "http", "rtmp", "live", "archive", "database", "store", "retention", "directory", "log"]
-        {
+        for section in [
+            "node",
+            "http",
+            "rtmp",
+            "live",
+            "covers",
+            "archive",
+            "database",
+            "store",
+            "retention",
+            "directory",
+            "log",
+        ] {
             text.push_str(&format!("[{section}]\n"));
             if let Some(keys) = self.to_json()[section].as_object() {
                 for (key, value) in keys {
@@ -421,6 +435,8 @@ mod tests {
             ("rtmp.listen", "0.0.0.0:99999", "no address with port"),
             ("rtmp.public_url", "http://x/live", "no rtmp://host/app"),
             ("rtmp.max_connections", "0", "no whole number"),
+            ("covers.slate_after", "soon", "no length of time"),
+            ("covers.slate_after", "31d", "outside"),
             ("database.url", "oracle://u:topsecret@h/db", "not supported"),
             ("database.max_connections", "0", "no whole number"),
             ("database.connect_timeout", "1h", "outside 100ms to 1m"),

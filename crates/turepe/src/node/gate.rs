@@ -10,6 +10,7 @@ use archive::{Archive, RecorderTarget};
 use catalog::{Catalog, ChannelRoute, Publishers};
 use directory::Directory;
 use ingest::{BoxFuture, Feed, Gate, Publication, Refusal};
+use live::covers::Covers;
 use live::{Live, TagReader};
 use media::flv::TagRun;
 use media::rtmp::StreamKey;
@@ -27,6 +28,7 @@ pub(super) struct CatalogGate {
     publishers: Arc<Publishers>,
     archive: Archive,
     live: Live,
+    covers: Covers,
     catalog: Catalog,
     viewing: Viewing,
     directory: Option<Directory>,
@@ -41,10 +43,11 @@ impl CatalogGate {
         catalog: Catalog,
         archive: Archive,
         live: Live,
+        covers: Covers,
         viewing: Viewing,
         directory: Option<Directory>,
     ) -> Self {
-        Self { publishers, catalog, archive, live, viewing, directory, outside: Mutex::default() }
+        Self { publishers, catalog, archive, live, covers, viewing, directory, outside: Mutex::default() }
     }
 
     async fn judge(&self, key: StreamKey) -> Result<Publication, Refusal> {
@@ -60,7 +63,7 @@ impl CatalogGate {
             Err(refusal) => self.judge_by_directory(text, refusal).await?,
         };
         let target = RecorderTarget { channel_id: route.channel.id, prefix: prefix(&route) };
-        let sink = RecordingSink::new(self.archive.clone(), self.live.clone(), target);
+        let sink = RecordingSink::new(self.archive.clone(), self.live.clone(), self.covers.clone(), target);
         Ok(Publication { channel_id: route.channel.id, sink: Box::new(sink) })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Belongs here: who gets what from whom, the order of start and end. Not here: what any of them does.
 
+mod covers;
 mod gate;
 mod listen;
 mod metrics;
@@ -17,6 +18,7 @@ use catalog::{Catalog, Publishers};
 use directory::Directory;
 use ingest::{RtmpConfig, RtmpServer};
 use live::Live;
+use live::covers::Covers;
 use serve::{BucketAccess, ServeConfig, Server};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -47,6 +49,7 @@ pub(crate) struct Node {
     rtmp: RtmpServer,
     directory: Option<Directory>,
     live: Live,
+    covers: Covers,
     /// Last: the folder is ours until everything else is gone.
     _lock: Lock,
 }
@@ -70,6 +73,7 @@ impl Node {
         )
         .map_err(|error| Failure::context("cannot open the archive", error))?;
         let live = Live::with_window(config.live.window.micros());
+        let covers = covers::open(config, disk.clone())?;
         let directory = open_directory(config, &disk, &clock)?;
         let publishers = Arc::new(Publishers::new(catalog.clone()));
         let bucket =
@@ -81,6 +85,7 @@ impl Node {
             disk,
             bucket,
             hubs: live.clone(),
+            covers: Some(covers.clone()),
             operations_token: config.http.operations_token.as_ref().map(|token| token.expose().to_owned()),
             measured: vec![metrics.clone()],
         };
@@ -94,6 +99,7 @@ impl Node {
             catalog.clone(),
             archive.clone(),
             live.clone(),
+            covers.clone(),
             server.viewing(),
             directory.clone(),
         ));
@@ -101,7 +107,7 @@ impl Node {
             RtmpServer::bind(rtmp_config(config, listen), gate.clone(), clock.clone())
         })?;
         metrics.set_publishers(rtmp.publishers());
-        Ok(Self { catalog, archive, publishers, server, http, rtmp, directory, live, _lock: lock })
+        Ok(Self { catalog, archive, publishers, server, http, rtmp, directory, live, covers, _lock: lock })
     }
 
     /// Where HTTP is served.
@@ -131,8 +137,11 @@ impl Node {
         let http = tokio::spawn(self.server.run(self.http, wait(stopped.clone())));
         let publishing = Publishing { live: self.live, publishers: self.rtmp.publishers() };
         let rtmp = tokio::spawn(self.rtmp.run(wait(stopped.clone())));
-        let directory =
-            self.directory.map(|directory| tokio::spawn(directory.run(Arc::new(publishing), wait(stopped))));
+        let directory = self
+            .directory
+            .map(|directory| tokio::spawn(directory.run(Arc::new(publishing), wait(stopped.clone()))));
+        let roster = Arc::new(covers::Channels(self.catalog.clone()));
+        let covers = tokio::spawn(async move { self.covers.run(roster, wait(stopped)).await });
         shutdown.await;
         tracing::info!("stopping");
         stop.send_replace(true);
@@ -152,7 +161,10 @@ impl Node {
                     tracing::error!(%error, "the directory failed");
                 }
             };
-            let ((), (), answered) = tokio::join!(recorded, told, http);
+            let ((), (), answered, covered) = tokio::join!(recorded, told, http, covers);
+            if let Err(error) = covered {
+                tracing::error!(%error, "covers failed");
+            }
             if let Err(error) = answered {
                 tracing::error!(%error, "the HTTP server failed");
             }

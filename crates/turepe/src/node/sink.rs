@@ -1,7 +1,8 @@
-//! From a publisher to its channel's hub and recorder.
+//! From a publisher to its channel's hub, recorder and cover.
 
 use archive::{Archive, Recorder, RecorderTarget};
 use ingest::Sink;
+use live::covers::Covers;
 use live::{Live, Missed, Outlet, Publisher};
 use media::flv::FlvTag;
 use media::fragmenter::FragmentEvent;
@@ -12,19 +13,21 @@ use media::timeline::TimelineEvent;
 pub(super) struct RecordingSink {
     archive: Archive,
     live: Live,
+    covers: Covers,
     target: RecorderTarget,
     publisher: Option<Publisher>,
 }
 
 impl RecordingSink {
-    pub(super) fn new(archive: Archive, live: Live, target: RecorderTarget) -> Self {
-        Self { archive, live, target, publisher: None }
+    pub(super) fn new(archive: Archive, live: Live, covers: Covers, target: RecorderTarget) -> Self {
+        Self { archive, live, covers, target, publisher: None }
     }
 
     fn publisher(&mut self) -> &mut Publisher {
         self.publisher.get_or_insert_with(|| {
             let recorder = RecorderOutlet(self.archive.recorder(self.target.clone()));
-            self.live.publish(self.target.channel_id, vec![Box::new(recorder)]).with_own_tags()
+            let cover = self.covers.outlet(self.target.channel_id);
+            self.live.publish(self.target.channel_id, vec![Box::new(recorder), cover]).with_own_tags()
         })
     }
 }

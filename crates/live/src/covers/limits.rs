@@ -1,0 +1,81 @@
+//! Every limit of covers, with its reason.
+
+use std::time::Duration;
+
+/// A live channel's cover is made anew this often.
+pub const PERIOD: Duration = Duration::from_secs(10);
+
+/// How long a channel may be offline before a slate takes the place of its cover, where nobody says otherwise.
+pub const SLATE_AFTER: Duration = Duration::from_secs(60);
+
+/// Keyframes that go through one ffmpeg. Its start costs some 60 ms and a keyframe of 1080p some 20: from here on more would
+/// save less than a tenth, and each takes 8 MB (measured with 1, 8, 16, 24 and 32).
+pub const BATCH_CHANNELS: usize = 16;
+
+/// ffmpeg processes at once.
+pub const PROCESSES: usize = 2;
+
+/// How many of them may work on channels that failed the last time: the others always have one left.
+pub const SUSPECT_PROCESSES: usize = 1;
+
+/// How long a batch may run: half a second of work, by a niced process on a machine that has other things to do.
+pub const BATCH_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How long one keyframe alone may run.
+pub const SINGLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest pause of a channel of which no cover can be made; it begins with twice the period and doubles.
+pub const BACK_OFF_MAX: Duration = Duration::from_secs(300);
+
+/// Width of a cover in pixels; the height follows.
+pub const COVER_WIDTH: u32 = 480;
+
+/// Largest cover, and largest slate, in bytes. Covers have 10 to 60 kB.
+pub const MAX_COVER_BYTES: usize = 512 * 1024;
+
+/// Largest keyframe that is tried, in bytes: one per live channel is kept until the next one comes.
+pub const MAX_KEYFRAME_BYTES: usize = 8 * 1024 * 1024;
+
+/// Largest picture that is decoded, in pixels: 8K, in either direction.
+pub const MAX_PIXELS: u64 = 8192 * 4608;
+
+/// Memory that one ffmpeg may take, in bytes: sixteen pictures of 4K, or one of 8K, and room to spare.
+pub const FFMPEG_MEMORY_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Stack of each of its threads, in bytes: newer versions run several for each input, and their stacks count as its memory.
+pub const FFMPEG_STACK_BYTES: u64 = 2 * 1024 * 1024;
+
+/// CPU time of one ffmpeg, in seconds, should nobody be left to end it.
+pub const FFMPEG_CPU_S: u64 = 20;
+
+/// Files that one ffmpeg may have open: its libraries are closed again once they are mapped.
+pub const FFMPEG_FILES: usize = 128;
+
+/// How much ffmpeg yields to everything else.
+pub const NICENESS: u32 = 10;
+
+/// Most of ffmpeg's complaint that is kept, in bytes.
+pub const MAX_COMPLAINT_BYTES: u64 = 2 * 1024;
+
+/// Most of a complaint that is logged, in characters.
+pub const MAX_REASON_CHARS: usize = 200;
+
+/// Below this much free space no covers are made, in bytes: the recording needs it more.
+pub const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How long to wait before an ffmpeg that could not be run is tried again.
+pub const PROBE_RETRY: Duration = Duration::from_secs(60);
+
+/// How long the check may take whether ffmpeg can be run.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often the channels that there are, are asked for.
+pub const ROSTER_PERIOD: Duration = Duration::from_secs(5);
+
+// A batch that hangs is given up before its next turn.
+const _: () = assert!(BATCH_TIMEOUT.as_millis() < PERIOD.as_millis());
+const _: () = assert!(SINGLE_TIMEOUT.as_millis() <= BATCH_TIMEOUT.as_millis());
+const _: () = assert!(SUSPECT_PROCESSES < PROCESSES);
+const _: () = assert!(BACK_OFF_MAX.as_millis() >= 2 * PERIOD.as_millis());
+// An input and an output for each channel, and what the program itself has open.
+const _: () = assert!(2 * BATCH_CHANNELS + 32 <= FFMPEG_FILES);
