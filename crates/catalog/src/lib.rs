@@ -23,6 +23,7 @@ mod keys;
 mod migration;
 #[cfg(test)]
 mod plans;
+mod rebuild;
 mod retention;
 pub mod schedule;
 mod segments;
@@ -37,6 +38,7 @@ pub use courts::Court;
 pub use error::{CatalogError, InvalidInput, Kind};
 pub use gaps::GapRow;
 pub use keys::{KEY_BYTES, MAX_KEY_TEXT_BYTES};
+pub use rebuild::{FoundChannel, UNKNOWN_APPOINTMENT_DURATION_MIN, UNKNOWN_HOURS, UNKNOWN_ZONE};
 pub use retention::{Deletion, DeletionReason, NewProtection, Protection};
 pub use schedule::{Schedule, WeekHours};
 pub use segments::{

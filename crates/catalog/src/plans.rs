@@ -94,6 +94,12 @@ async fn uploads_and_retention_read_no_more_than_they_need() {
     }
     let of_whole = plan(&catalog, segments::tests::query_whole()).await;
     assert!(of_whole[0].starts_with("SEARCH segments USING INDEX sqlite_autoindex"), "{of_whole:?}");
+    let of_channel = plan(&catalog, segments::tests::query_whole_of()).await;
+    assert!(
+        of_channel[0].starts_with("SEARCH segments USING INDEX segments_channel_id_start_us"),
+        "{of_channel:?}"
+    );
+    assert!(!of_channel.iter().any(|step| step == "USE TEMP B-TREE FOR ORDER BY"), "{of_channel:?}");
 }
 
 fn assert_never_sorted_nor_scanned(plan: &[String]) {
