@@ -73,7 +73,7 @@ impl Sums {
         if self.crc32.is_some_and(|(known, found)| known != found.finalize()) {
             return Copy::Bad("the checksum of its fragments is another one".into());
         }
-        if self.etag.is_some_and(|etag| !etag.is_right()) {
+        if self.etag.is_some_and(|etag| !etag.agrees()) {
             return Copy::Bad("its entity tag is not that of its bytes".into());
         }
         Copy::Good
@@ -186,7 +186,7 @@ impl Etag {
         self.filled = 0;
     }
 
-    fn is_right(mut self) -> bool {
+    fn agrees(mut self) -> bool {
         if self.part_bytes.is_none() {
             return hex(&self.part.finalize()) == self.known;
         }
@@ -205,7 +205,7 @@ mod tests {
     fn is_right(known: &str, bytes: &[u8], part_bytes: u64) -> Option<bool> {
         let mut etag = Etag::new(known, bytes.len() as u64, part_bytes)?;
         bytes.chunks(3).for_each(|piece| etag.push(piece));
-        Some(etag.is_right())
+        Some(etag.agrees())
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod sources;
 mod span;
 mod store;
 
-pub(crate) use settings::{Config, Log, LogFormat};
+pub(crate) use settings::{Config, Log, LogFormat, origin_of};
 pub(crate) use size::Size;
 pub(crate) use sources::{DEFAULT_TOML, Sources};
 pub(crate) use span::Span;

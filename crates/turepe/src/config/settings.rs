@@ -47,6 +47,8 @@ pub(crate) struct Node {
 pub(crate) struct Http {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
+    /// Where people reach the website; `None` when nobody has said.
+    pub(crate) public_url: Option<String>,
 }
 
 /// `[rtmp]`: for `ingest`.
@@ -135,7 +137,10 @@ impl Config {
         let data: PathBuf = keys.parse("node.data", |text| folder_or_file(text, "a folder"))?;
         let rtmp_listen = keys.parse("rtmp.listen", listen)?;
         let config = Self {
-            http: Http { listen: keys.parse("http.listen", listen)? },
+            http: Http {
+                listen: keys.parse("http.listen", listen)?,
+                public_url: keys.parse("http.public_url", website)?,
+            },
             rtmp: Rtmp {
                 listen: rtmp_listen,
                 public_url: keys.parse("rtmp.public_url", |text| public_url(text, rtmp_listen))?,
@@ -183,7 +188,10 @@ impl Config {
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "node": { "data": self.node.data, "ffmpeg": self.node.ffmpeg },
-            "http": { "listen": self.http.listen.to_string() },
+            "http": {
+                "listen": self.http.listen.to_string(),
+                "public_url": self.http.public_url.as_deref().unwrap_or_default(),
+            },
             "rtmp": {
                 "listen": self.rtmp.listen.to_string(),
                 "public_url": self.rtmp.public_url,
@@ -297,6 +305,28 @@ fn public_url(text: &str, listen: SocketAddr) -> Result<String, String> {
     }
 }
 
+/// An address of the website; empty: not known.
+fn website(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    origin_of(text).map(|_| Some(text.trim_end_matches('/').to_owned()))
+}
+
+/// Scheme, host and port of a web address, as browsers name where a page is from.
+pub(crate) fn origin_of(url: &str) -> Result<String, String> {
+    let wrong = || "is no web address, for example https://video.club.example".to_owned();
+    let scheme =
+        ["https://", "http://"].into_iter().find(|scheme| url.starts_with(scheme)).ok_or_else(wrong)?;
+    let host = url[scheme.len()..].split(['/', '?', '#']).next().unwrap_or_default();
+    let is_host = |letter: char| letter.is_ascii_alphanumeric() || ".-:[]".contains(letter);
+    if host.is_empty() || host.starts_with(':') || !host.chars().all(is_host) {
+        return Err(wrong());
+    }
+    let default_port = if scheme == "https://" { ":443" } else { ":80" };
+    Ok(format!("{scheme}{}", host.strip_suffix(default_port).unwrap_or(host).to_ascii_lowercase()))
+}
+
 fn database_url(text: &str, data: &Path) -> Result<String, String> {
     if text.is_empty() {
         return Ok(format!("sqlite:{}", data.join("turepe.db").display()));
@@ -365,6 +395,8 @@ mod tests {
             ("archive.segment", "soon", "no length of time"),
             ("archive.sync", "10ms", "outside 100ms to 1m"),
             ("http.listen", "8080", "no address with port"),
+            ("http.public_url", "video.club.example", "no web address"),
+            ("http.public_url", "https://user@club.example", "no web address"),
             ("rtmp.listen", "0.0.0.0:8080", "already uses"),
             ("rtmp.listen", "0.0.0.0:99999", "no address with port"),
             ("rtmp.public_url", "http://x/live", "no rtmp://host/app"),
@@ -415,6 +447,20 @@ mod tests {
         assert_eq!(origin.as_deref(), Some("https://s3.us-west-004.backblazeb2.com"));
         assert!(!config.to_toml().contains("topsecret"));
         assert!(!format!("{config:?}").contains("topsecret"));
+    }
+
+    #[test]
+    fn an_origin_is_what_browsers_send() {
+        for (url, origin) in [
+            ("https://Video.Club.example/", "https://video.club.example"),
+            ("https://club.example:443/x?y#z", "https://club.example"),
+            ("http://10.0.0.4:8080", "http://10.0.0.4:8080"),
+            ("http://[fe80::1]:80/", "http://[fe80::1]"),
+        ] {
+            assert_eq!(origin_of(url).as_deref(), Ok(origin));
+        }
+        let config = with("http.public_url", "https://club.example/video/").expect("valid");
+        assert_eq!(config.http.public_url.as_deref(), Some("https://club.example/video"));
     }
 
     #[test]

@@ -9,3 +9,4 @@ mod demo;
 mod publish;
 mod serve;
 mod tool;
+mod upkeep;
