@@ -8,7 +8,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use media::{Fragment, SegmentIndex, mp4::seal::SampleTable};
+use media::{
+    Fragment, SegmentIndex,
+    mp4::seal::{Label, SampleTable},
+};
 use tokio::sync::watch;
 use uuid::Uuid;
 use world::DiskFile;
@@ -109,7 +112,7 @@ impl Growing {
     ) -> Self {
         let body = Body {
             len: table.end_offset(),
-            end: End { key_start_us: identity.start_us, since_key_us: table.index().duration_us().max(1) },
+            end: End::of_recovered(identity.start_us, &table),
             is_finished: true,
             index: None,
             crc32: None,
@@ -236,6 +239,17 @@ impl Growing {
         (body.table.clone(), body.len, body.end.us())
     }
 
+    /// What the sealed file is to say of the segment beside its samples. Before it is sealed.
+    pub(crate) fn label(&self) {
+        let mut body = self.write();
+        let label = Label {
+            session_id: self.session_id.into_bytes(),
+            end_us: body.end.us(),
+            crc32: body.crc32.clone().map(crc32fast::Hasher::finalize),
+        };
+        body.table.set_label(label);
+    }
+
     /// Looks at the sample table; the writer waits meanwhile, so make it short.
     pub(crate) fn with_table<T>(&self, look: impl FnOnce(&SampleTable) -> T) -> T {
         look(&self.read().table)
@@ -249,6 +263,15 @@ impl Body {
 }
 
 impl End {
+    /// A file that was sealed says where it ends; of another one its ticks do.
+    fn of_recovered(start_us: i64, table: &SampleTable) -> Self {
+        let counted_us = table.index().duration_us().max(1);
+        match table.label().filter(|label| label.end_us > start_us) {
+            Some(label) => Self { key_start_us: label.end_us, since_key_us: 0 },
+            None => Self { key_start_us: start_us, since_key_us: counted_us },
+        }
+    }
+
     fn us(self) -> i64 {
         self.key_start_us + self.since_key_us
     }

@@ -11,7 +11,8 @@
 //! A fragment's way: [`Recorder::push`] puts it into the channel's bounded queue; a writer thread (`writer`, `recording`)
 //! appends it to the spool file and cuts at the wall clock (`cutter`); sync threads (`syncer`) commit all files together;
 //! a task per segment (`registrar`) seals it, moves it into the store and registers it. What a crash leaves is taken up
-//! by `repair`.
+//! by `repair`. Whether catalog, store and bucket agree is told by [`Verifier`], beside a running archive or without one; a
+//! catalog that is lost is rebuilt by [`Reindexer`].
 
 mod alarms;
 mod archive;
@@ -31,6 +32,7 @@ mod keeper;
 mod ledger;
 pub mod limits;
 mod name;
+mod objects;
 mod origin;
 mod quarantine;
 mod queue;
@@ -39,12 +41,14 @@ mod reading;
 mod recorder;
 mod recording;
 mod registrar;
+mod reindex;
 mod repair;
 mod retry;
 mod segment;
 pub mod store;
 mod syncer;
 mod upload;
+mod verify;
 mod writer;
 
 pub use alarms::{Alarm, AlarmKind};
@@ -58,6 +62,8 @@ pub use ledger::Ledger;
 pub use queue::Full;
 pub use read::ByteStream;
 pub use recorder::{Recorder, RecorderTarget};
+pub use reindex::{FoundCourt, ReindexProgress, ReindexReport, Reindexer, Unreadable};
 pub use segment::{Keyframe, SegmentObject, SegmentView};
 pub use syncer::SyncCounts;
 pub use upload::{Pauses, Trouble, UploadConfig, UploadStatus};
+pub use verify::{Fault, FaultKind, Side, Verifier, VerifyConfig, VerifyProgress, VerifyReport};

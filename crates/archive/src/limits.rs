@@ -240,6 +240,27 @@ pub const DELETIONS_PER_ROUND: u64 = 100;
 /// Over how long the rate of recording is measured.
 pub const RATE_WINDOW_US: i64 = 3_600_000_000;
 
+/// Objects, or rows, that a walk over all of them holds at once: a page of a listing.
+pub const WALK_PAGE: usize = BUCKET_PAGE_ENTRIES;
+
+/// Segments that are looked at closely at once while catalog, store and bucket are compared.
+pub const VERIFY_CONCURRENCY: usize = 4;
+
+/// Bytes read from a file at once while all of it is checked.
+pub const VERIFY_READ_BYTES: usize = 1024 * 1024;
+
+/// Bytes read from the bucket at once while all of an object is checked: each read is a call that is paid for.
+pub const VERIFY_OBJECT_READ_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Faults, or problems, that one report names; the rest is counted.
+pub const MAX_REPORTED: usize = 10_000;
+
+/// From which age on an object that no row names is an orphan: everything that is on its way has long arrived by then.
+pub const ORPHAN_OBJECT_AGE_US: i64 = 3_600_000_000;
+
+/// Objects whose tables are read at once when a catalog is rebuilt: each is two short reads, and a round trip each.
+pub const REINDEX_CONCURRENCY: usize = 16;
+
 const _: () = {
     assert!(CHANNEL_QUEUE_BYTES <= ARCHIVE_QUEUE_BYTES);
     assert!(MAX_SLICES_PER_WRITE <= 1024, "IOV_MAX");

@@ -78,6 +78,48 @@ pub(crate) fn object_name(prefix: &str, channel_id: Uuid, start_us: i64, id: Uui
     format!("{prefix}{slash}{channel_id}/{when}Z-{id}.mp4")
 }
 
+/// What an object's name says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ObjectName {
+    /// Its first part: club and court.
+    pub(crate) prefix: String,
+    /// The channel.
+    pub(crate) channel_id: Uuid,
+    /// The second in which it starts, UTC microseconds.
+    pub(crate) second_us: i64,
+    /// The segment.
+    pub(crate) id: Uuid,
+}
+
+impl ObjectName {
+    /// Reads a name back; `None` for an object that is not ours.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.rsplitn(6, '/');
+        let (time, id) = parts.next()?.strip_suffix(".mp4")?.split_once("Z-")?;
+        let number = |text: &str| text.parse::<i16>().ok();
+        let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
+        let date = (number(year)?, i8::try_from(number(month)?).ok()?, i8::try_from(number(day)?).ok()?);
+        let two = |at: usize| i8::try_from(number(time.get(at..at + 2)?)?).ok();
+        let start = jiff::civil::DateTime::new(date.0, date.1, date.2, two(0)?, two(2)?, two(4)?, 0).ok()?;
+        let second_us = start.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_microsecond();
+        let (channel_id, id) = (parts.next()?.parse().ok()?, id.parse().ok()?);
+        let prefix = parts.next().unwrap_or_default().to_owned();
+        // What is written otherwise than we write it is somebody else's.
+        (object_name(&prefix, channel_id, second_us, id) == name).then_some(Self {
+            prefix,
+            channel_id,
+            second_us,
+            id,
+        })
+    }
+
+    /// What the names of all segments of its channel begin with, `/` included.
+    pub(crate) fn folder(&self) -> String {
+        let slash = if self.prefix.is_empty() { "" } else { "/" };
+        format!("{}{slash}{}/", self.prefix, self.channel_id)
+    }
+}
+
 /// A new version 7 UUID whose time is the given instant of the recording: rows sort by what they show, also when a past
 /// match is recorded on simulated time.
 pub(crate) fn new_id(at_us: i64) -> Uuid {
@@ -87,6 +129,7 @@ pub(crate) fn new_id(at_us: i64) -> Uuid {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
@@ -141,5 +184,22 @@ mod tests {
             format!("club/court/{0}/2025/11/20/235959Z-{0}.mp4", Uuid::nil())
         );
         assert!(object_name("", Uuid::nil(), 0, id).starts_with("00000000-"));
+    }
+
+    #[test]
+    fn an_object_name_says_everything_again() {
+        let id = new_id(1_763_683_199_999_999);
+        for prefix in ["club/court", "", "none/none", "a/b/c"] {
+            let name = object_name(prefix, Uuid::max(), 1_763_683_199_999_999, id);
+            let parsed = ObjectName::parse(&name).unwrap();
+            assert_eq!((parsed.prefix.as_str(), parsed.channel_id, parsed.id), (prefix, Uuid::max(), id));
+            assert_eq!(parsed.second_us, 1_763_683_199_000_000);
+            assert!(name.starts_with(&parsed.folder()), "{name}");
+            for wrong in [name.replace("Z-", "z-"), name.replace("/20/", "/32/"), format!("{name}.incoming")]
+            {
+                assert_eq!(ObjectName::parse(&wrong), None, "{wrong}");
+            }
+        }
+        assert_eq!(ObjectName::parse(".turepe-probe/x"), None);
     }
 }

@@ -174,9 +174,10 @@ fn seal_file(core: &Core, growing: &Growing) -> io::Result<Sealed> {
             size_bytes,
             moov_offset: len,
             index: growing.with_table(|table| table.index().clone()),
-            crc32: None,
+            crc32: growing.with_table(|table| table.label().and_then(|label| label.crc32)),
         });
     }
+    growing.label();
     let (moov, patch, index) =
         growing.with_table(|table| (table.moov(), table.mdat_patch(len), table.index().clone()));
     let write = |file: &dyn DiskFile| {

@@ -327,14 +327,14 @@ async fn repair_row(core: &Arc<Core>, row: SegmentRow, is_first: bool) {
     let (look, name) = (Arc::clone(core), row.object_name.clone());
     match tokio::task::spawn_blocking(move || inspect_object(&look, &name)).await {
         Ok(Ok(Some((table, size_bytes)))) => {
-            let end_us = row.start_us + table.index().duration_us();
+            let end_us = sealed_end_us(&table, row.start_us);
             note_end(end_us).await;
             let sealed = SealedSegment {
                 end_us,
                 size_bytes,
                 moov_offset: table.end_offset(),
                 index: table.index().encode(),
-                crc32: None,
+                crc32: table.label().and_then(|label| label.crc32),
                 place: core.place(),
             };
             let done = retry("registering a sealed segment", id, CATALOG_ATTEMPTS, &core.is_gone, || {
@@ -354,6 +354,12 @@ async fn repair_row(core: &Arc<Core>, row: SegmentRow, is_first: bool) {
         }
         Err(_) => {}
     }
+}
+
+/// Where a sealed segment ends: its file says so, or its ticks tell it.
+pub(crate) fn sealed_end_us(table: &SampleTable, start_us: i64) -> i64 {
+    let labelled = table.label().map(|label| label.end_us).filter(|end_us| *end_us > start_us);
+    labelled.unwrap_or_else(|| start_us + table.index().duration_us().max(1))
 }
 
 /// The tables and the length of an object that is sealed; `None` when there is no such object.

@@ -176,6 +176,19 @@ impl Catalog {
         .await
     }
 
+    /// Puts a club into another time zone: its hours are read there from now on, those of past slots too.
+    pub async fn set_zone(&self, club_id: Uuid, zone: &str) -> Result<(), CatalogError> {
+        let zone = validate::zone(zone)?;
+        let transaction = self.begin().await?;
+        let changed = club::Entity::update_many()
+            .set(club::ActiveModel { zone: Set(zone), ..Default::default() })
+            .filter(club::Column::Id.eq(club_id))
+            .exec(&transaction)
+            .await?;
+        transaction.commit().await?;
+        if changed.rows_affected == 0 { Err(CatalogError::NotFound(Kind::Club)) } else { Ok(()) }
+    }
+
     /// How many days a club's footage is kept, 1 to [`crate::MAX_RETENTION_DAYS`]; `None` leaves it to the node's setting.
     pub async fn set_retention(&self, club_id: Uuid, days: Option<u32>) -> Result<(), CatalogError> {
         let days = days.map(validate::retention_days).transpose()?;

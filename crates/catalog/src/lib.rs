@@ -28,6 +28,7 @@ mod options;
 #[cfg(test)]
 mod plans;
 mod publishers;
+mod rebuild;
 mod retention;
 pub mod schedule;
 mod segments;
@@ -47,6 +48,7 @@ pub use live_access::LiveAccess;
 pub use maintenance::{Maintenance, SchemaStatus};
 pub use options::{DatabaseOptions, masked_url};
 pub use publishers::{MAX_KNOWN_PUBLISHERS, Publishers};
+pub use rebuild::{FoundChannel, UNKNOWN_APPOINTMENT_DURATION_MIN, UNKNOWN_HOURS, UNKNOWN_ZONE};
 pub use retention::{Deletion, DeletionReason, NewProtection, Protection};
 pub use schedule::{Schedule, WeekHours};
 pub use segments::{

@@ -225,6 +225,11 @@ impl Catalog {
         self.move_local(ids, LocalCopy::Leaving, LocalCopy::None).await
     }
 
+    /// Notes that the local store holds copies of stored segments after all.
+    pub async fn found_local(&self, ids: &[Uuid]) -> Result<(), CatalogError> {
+        self.move_local(ids, LocalCopy::None, LocalCopy::Kept).await
+    }
+
     async fn move_local(&self, ids: &[Uuid], from: LocalCopy, to: LocalCopy) -> Result<(), CatalogError> {
         self.write(|| async {
             let transaction = self.begin().await?;
@@ -323,6 +328,12 @@ impl Catalog {
     ) -> Result<Vec<Deletion>, CatalogError> {
         let models = deletions_before(before).limit(limit).all(self.engine.reader()).await?;
         models.into_iter().map(Deletion::try_from).collect()
+    }
+
+    /// The deletion of a segment, if it was deleted.
+    pub async fn deletion(&self, segment_id: Uuid) -> Result<Option<Deletion>, CatalogError> {
+        let model = deletion::Entity::find_by_id(segment_id).one(self.engine.reader()).await?;
+        model.map(Deletion::try_from).transpose()
     }
 
     /// Whether a segment of this id was deleted.

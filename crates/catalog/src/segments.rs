@@ -3,7 +3,7 @@
 //! A segment's row is inserted `growing` before its first byte is written, and becomes `sealed` once its bytes are
 //! durable. Both in the order that `archive` keeps; here is only remembered what it says.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Func, SimpleExpr};
@@ -359,6 +359,31 @@ impl Catalog {
         models.into_iter().map(SegmentRow::try_from).collect()
     }
 
+    /// Whole segments of a channel in order of time, after the start and id of the last one seen: a page of a walk over
+    /// all it has.
+    pub async fn whole_segments_of(
+        &self,
+        channel_id: Uuid,
+        after: Option<(i64, Uuid)>,
+        limit: u64,
+    ) -> Result<Vec<SegmentRow>, CatalogError> {
+        let models = whole_of(channel_id, after).limit(limit).all(self.engine.reader()).await?;
+        models.into_iter().map(SegmentRow::try_from).collect()
+    }
+
+    /// Which of these ids are those of segments, growing ones included.
+    pub async fn known_segments(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, CatalogError> {
+        let mut known = HashSet::with_capacity(ids.len());
+        for some in ids.chunks(IDS_PER_STATEMENT) {
+            let found = segment::Entity::find()
+                .select_only()
+                .column(segment::Column::Id)
+                .filter(segment::Column::Id.is_in(some.iter().copied()));
+            known.extend(found.into_tuple::<Uuid>().all(self.engine.reader()).await?);
+        }
+        Ok(known)
+    }
+
     /// What a channel has recorded in all.
     pub async fn footage(&self, channel_id: Uuid) -> Result<Footage, CatalogError> {
         let row = segment::Entity::find()
@@ -527,6 +552,20 @@ fn whole_after(after: Option<Uuid>) -> Select<segment::Entity> {
         .order_by_asc(segment::Column::Id)
 }
 
+/// Along the index `(channel_id, start_us)`; only what starts at the same instant is sorted.
+fn whole_of(channel_id: Uuid, after: Option<(i64, Uuid)>) -> Select<segment::Entity> {
+    let whole = [SegmentState::Sealed.as_str(), SegmentState::Stored.as_str()];
+    let all = segment::Entity::find()
+        .filter(segment::Column::ChannelId.eq(channel_id))
+        .filter(segment::Column::State.is_in(whole))
+        .order_by_asc(segment::Column::StartUs)
+        .order_by_asc(segment::Column::Id);
+    let Some((start_us, id)) = after else { return all };
+    let same = Condition::all().add(segment::Column::StartUs.eq(start_us)).add(segment::Column::Id.gt(id));
+    all.filter(segment::Column::StartUs.gte(start_us))
+        .filter(Condition::any().add(segment::Column::StartUs.gt(start_us)).add(same))
+}
+
 fn growing() -> Select<segment::Entity> {
     segment::Entity::find()
         .join(JoinType::InnerJoin, growing_segment::Relation::Segment.def().rev())
@@ -558,6 +597,10 @@ pub(crate) mod tests {
 
     pub(crate) fn query_whole() -> Select<segment::Entity> {
         whole_after(Some(Uuid::nil())).limit(100)
+    }
+
+    pub(crate) fn query_whole_of() -> Select<segment::Entity> {
+        whole_of(Uuid::nil(), Some((1_000, Uuid::nil()))).limit(100)
     }
 
     pub(crate) fn query_growing() -> Select<segment::Entity> {

@@ -12,7 +12,7 @@ use crate::config::{LogFormat, Span};
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found, 4 exists already, \
-                  5 refused by the server."
+                  5 refused by the server, 6 something was found that is not as it should be (verify, reindex, doctor)."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -51,6 +51,19 @@ pub(crate) enum Command {
     Admin(Admin),
     /// Look at the database schema, bring it up to date, or copy a catalog into another database
     Migrate(Migrate),
+    /// Compare the catalog with the local store and the bucket; works while a node runs
+    Verify(Verify),
+    /// Rebuild the catalog's recordings from the bucket, or from the local store
+    Reindex {
+        /// Say what would be done, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look whether this machine, its settings and its bucket are as a node needs them
+    Doctor(Doctor),
     /// Print the configuration in force, secrets masked
     Config {
         /// Print the documented defaults instead
@@ -66,6 +79,42 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `turepe verify`
+#[derive(Args, Debug)]
+pub(crate) struct Verify {
+    /// Read every byte of every copy, and check each fragment; from a bucket, that is a download
+    #[arg(long)]
+    pub(crate) deep: bool,
+    /// Only this club
+    #[arg(long, value_name = "SLUG")]
+    pub(crate) club: Option<String>,
+    /// Mend what can be mended without losing anything: upload again what the bucket has lost, count on the bucket's copy
+    /// alone where the local one is lost
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Remove files and objects that the catalog does not know, of channels that it does know
+    #[arg(long)]
+    pub(crate) remove_orphans: bool,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `turepe doctor`
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    /// Put right what may be put right: the bucket's rules for browsers and for what is left behind
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// Web page that plays from the bucket, like https://video.club.example; may be repeated, * for all
+    /// [default: that of http.public_url]
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    pub(crate) origin: Vec<String>,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `turepe demo`
@@ -261,6 +310,18 @@ pub(crate) enum ClubCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Put a club into another time zone; its hours are read there, those of past start times too
+    SetZone {
+        /// Slug of the club
+        #[arg(long)]
+        club: String,
+        /// IANA time zone, for example America/Argentina/Buenos_Aires
+        #[arg(long)]
+        zone: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Change opening hours or the length of a match from now on; past start times stay
     SetSchedule {
         /// Slug of the club
@@ -366,6 +427,11 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `*`, or scheme, host and port of a page.
+fn origin(text: &str) -> Result<String, String> {
+    if text == "*" { Ok(text.to_owned()) } else { crate::config::origin_of(text) }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -390,6 +456,11 @@ mod tests {
             "turepe migrate status --json",
             "turepe migrate up --dry-run",
             "turepe migrate --from sqlite:a.db --to postgres://u:p@h/db --json",
+            "turepe verify --deep --club s --json",
+            "turepe verify --repair --remove-orphans",
+            "turepe reindex --dry-run --json",
+            "turepe doctor --fix --origin https://video.club.example --origin * --json",
+            "turepe admin club set-zone --club s --zone Europe/Madrid",
             "turepe config --default",
             "turepe openapi",
         ] {
@@ -407,6 +478,7 @@ mod tests {
             "turepe serve --set nonsense",
             "turepe migrate --from sqlite:a.db",
             "turepe migrate",
+            "turepe doctor --origin club.example",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

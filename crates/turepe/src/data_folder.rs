@@ -83,6 +83,13 @@ impl Lock {
     }
 }
 
+/// Whether a node has the folder now. Makes nothing, and takes nothing for longer than the look.
+pub(crate) fn is_taken(config: &Config) -> bool {
+    let path = config.node.data.join(LOCK_FILE);
+    let Ok(file) = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return false };
+    flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+}
+
 fn taken(folder: &Path, file: &OwnedFd) -> Failure {
     let mut text = [0; 20];
     // Without its number the sentence is still right.

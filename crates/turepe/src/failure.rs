@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Exists = 4,
     /// The other side said no.
     Refused = 5,
+    /// It was looked, and something is not as it should be.
+    Faults = 6,
 }
 
 /// An error with its exit code.

@@ -11,15 +11,19 @@ mod cli;
 mod config;
 mod data_folder;
 mod demo;
+mod doctor;
 mod environment;
 mod failure;
 mod logging;
 mod migrate;
 mod node;
 mod output;
+mod progress;
 mod publish;
+mod reindex;
 mod serve_command;
 mod signals;
+mod verify;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -78,6 +82,21 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let config = load()?;
             logging::start_quiet(&config.log);
             one_thread()?.block_on(migrate::run(arguments, &config))
+        }
+        Command::Verify(arguments) => {
+            let config = load()?;
+            logging::start_quiet(&config.log);
+            on_all_processors(verify::run(arguments, &config))
+        }
+        Command::Reindex { dry_run, json } => {
+            let config = load()?;
+            logging::start_quiet(&config.log);
+            on_all_processors(reindex::run(*dry_run, *json, &config))
+        }
+        Command::Doctor(arguments) => {
+            let config = load()?;
+            logging::start_quiet(&config.log);
+            on_all_processors(doctor::run(arguments, &config))
         }
         Command::Publish(arguments) => {
             if arguments.with_parent && !signals::end_with_parent() {

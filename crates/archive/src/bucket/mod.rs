@@ -19,6 +19,7 @@ use std::{future::Future, ops::Range, pin::Pin, time::Duration};
 use bytes::Bytes;
 
 pub use error::BucketError;
+pub(crate) use etag::hex;
 pub use etag::{looks_like_md5, md5_etag, multipart_etag};
 pub use fault::{BucketFault, BucketFaultRule, BucketOperation};
 pub use folder::FolderBucket;

@@ -141,7 +141,7 @@ pub(crate) async fn run(core: Arc<Core>, bucket: Arc<dyn Bucket>) {
 }
 
 /// Name of the note that says which bucket was filled last.
-const BUCKET_NOTE: &str = "bucket";
+pub(crate) const BUCKET_NOTE: &str = "bucket";
 
 /// What was recorded before there was a bucket, or with another one, is to be brought into this one as far as there are
 /// local copies.

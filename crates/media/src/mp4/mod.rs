@@ -11,6 +11,7 @@
 //! - **Not here**: files, clocks, the playlist, when a fragment ends.
 
 mod boxes;
+pub mod check;
 pub mod cut;
 pub mod demux;
 mod entry;

@@ -10,7 +10,7 @@ use super::boxes::{BoxError, BoxHead, Boxes, Cursor, find};
 use super::entry::{EntryError, OwnedEntry, read_entries};
 use super::init::{FREE_BYTES, FREE_OFFSET};
 use super::parsed;
-use super::seal::{SEGMENT_UUID, SampleTable};
+use super::seal::{LABEL_BOX, Label, SEGMENT_UUID, SampleTable};
 use super::tables::TrackTable;
 use super::{AUDIO_TRACK_ID, VIDEO_TRACK_ID};
 use crate::codec::CodecError;
@@ -102,11 +102,16 @@ pub fn read_moov(bytes: &Bytes) -> Result<SampleTable, ReadError> {
             _ => return Err(ReadError::Inconsistent("an unknown configuration")),
         }
     }
+    let label = match find(facts.unused, &LABEL_BOX) {
+        Some(body) => Some(Label::read(body).ok_or(BoxError::Damaged("labl"))?),
+        None => None,
+    };
     let mut table = SampleTable {
         config: Arc::new(config),
         index: SegmentIndex { first_fragment_offset: facts.first_fragment_offset, fragments: Vec::new() },
         end_offset: facts.end_offset,
         start_us: facts.start_us,
+        label,
         video,
         audio,
     };
@@ -122,7 +127,7 @@ struct SegmentFacts<'a> {
     audio_base: i64,
     shift: i32,
     end_offset: u64,
-    /// `stsd` boxes of tracks without samples.
+    /// `stsd` boxes of tracks without samples, and the label.
     unused: &'a [u8],
 }
 

@@ -25,7 +25,7 @@ pub const MAX_HEADER_BYTES: u64 = 256 * 1024;
 /// The longest fragment that is believed, in bytes.
 pub const MAX_FRAGMENT_BYTES: u64 = 256 * 1024 * 1024;
 /// The longest `moof` that is read, in bytes.
-const MAX_MOOF_BYTES: u64 = 4 * 1024 * 1024;
+pub(super) const MAX_MOOF_BYTES: u64 = 4 * 1024 * 1024;
 /// How many fragments at the end are read to see whether their bytes arrived: more than a second of them, which is what
 /// one sync covers.
 const CHECKED_FRAGMENTS: usize = 16;
@@ -275,11 +275,7 @@ impl TailScanner {
         let mut checked = 0;
         for (track, sample) in samples(fragment).skip(self.checked_samples) {
             let Some((data, after)) = rest.split_at_checked(sample.size as usize) else { break };
-            let is_sound = match track {
-                TrackKind::Video => is_whole(data, length_size),
-                TrackKind::Audio => data.iter().any(|byte| *byte != 0),
-            };
-            if !is_sound {
+            if !is_sound(track, data, length_size) {
                 self.state = State::Done;
                 return;
             }
@@ -317,13 +313,13 @@ fn first_payload(fragment: &Fragment) -> u64 {
 }
 
 /// The samples in file order.
-fn samples(fragment: &Fragment) -> impl Iterator<Item = (TrackKind, &SampleMeta)> {
+pub(super) fn samples(fragment: &Fragment) -> impl Iterator<Item = (TrackKind, &SampleMeta)> {
     let audio = fragment.audio.samples.iter().map(|sample| (TrackKind::Audio, sample));
     audio.chain(fragment.video.samples.iter().map(|sample| (TrackKind::Video, sample)))
 }
 
 /// The configuration in the `moov` of a file header.
-fn read_config(moov: &[u8]) -> Option<SessionConfig> {
+pub(super) fn read_config(moov: &[u8]) -> Option<SessionConfig> {
     let mut config = SessionConfig::default();
     for track in parsed::tracks(find(moov, b"moov")?).ok()? {
         match (track.id, track.entries().ok()?.into_iter().next()?) {
@@ -337,6 +333,36 @@ fn read_config(moov: &[u8]) -> Option<SessionConfig> {
         }
     }
     (config.video.is_some() || config.audio.is_some()).then_some(config)
+}
+
+/// A whole fragment, from its first byte to its last; `None` if it is not one of ours.
+pub(super) fn read_fragment(bytes: &[u8], config: &SessionConfig) -> Option<Fragment> {
+    let moof = BoxHead::read(bytes).filter(|moof| &moof.kind == b"moof")?;
+    let moof_size = usize::try_from(moof.size.filter(|size| *size <= MAX_MOOF_BYTES)?).ok()?;
+    let head = bytes.get(..moof_size.checked_add(8)?)?;
+    let mdat = BoxHead::read(head.get(moof_size..)?).filter(|mdat| &mdat.kind == b"mdat")?;
+    let size = mdat.size?.checked_add(moof_size as u64).filter(|size| *size == bytes.len() as u64)?;
+    read_moof(&head[..moof_size], head, size, config)
+}
+
+/// The sample of a fragment whose bytes are not those of one, by its number within the fragment.
+pub(super) fn damaged_sample(bytes: &[u8], fragment: &Fragment, config: &SessionConfig) -> Option<usize> {
+    let length_size = config.video.as_ref().map_or(4, crate::VideoConfig::nal_length_size);
+    let mut rest = usize::try_from(first_payload(fragment)).ok().and_then(|start| bytes.get(start..));
+    samples(fragment).position(|(track, sample)| {
+        let split = rest.and_then(|rest| rest.split_at_checked(sample.size as usize));
+        let Some((data, after)) = split else { return true };
+        rest = Some(after);
+        !is_sound(track, data, length_size)
+    })
+}
+
+/// Whether bytes can be those of a sample, not what a file system leaves where none arrived.
+fn is_sound(track: TrackKind, data: &[u8], length_size: u8) -> bool {
+    match track {
+        TrackKind::Video => is_whole(data, length_size),
+        TrackKind::Audio => data.iter().any(|byte| *byte != 0),
+    }
 }
 
 /// Reads a `moof` as [`super::fragment::write_fragment`] writes them. `size` is that of the whole fragment.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::boxes::BoxWriter;
+use super::boxes::{BoxWriter, Cursor};
 use super::entry::{MOVIE_TIMESCALE, sample_description};
 use super::init::{FREE_BYTES, FREE_OFFSET, entry_of};
 use super::movie::{Edit, Movie, Taken, TrackBuilder, rescale};
@@ -17,6 +17,22 @@ use crate::{Fragment, FragmentIndexEntry, SegmentIndex, SessionConfig, TICKS_PER
 /// Type of the `uuid` box in a sealed segment's `moov` that holds what the tables of a plain MP4 cannot say.
 pub(super) const SEGMENT_UUID: [u8; 16] = *b"turepe/segment/1";
 
+/// Type of the box inside it that holds the [`Label`]. Readers that do not know it pass over it.
+pub(super) const LABEL_BOX: [u8; 4] = *b"labl";
+
+/// What is known of a segment when it is sealed and what neither its name nor its samples say: with it, a catalog can be
+/// rebuilt from the file alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Label {
+    /// The session it is a part of, as the bytes of a UUID.
+    pub session_id: [u8; 16],
+    /// End of its last presented instant, exclusive, UTC microseconds. Its ticks tell it without the drift that the next
+    /// segment's start took out.
+    pub end_us: i64,
+    /// CRC-32 of its fragments, where it was counted while they were written.
+    pub crc32: Option<u32>,
+}
+
 /// The samples and fragments of one segment file: five to nine bytes a sample.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SampleTable {
@@ -24,6 +40,7 @@ pub struct SampleTable {
     pub(super) index: SegmentIndex,
     pub(super) end_offset: u64,
     pub(super) start_us: Option<i64>,
+    pub(super) label: Option<Label>,
     pub(super) video: TrackTable,
     pub(super) audio: TrackTable,
 }
@@ -37,6 +54,7 @@ impl SampleTable {
             index: SegmentIndex { first_fragment_offset, fragments: Vec::new() },
             end_offset: u64::from(first_fragment_offset),
             start_us: None,
+            label: None,
             video: TrackTable::default(),
             audio: TrackTable::default(),
         }
@@ -87,6 +105,17 @@ impl SampleTable {
     /// Says when it starts; for a table that was rebuilt from a torn file.
     pub fn set_start_us(&mut self, start_us: i64) {
         self.start_us = Some(start_us);
+    }
+
+    /// What the sealed file says of the segment beside its samples.
+    #[must_use]
+    pub fn label(&self) -> Option<Label> {
+        self.label
+    }
+
+    /// Says it; before [`SampleTable::moov`].
+    pub fn set_label(&mut self, label: Label) {
+        self.label = Some(label);
     }
 
     /// Number of samples of a track.
@@ -176,7 +205,26 @@ impl SampleTable {
                     sample_description(w, &[entry]);
                 }
             }
+            if let Some(label) = &self.label {
+                w.boxed(&LABEL_BOX, |w| label.write(w));
+            }
         });
+    }
+}
+
+impl Label {
+    fn write(&self, w: &mut BoxWriter) {
+        w.bytes(&self.session_id);
+        w.i64(self.end_us);
+        w.u8(u8::from(self.crc32.is_some()));
+        w.u32(self.crc32.unwrap_or(0));
+    }
+
+    pub(super) fn read(body: &[u8]) -> Option<Self> {
+        let mut cursor = Cursor::new(body);
+        let (session_id, end_us) = (cursor.array()?, cursor.i64()?);
+        let (is_known, crc32) = (cursor.u8()? != 0, cursor.u32()?);
+        Some(Self { session_id, end_us, crc32: is_known.then_some(crc32) })
     }
 }
 

@@ -5,10 +5,11 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use proptest::prelude::*;
 use turepe_media::TrackKind;
+use turepe_media::mp4::check::{Fault, SegmentCheck};
 use turepe_media::mp4::demux::{Mp4File, locate_moov};
 use turepe_media::mp4::init;
 use turepe_media::mp4::reader::{Scan, TailScanner, read_moov, sealed_moov_offset};
-use turepe_media::mp4::seal::SampleTable;
+use turepe_media::mp4::seal::{Label, SampleTable};
 
 use super::synthetic::{Segment, config, fragments, record, samples, shape};
 
@@ -52,7 +53,72 @@ fn sealed(segment: &Segment) -> Vec<u8> {
     bytes
 }
 
+/// Checks a file against a segment's index, its bytes in pieces of `piece`.
+fn check(segment: &Segment, bytes: &[u8], len: usize, piece: usize) -> Result<(), Fault> {
+    let index = segment.table.index().clone();
+    let mut check = SegmentCheck::new(index, segment.table.end_offset(), len as u64)?;
+    bytes.chunks(piece).try_for_each(|piece| check.push(piece))?;
+    check.finish()
+}
+
 proptest! {
+    #[test]
+    fn a_sealed_file_is_found_whole_and_a_damaged_one_never_more(
+        shape in shape(),
+        piece in 1..5000_usize,
+        at in any::<prop::sample::Index>(),
+        by in 1..=255_u8,
+    ) {
+        let segment = record(&shape, 0).remove(0);
+        let bytes = sealed(&segment);
+        prop_assert_eq!(check(&segment, &bytes, bytes.len(), piece), Ok(()));
+        prop_assert!(check(&segment, &bytes[..at.index(bytes.len())], bytes.len(), piece).is_err());
+        let longer = [&bytes[..], b"x"].concat();
+        prop_assert_eq!(check(&segment, &longer, bytes.len(), piece), Err(Fault::Long));
+        // Inside a sample any byte is as good as another, elsewhere damage is found or means nothing: it ends in any case.
+        let mut damaged = bytes.clone();
+        *at.get_mut(&mut damaged) ^= by;
+        let _ = check(&segment, &damaged, damaged.len(), piece);
+        // A fragment that never reached the disk.
+        let mut torn = bytes.clone();
+        let run = segment.table.index().positions().nth(at.index(segment.table.index().fragments.len())).unwrap();
+        torn[run.offset_bytes as usize + 8..run.end_bytes() as usize].fill(0);
+        let found = check(&segment, &torn, torn.len(), piece);
+        prop_assert_eq!(found, Err(Fault::Fragment { number: run.number, offset: run.offset_bytes }));
+    }
+
+    #[test]
+    fn an_index_that_says_something_else_is_noticed(shape in shape(), at in any::<prop::sample::Index>()) {
+        let mut segment = record(&shape, 0).remove(0);
+        let bytes = sealed(&segment);
+        let moov_offset = segment.table.end_offset();
+        let mut index = segment.table.index().clone();
+        at.get_mut(&mut index.fragments).duration_90k += 3;
+        let mut check = SegmentCheck::new(index, moov_offset, bytes.len() as u64).unwrap();
+        let is_noticed = matches!(check.push(&bytes), Err(Fault::Index { .. }));
+        prop_assert!(is_noticed);
+        // Tables of another file of the same length.
+        let other = fragments(&config(true, shape.sample_rate), &samples(&shape).1, 0);
+        prop_assume!(other.len() > 1);
+        segment.table.push(&other[1]);
+        let index = segment.table.index().clone();
+        prop_assert_eq!(SegmentCheck::new(index, moov_offset, bytes.len() as u64).err(), Some(Fault::Contradiction));
+    }
+
+    #[test]
+    fn a_label_is_read_back(shape in shape(), session_id in any::<[u8; 16]>(), end_us in any::<i64>(), crc32 in any::<Option<u32>>()) {
+        let mut segment = record(&shape, 0).remove(0);
+        let unlabelled = segment.table.moov();
+        prop_assert_eq!(read_moov(&unlabelled).unwrap().label(), None, "as files were before there were labels");
+        let label = Label { session_id, end_us, crc32 };
+        segment.table.set_label(label);
+        let moov = segment.table.moov();
+        prop_assert_eq!(read_moov(&moov).unwrap(), segment.table.clone());
+        prop_assert_eq!(moov.len(), unlabelled.len() + 37);
+        let bytes = sealed(&segment);
+        prop_assert_eq!(check(&segment, &bytes, bytes.len(), 4096), Ok(()));
+    }
+
     #[test]
     fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         read_everything(&bytes);

@@ -43,6 +43,13 @@ pub(super) async fn run(command: &ClubCommand, catalog: &Catalog) -> Result<(), 
             let club = Club { retention_days: *days, ..club };
             if *json { output::json(&club_json(&club)) } else { output::line(describe(&club)) }
         }
+        ClubCommand::SetZone { club, zone, json } => {
+            let slug = club;
+            let club = super::club(catalog, slug).await?;
+            catalog.set_zone(club.id, zone).await.map_err(failure)?;
+            let club = super::club(catalog, slug).await?;
+            if *json { output::json(&club_json(&club)) } else { output::line(describe(&club)) }
+        }
         ClubCommand::SetSchedule { club, open, appointment_duration, json } => {
             let club = super::club(catalog, club).await?;
             if open.is_none() && appointment_duration.is_none() {

@@ -61,6 +61,6 @@ fn missing(kind: RowKind, slug: &str, list: &str) -> Failure {
 }
 
 /// An instant as people and programs read it: RFC 3339 in UTC.
-fn instant(us: i64) -> String {
+pub(crate) fn instant(us: i64) -> String {
     jiff::Timestamp::from_microsecond(us).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }

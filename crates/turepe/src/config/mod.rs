@@ -14,7 +14,7 @@ mod store;
 pub(crate) use covers::Covers;
 pub(crate) use directory::Directory;
 pub(crate) use secret::Secret;
-pub(crate) use settings::{Config, Log, LogFormat};
+pub(crate) use settings::{Config, Log, LogFormat, origin_of};
 pub(crate) use size::Size;
 pub(crate) use sources::{DEFAULT_TOML, Sources};
 pub(crate) use span::Span;

@@ -57,6 +57,8 @@ pub(crate) struct Http {
     pub(crate) listen: SocketAddr,
     /// Lets operators in from anywhere.
     pub(crate) operations_token: Option<Secret>,
+    /// Where people reach the website; `None` when nobody has said.
+    pub(crate) public_url: Option<String>,
 }
 
 /// `[rtmp]`: for `ingest`.
@@ -158,6 +160,7 @@ impl Config {
             http: Http {
                 listen: keys.parse("http.listen", listen)?,
                 operations_token: keys.parse("http.operations_token", token)?,
+                public_url: keys.parse("http.public_url", website)?,
             },
             rtmp: Rtmp {
                 listen: rtmp_listen,
@@ -219,6 +222,7 @@ impl Config {
             "http": {
                 "listen": self.http.listen.to_string(),
                 "operations_token": self.http.operations_token.as_ref().map_or("", |_| "***"),
+                "public_url": self.http.public_url.as_deref().unwrap_or_default(),
             },
             "rtmp": {
                 "listen": self.rtmp.listen.to_string(),
@@ -366,6 +370,28 @@ fn public_url(text: &str, listen: SocketAddr) -> Result<String, String> {
     }
 }
 
+/// An address of the website; empty: not known.
+fn website(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    origin_of(text).map(|_| Some(text.trim_end_matches('/').to_owned()))
+}
+
+/// Scheme, host and port of a web address, as browsers name where a page is from.
+pub(crate) fn origin_of(url: &str) -> Result<String, String> {
+    let wrong = || "is no web address, for example https://video.club.example".to_owned();
+    let scheme =
+        ["https://", "http://"].into_iter().find(|scheme| url.starts_with(scheme)).ok_or_else(wrong)?;
+    let host = url[scheme.len()..].split(['/', '?', '#']).next().unwrap_or_default();
+    let is_host = |letter: char| letter.is_ascii_alphanumeric() || ".-:[]".contains(letter);
+    if host.is_empty() || host.starts_with(':') || !host.chars().all(is_host) {
+        return Err(wrong());
+    }
+    let default_port = if scheme == "https://" { ":443" } else { ":80" };
+    Ok(format!("{scheme}{}", host.strip_suffix(default_port).unwrap_or(host).to_ascii_lowercase()))
+}
+
 fn database_url(text: &str, data: &Path) -> Result<String, String> {
     if text.is_empty() {
         return Ok(format!("sqlite:{}", data.join("turepe.db").display()));
@@ -431,6 +457,8 @@ mod tests {
             ("http.listen", "8080", "no address with port"),
             ("http.operations_token", "topsecret", "16 characters or more"),
             ("http.operations_token", "topsecret with spaces in it", "without spaces"),
+            ("http.public_url", "video.club.example", "no web address"),
+            ("http.public_url", "https://user@club.example", "no web address"),
             ("rtmp.listen", "0.0.0.0:8080", "already uses"),
             ("rtmp.listen", "0.0.0.0:99999", "no address with port"),
             ("rtmp.public_url", "http://x/live", "no rtmp://host/app"),
@@ -499,5 +527,19 @@ mod tests {
         assert_eq!(config.database.options.statement_timeout, Duration::from_secs(30));
         assert_eq!(config.database.options.connect_timeout, DatabaseOptions::DEFAULT_CONNECT_TIMEOUT);
         assert_eq!(config.database.options.max_connections, DatabaseOptions::DEFAULT_MAX_CONNECTIONS);
+    }
+
+    #[test]
+    fn an_origin_is_what_browsers_send() {
+        for (url, origin) in [
+            ("https://Video.Club.example/", "https://video.club.example"),
+            ("https://club.example:443/x?y#z", "https://club.example"),
+            ("http://10.0.0.4:8080", "http://10.0.0.4:8080"),
+            ("http://[fe80::1]:80/", "http://[fe80::1]"),
+        ] {
+            assert_eq!(origin_of(url).as_deref(), Ok(origin));
+        }
+        let config = with("http.public_url", "https://club.example/video/").expect("valid");
+        assert_eq!(config.http.public_url.as_deref(), Some("https://club.example/video"));
     }
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use archive::bucket::{
-    Bucket, BucketError, MemoryBucket, S3Bucket, S3Credentials, S3Location, StoreUrl, parse_store_url,
+    Bucket, BucketError, EtagKind, MemoryBucket, S3Bucket, S3Credentials, S3Location, StoreUrl,
+    parse_store_url,
 };
 use archive::limits::MIN_PART_BYTES;
 use archive::{OnFull, PlayFrom, RetentionConfig, UploadConfig};
@@ -101,6 +102,28 @@ impl Store {
             Remote::Memory => Some(Arc::new(MemoryBucket::new(Arc::clone(clock)))),
             Remote::S3(place) => Some(Arc::new(S3Bucket::new(place.0.clone(), &place.1)?)),
         })
+    }
+
+    /// The bucket of an S3 service, if it is one.
+    pub(crate) fn s3_bucket(&self) -> Option<Result<S3Bucket, BucketError>> {
+        match &self.remote {
+            Remote::S3(place) => Some(S3Bucket::new(place.0.clone(), &place.1)),
+            _ => None,
+        }
+    }
+
+    /// Whether the bucket is in the memory of a running node, which nobody else reaches.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(self.remote, Remote::Memory)
+    }
+
+    /// Length of the parts that entity tags are made of, where these are sums at all.
+    pub(crate) fn etag_part_bytes(&self) -> Option<u64> {
+        let is_sum = match &self.remote {
+            Remote::S3(place) => place.0.etag == EtagKind::Md5,
+            Remote::None | Remote::Memory => true,
+        };
+        is_sum.then_some(self.part_size.bytes())
     }
 
     /// Scheme, host and port that signed addresses begin with, where players are sent there.

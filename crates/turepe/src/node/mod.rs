@@ -207,7 +207,7 @@ impl directory::Node for Publishing {
 }
 
 /// The outside directory, where one is configured.
-fn open_directory(
+pub(crate) fn open_directory(
     config: &Config,
     disk: &Arc<dyn Disk>,
     clock: &Arc<dyn Clock>,

@@ -16,3 +16,4 @@ mod peers;
 mod publish;
 mod serve;
 mod tool;
+mod upkeep;

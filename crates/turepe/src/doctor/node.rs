@@ -1,0 +1,90 @@
+//! What a node needs beside the machine: its database, its ports, ffmpeg.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::Catalog;
+use tokio::process::Command;
+use world::{Disk as _, SystemClock, SystemDisk};
+
+use super::{Finding, Patient};
+
+/// How long ffmpeg may take to tell its version.
+const FFMPEG_PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) async fn database(patient: &Patient<'_>) -> Vec<Finding> {
+    let options = &patient.config.database.options;
+    let url = options.url.as_str();
+    let file = url.strip_prefix("sqlite:").map(|path| path.trim_start_matches("//"));
+    if let Some(file) = file
+        && !SystemDisk.exists(Path::new(file))
+    {
+        return vec![Finding::good(format!("{file} is made at the first start"))];
+    }
+    let opened = async {
+        let catalog = Catalog::open_with(options, Arc::new(SystemClock)).await?;
+        let clubs = catalog.clubs().await?.len();
+        catalog.close().await?;
+        Ok::<_, catalog::CatalogError>(clubs)
+    };
+    vec![match opened.await {
+        Ok(clubs) => Finding::good(format!("it answers, its schema is up to date, clubs: {clubs}")),
+        Err(error) => Finding::bad(
+            error.to_string(),
+            if file.is_some() {
+                "if it is damaged or lost: put a backup in its place, or move it away and run turepe reindex"
+            } else {
+                "see that the server runs and that `[database] url` names it, its database and its user (docs/databases.md)"
+            },
+        ),
+    }]
+}
+
+pub(super) async fn ports(patient: &Patient<'_>) -> Vec<Finding> {
+    let config = patient.config;
+    let ports = [("http.listen", config.http.listen), ("rtmp.listen", config.rtmp.listen)];
+    ports.into_iter().map(|(key, address)| port(key, address, patient.is_running)).collect()
+}
+
+fn port(key: &str, address: SocketAddr, is_running: bool) -> Finding {
+    match TcpListener::bind(address) {
+        Ok(_) => Finding::good(format!("{address} (`{key}`) is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_running => {
+            Finding::good(format!("{address} (`{key}`) is in use, and a node runs on this data folder"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Finding::bad(
+            format!("{address} (`{key}`) is used by another program"),
+            format!("sudo ss -ltnp 'sport = :{}'   (shows which; end it, or set `{key}`)", address.port()),
+        ),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Finding::bad(
+            format!("{address} (`{key}`): {error}"),
+            "AmbientCapabilities=CAP_NET_BIND_SERVICE in the [Service] of the unit, or a port above 1023",
+        ),
+        Err(error) => Finding::bad(format!("{address} (`{key}`): {error}"), format!("set `{key}`")),
+    }
+}
+
+pub(super) async fn ffmpeg(patient: &Patient<'_>) -> Vec<Finding> {
+    let program = &patient.config.node.ffmpeg;
+    let mut command = Command::new(program);
+    command.arg("-version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let answer = tokio::time::timeout(FFMPEG_PATIENCE, command.output()).await;
+    let says = match answer {
+        Ok(Ok(output)) if output.status.success() => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            let version: Vec<&str> = text.split_whitespace().take(3).collect();
+            return vec![Finding::good(version.join(" "))];
+        }
+        Ok(Ok(output)) => format!("it ended with {}", output.status),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("it said nothing within {} s", FFMPEG_PATIENCE.as_secs()),
+    };
+    vec![Finding::warning(
+        format!("{}: {says}; matches and channels have no pictures", program.display()),
+        "sudo apt-get install ffmpeg   (or set `node.ffmpeg`)",
+    )]
+}
