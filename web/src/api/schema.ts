@@ -304,6 +304,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/thumbs/{md5}.jpg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The current picture of a channel, at most some ten seconds old while it is live. A slate when it has been offline for too
+         *     long, or never was live.
+         * @description The name is the MD5 of the channel's id in lower case with hyphens.
+         */
+        get: operations["getCover"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -624,8 +645,7 @@ export interface components {
          * @description What went wrong, as a word that programs compare and interfaces translate.
          * @enum {string}
          */
-        ProblemCode: "club_not_found" | "court_not_found" | "channel_not_found" | "no_such_slot" | "ambiguous_time" | "invalid_date" | "invalid_time" | "invalid_range" | "range_too_long" | "token_invalid" | "token_expired" | "segment_not_found" | "range_not_satisfiable" | "method_not_allowed" | "not_found" | "not_live" | "no_footage" | "precondition_failed" | "bad_request" | "uri_too_long" | "body_too_large" | "busy" | "timeout" | "internal";
-        ProblemCode: "club_not_found" | "court_not_found" | "channel_not_found" | "no_such_slot" | "ambiguous_time" | "invalid_date" | "invalid_time" | "invalid_range" | "range_too_long" | "token_invalid" | "token_expired" | "segment_not_found" | "range_not_satisfiable" | "method_not_allowed" | "not_found" | "no_footage" | "precondition_failed" | "bad_request" | "uri_too_long" | "body_too_large" | "busy" | "timeout" | "operators_only" | "internal";
+        ProblemCode: "club_not_found" | "court_not_found" | "channel_not_found" | "no_such_slot" | "ambiguous_time" | "invalid_date" | "invalid_time" | "invalid_range" | "range_too_long" | "token_invalid" | "token_expired" | "segment_not_found" | "range_not_satisfiable" | "method_not_allowed" | "not_found" | "not_live" | "no_footage" | "precondition_failed" | "bad_request" | "uri_too_long" | "body_too_large" | "busy" | "timeout" | "operators_only" | "internal";
         /** @description A problem document (RFC 9457), sent as `application/problem+json`. */
         ProblemDocument: {
             /** @description What went wrong, for programs and translations. */
@@ -1317,6 +1337,38 @@ export interface operations {
                 };
                 content: {
                     "application/vnd.apple.mpegurl": string;
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    getCover: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 32 hexadecimal digits in lower case */
+                md5: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
                 };
             };
             /** @description A problem */
