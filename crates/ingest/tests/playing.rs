@@ -60,7 +60,9 @@ fn start(repeat: u32) -> (SocketAddr, oneshot::Sender<()>, Arc<Notify>) {
     let clip = Clip::demo();
     let (header, frames) = clip.video();
     let body = |tag: &VideoTag| write_video(VideoCodec::H264, tag);
-    let mut tags = vec![FlvTag::video(0, body(header), header)];
+    // What every encoder sends: FFmpeg loses the first tag of a stream that has none.
+    let metadata = Bytes::from_static(b"\x02\x00\x0aonMetaData\x08\x00\x00\x00\x00\x00\x00\x09");
+    let mut tags = vec![FlvTag::metadata(0, metadata), FlvTag::video(0, body(header), header)];
     for round in 0..repeat {
         tags.extend(
             frames.iter().map(|(at_ms, tag)| {

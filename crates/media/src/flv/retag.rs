@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use super::{AudioTag, FlvTag, TagRole, VideoTag, audio_parts, video_parts};
-use crate::sample::{Sample, SessionConfig, TrackKind};
+use crate::amf0::Value;
+
+use super::{AudioTag, FlvTag, TagRole, VideoTag, audio_parts, four_cc, video_parts};
+use crate::sample::{Sample, SessionConfig, TrackKind, VideoCodec};
 use crate::timeline::TimelineEvent;
 
 /// Makes one tag of each sample. The payload stays where it is.
@@ -25,6 +27,7 @@ impl Retagger {
     pub fn push(&mut self, event: &TimelineEvent, out: &mut Vec<FlvTag>) {
         match event {
             TimelineEvent::SessionStart { config, .. } => {
+                out.push(FlvTag::metadata(0, metadata(config)));
                 if let Some(video) = &config.video {
                     let tag = VideoTag::SequenceHeader { codec: video.codec, record: video.record.clone() };
                     out.extend(
@@ -66,6 +69,32 @@ impl Retagger {
     }
 }
 
+/// `onMetaData`: FFmpeg loses the first tag of an RTMP stream that has none, and with it the decoder configuration.
+fn metadata(config: &SessionConfig) -> Bytes {
+    let mut properties = Vec::new();
+    let mut number = |name: &str, value: f64| properties.push((name.to_owned(), Value::Number(value)));
+    if let Some(video) = &config.video {
+        number("width", f64::from(video.width));
+        number("height", f64::from(video.height));
+        // E-RTMP v2, "Metadata Frame": a codec without a number of its own is named by its FourCC.
+        number(
+            "videocodecid",
+            match video.codec {
+                VideoCodec::H264 => 7.0,
+                VideoCodec::Hevc => f64::from(u32::from_be_bytes(four_cc::HEVC)),
+            },
+        );
+    }
+    if let Some(audio) = &config.audio {
+        number("audiosamplerate", f64::from(audio.sample_rate));
+        number("audiocodecid", 10.0);
+    }
+    let mut body = BytesMut::with_capacity(256);
+    Value::string("onMetaData").encode(&mut body);
+    Value::EcmaArray(properties).encode(&mut body);
+    body.freeze()
+}
+
 fn of(role: TagRole, timestamp_ms: u32, (prefix, payload): (super::TagPrefix, Bytes)) -> FlvTag {
     FlvTag { role, timestamp_ms, prefix, payload }
 }
@@ -73,7 +102,7 @@ fn of(role: TagRole, timestamp_ms: u32, (prefix, payload): (super::TagPrefix, By
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{AudioConfig, VideoCodec, VideoConfig};
+    use crate::sample::{AudioConfig, VideoConfig};
 
     #[test]
     fn a_sample_is_its_tag_again() {
@@ -109,6 +138,7 @@ mod tests {
         assert_eq!(
             roles,
             [
+                (TagRole::Metadata, 0),
                 (TagRole::VideoHeader, 0),
                 (TagRole::AudioHeader, 0),
                 (TagRole::KeyFrame, 100),
@@ -117,10 +147,10 @@ mod tests {
         );
         let body = |tag: &FlvTag| Bytes::from([tag.prefix.as_slice(), &tag.payload].concat());
         assert_eq!(
-            crate::flv::parse_video(body(&tags[2])),
+            crate::flv::parse_video(body(&tags[3])),
             Ok(VideoTag::Frame { is_key: true, composition_time_ms: 40, data: data.clone() })
         );
-        assert_eq!(crate::flv::parse_audio(body(&tags[3])), Ok(AudioTag::Frame { data: data.clone() }));
-        assert_eq!(tags[2].payload.as_ptr(), data.as_ptr(), "not copied");
+        assert_eq!(crate::flv::parse_audio(body(&tags[4])), Ok(AudioTag::Frame { data: data.clone() }));
+        assert_eq!(tags[3].payload.as_ptr(), data.as_ptr(), "not copied");
     }
 }

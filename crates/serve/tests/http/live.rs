@@ -184,16 +184,16 @@ async fn an_flv_stream_begins_at_a_keyframe_and_follows() {
     assert_eq!(response.headers()["content-type"], "video/x-flv");
     let mut reader = FlvReader::new();
     let mut times = Vec::new();
-    while times.len() < 9 {
+    while times.len() < 10 {
         reader.push(&response.chunk().await.unwrap().unwrap());
         while let Some(tag) = reader.next_tag().unwrap() {
             times.push(tag.timestamp_ms);
         }
-        if times.len() == 4 {
+        if times.len() == 5 {
             camera.frames(5);
         }
     }
-    // The header on the time of the keyframe, then everything.
-    assert_eq!(times, [2000, 2000, 2500, 3000, 3500, 4000, 4500, 5000, 5500]);
+    // Metadata and header on the time of the keyframe, then everything.
+    assert_eq!(times, [2000, 2000, 2000, 2500, 3000, 3500, 4000, 4500, 5000, 5500]);
     camera.publisher.push(TimelineEvent::SessionEnd { end_us: 0, cause: EndCause::Camera });
 }
