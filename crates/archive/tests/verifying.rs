@@ -141,6 +141,7 @@ async fn every_kind_of_damage_is_found_and_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mending_takes_each_copy_from_the_good_one() {
     let (uploading, archive, rows) = stored(27, 6).await;
+    archive.shutdown().await;
     let (disk, bucket) = (&uploading.house.disk, &uploading.bucket);
     disk.remove(&path(&uploading, &rows[0])).unwrap();
     flip(&uploading, &rows[1], rows[1].moov_offset - 100);
@@ -157,7 +158,9 @@ async fn mending_takes_each_copy_from_the_good_one() {
     let unmended: Vec<_> = report.faults.iter().filter(|fault| !fault.is_mended).collect();
     assert_eq!((report.fault_count, report.unmended), (8, 4), "{:?}", report.faults);
     assert!(unmended.iter().all(|fault| [rows[4].id, rows[5].id].contains(&fault.segment_id)));
-    until_stored(&archive, 8).await;
+    let archive = uploading.open();
+    until_stored(&archive, 2).await;
+    archive.shutdown().await;
 
     let after = uploading.house.rows().await;
     assert_eq!([after[0].local_copy, after[1].local_copy], [LocalCopy::None; 2]);
