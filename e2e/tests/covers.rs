@@ -125,11 +125,6 @@ fn covers_appear_change_and_give_way_to_the_slate() {
         assert!(!said.contains(&court.key), "a key is in the log");
         assert!(!found.iter().any(|name| name.contains(&court.key)), "a key is in a file name");
     }
-    // What is removed is shown no more.
-    node.admin(&["channel", "remove", &uno.channel]);
-    wait_until("the cover of a removed channel to go", PATIENCE, || {
-        cover(&node, uno).is_none().then_some(())
-    });
 }
 
 #[test]
