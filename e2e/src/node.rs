@@ -124,6 +124,7 @@ impl Node {
             .arg(&self.data)
             .env("TUREPE_HTTP_LISTEN", self.http.to_string())
             .env("TUREPE_RTMP_LISTEN", self.rtmp.to_string())
+            .env("TUREPE_SRS_API_LISTEN", "")
             .env("TUREPE_ARCHIVE_SEGMENT", self.segment)
             .current_dir(&self.data)
             .stdin(Stdio::null())

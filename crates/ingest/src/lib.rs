@@ -12,4 +12,4 @@ pub mod limits;
 mod rtmp;
 
 pub use gate::{BoxFuture, Gate, Publication, Refusal, Sink};
-pub use rtmp::{Publishers, RtmpConfig, RtmpServer};
+pub use rtmp::{ConnectionStatus, Connections, Publishers, RtmpConfig, RtmpServer};

@@ -1,4 +1,5 @@
-//! HTTP: the public API, playlists, media bytes, pictures and the embedded user interface.
+//! HTTP: the public API, playlists, media bytes, pictures and the embedded user interface; an SRS node's backend, and
+//! monitoring as SRS has it.
 //!
 //! - **In**: HTTP requests; rows of the catalog; views, ranges and keyframes of the archive; the clock.
 //! - **Out**: JSON with its OpenAPI document, HLS playlists, MP4 bytes, pictures, the user interface.
@@ -13,14 +14,21 @@ mod frames;
 mod handlers;
 mod http;
 pub mod limits;
+mod monitor;
 mod openapi;
 mod problem;
 mod query;
 mod server;
+mod srs;
 mod token;
 mod ui;
 
 pub use app::{BucketAccess, Live, ServeConfig};
+pub use monitor::{ClientFacts, Monitor, MonitorDoor, MonitorSource, StreamFacts};
 pub use openapi::openapi_json;
 pub use problem::{Problem, ProblemCode, ProblemDocument};
 pub use server::{ServeError, Server};
+pub use srs::{
+    DvrFiles, ForwardTargets, KeyFrom, Keys, KeysAway, Network, NoTargets, OnUnknownKey, Srs, SrsConfig,
+    SrsPublication, SrsServer, Trust,
+};

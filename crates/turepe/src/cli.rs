@@ -58,6 +58,12 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "default")]
         json: bool,
     },
+    /// Print a configuration of SRS 6 for a node that stands behind it, as the configuration in force has it
+    SrsConf {
+        /// Only the values, as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the OpenAPI document of the HTTP API
     Openapi {
         /// The document always is JSON; accepted for uniformity
@@ -338,6 +344,7 @@ mod tests {
             "turepe publish f.mp4 rtmp://h/live --streams 50 --keys-from k --duration 90s",
             "turepe config --default",
             "turepe openapi",
+            "turepe srs-conf --json",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
                 panic!("{line}: {error}");

@@ -19,6 +19,7 @@ mod output;
 mod publish;
 mod serve_command;
 mod signals;
+mod srs_conf;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -58,6 +59,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 document.map_err(|error| Failure::context("cannot write the OpenAPI document", error))?;
             output::line(document.trim_end())
         }
+        Command::SrsConf { json } => srs_conf::run(&load()?, *json),
         Command::Serve => {
             let config = load()?;
             logging::start(&config.log);

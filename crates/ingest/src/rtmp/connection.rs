@@ -17,9 +17,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use world::Clock;
 
+use super::connections::{Connections, Listed};
 use super::error::ConnectionError;
 use super::reading::Reading;
-use super::registry::{Lease, NoLease, Publishers};
+use super::registry::{Dismissed, Lease, NoLease, Publishers};
 use super::server::RtmpConfig;
 use super::socket::Socket;
 use super::transmit::Transmit;
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) gate: Arc<dyn Gate>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) publishers: Publishers,
+    pub(super) connections: Connections,
     pub(super) grid: Instant,
 }
 
@@ -48,6 +50,8 @@ pub(super) struct Connection {
     transmit: Transmit,
     publishing: Option<Publishing>,
     received_bytes: u64,
+    /// Its line in the list of connections.
+    listed: Listed,
 }
 
 /// A publication that was accepted.
@@ -72,7 +76,7 @@ enum Ended {
 /// What the loop woke up for.
 enum Wake {
     Stop,
-    Replaced,
+    Dismissed(Dismissed),
     Readable(io::Result<()>),
     Writable(io::Result<()>),
     Timer,
@@ -88,6 +92,7 @@ impl Connection {
             ..ServerConfig::default()
         };
         let session = ServerSession::new(config, shared.clock.now_us());
+        let listed = shared.connections.enter(number, peer, shared.clock.now_us());
         Self {
             number,
             peer,
@@ -98,6 +103,7 @@ impl Connection {
             transmit: Transmit::default(),
             publishing: None,
             received_bytes: 0,
+            listed,
         }
     }
 
@@ -118,6 +124,8 @@ impl Connection {
         self.end_publication(cause);
         match &result {
             Err(ConnectionError::Replaced) => self.session.close("a newer connection publishes this channel"),
+            Err(ConnectionError::Revoked) => self.session.close("the stream key is no longer valid"),
+            Err(ConnectionError::Dropped) => self.session.close("an operator has ended this connection"),
             Ok(Ended::Stopping) => self.session.close("the server stops"),
             _ => {}
         }
@@ -148,7 +156,7 @@ impl Connection {
             }
             match self.wait(stopped).await {
                 Wake::Stop => return Ok(Ended::Stopping),
-                Wake::Replaced => return Err(ConnectionError::Replaced),
+                Wake::Dismissed(dismissed) => return Err(dismissed.into()),
                 Wake::Writable(result) => result.map_err(ConnectionError::Socket)?,
                 Wake::Timer => self.session.handle_timeout(self.shared.clock.now_us())?,
                 Wake::Readable(result) => {
@@ -176,7 +184,8 @@ impl Connection {
         tokio::select! {
             biased;
             _ = stopped.changed() => Wake::Stop,
-            () = replaced(lease) => Wake::Replaced,
+            dismissed = dismissed(lease) => Wake::Dismissed(dismissed),
+            () = self.listed.dropped() => Wake::Dismissed(Dismissed::Dropped),
             result = socket.writable(), if !self.transmit.is_empty() => Wake::Writable(result),
             result = readable => Wake::Readable(result),
             () = sleep_until(timer) => Wake::Timer,
@@ -212,6 +221,7 @@ impl Connection {
             Err(error) => return Err(ConnectionError::Socket(error)),
         };
         self.received_bytes += count as u64;
+        self.listed.received(count as u64);
         let result = self.session.handle_input(now_us);
         // What came whole before the error is worth keeping.
         if let Some(ended) = self.handle_events(now_us, stopped).await? {
@@ -292,7 +302,7 @@ impl Connection {
         let (connection, peer, channel) = (self.number, self.peer, publication.channel_id);
         let (lease, previous) = match self.shared.publishers.acquire(channel, connection).await {
             Ok(acquired) => acquired,
-            Err(NoLease::Replaced) => return Err(ConnectionError::Replaced),
+            Err(NoLease::Dismissed(dismissed)) => return Err(dismissed.into()),
             Err(NoLease::Timeout) => {
                 return Err(ConnectionError::TakeoverTimeout { limit: TAKEOVER_TIMEOUT });
             }
@@ -310,6 +320,7 @@ impl Connection {
             newest_us: i64::MIN,
             lease,
         });
+        self.listed.publishes(Some(channel));
         self.reading.set_publishing(true);
         self.socket.tick().map_err(ConnectionError::Socket)
     }
@@ -319,6 +330,7 @@ impl Connection {
         if let Some(mut publishing) = self.publishing.take() {
             publishing.timeline.end(self.shared.clock.now_us(), cause);
             publishing.pass_on();
+            self.listed.publishes(None);
             self.reading.set_publishing(false);
             // If this fails the socket is lost, which the next read or write reports.
             if let Err(error) = self.socket.drive() {
@@ -336,6 +348,7 @@ impl Connection {
 
     fn flush(&mut self) -> Result<(), ConnectionError> {
         while let Some(reply) = self.session.poll_transmit() {
+            self.listed.sent(reply.len() as u64);
             self.transmit.push(reply)?;
         }
         self.transmit.flush(&self.socket)
@@ -384,9 +397,9 @@ impl Publishing {
     }
 }
 
-async fn replaced(lease: Option<&Lease>) {
+async fn dismissed(lease: Option<&Lease>) -> Dismissed {
     match lease {
-        Some(lease) => lease.replaced().await,
+        Some(lease) => lease.dismissed().await,
         None => std::future::pending().await,
     }
 }

@@ -8,6 +8,7 @@ use media::flv::FlvError;
 use media::rtmp::RtmpError;
 use media::timeline::TimelineError;
 
+use super::registry::Dismissed;
 use crate::gate::Refusal;
 
 /// What ended a connection against somebody's will. Contains no secret.
@@ -52,6 +53,12 @@ pub(super) enum ConnectionError {
     /// A newer connection publishes the channel.
     #[error("a newer connection publishes this channel")]
     Replaced,
+    /// The gate's owner took its word back: [`Publishers::drop_publisher`](crate::Publishers::drop_publisher).
+    #[error("the stream key is no longer valid")]
+    Revoked,
+    /// Somebody ended it: [`Connections::drop_connection`](crate::Connections::drop_connection).
+    #[error("an operator has ended this connection")]
+    Dropped,
     /// The connection that was to be replaced did not end.
     #[error("the previous connection of this channel did not end within {limit:?}")]
     TakeoverTimeout {
@@ -60,12 +67,26 @@ pub(super) enum ConnectionError {
     },
 }
 
+impl From<Dismissed> for ConnectionError {
+    fn from(dismissed: Dismissed) -> Self {
+        match dismissed {
+            Dismissed::Replaced => Self::Replaced,
+            Dismissed::Revoked => Self::Revoked,
+            Dismissed::Dropped => Self::Dropped,
+        }
+    }
+}
+
 impl ConnectionError {
     /// The cause of the gap that follows.
     pub(super) fn end_cause(&self) -> EndCause {
         match self {
             // What it sends is what the camera or encoder made.
             Self::Flv(_) | Self::Timeline(_) => EndCause::Camera,
+            // The network did its part, and so did we: who publishes has no right to any more.
+            Self::Revoked => EndCause::Camera,
+            // Camera and network were willing.
+            Self::Dropped => EndCause::Process,
             Self::Rtmp(error) if !matches!(error, RtmpError::Timeout { .. }) => EndCause::Camera,
             _ => EndCause::Network,
         }

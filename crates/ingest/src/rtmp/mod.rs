@@ -4,6 +4,7 @@
 
 mod admission;
 mod connection;
+mod connections;
 mod error;
 mod reading;
 mod registry;
@@ -11,5 +12,6 @@ mod server;
 mod socket;
 mod transmit;
 
+pub use connections::{ConnectionStatus, Connections};
 pub use registry::Publishers;
 pub use server::{RtmpConfig, RtmpServer};

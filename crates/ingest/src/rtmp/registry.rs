@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
@@ -27,15 +28,41 @@ struct Channel {
     session: Arc<AsyncMutex<()>>,
     /// The newest connection, whether its session runs already or not.
     holder: u64,
-    /// Tells the newest connection that it was replaced.
-    replaced: Arc<Notify>,
+    /// Tells the newest connection that it must go.
+    dismissal: Arc<Dismissal>,
+}
+
+/// How a connection learns that its channel is no longer its own.
+#[derive(Default, Debug)]
+struct Dismissal {
+    notify: Notify,
+    /// Nobody takes its place: its key is no longer right.
+    is_revoked: AtomicBool,
+}
+
+impl Dismissal {
+    async fn received(&self) -> Dismissed {
+        self.notify.notified().await;
+        if self.is_revoked.load(Ordering::Acquire) { Dismissed::Revoked } else { Dismissed::Replaced }
+    }
+}
+
+/// Why a connection must let its channel go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Dismissed {
+    /// A newer connection wants the channel.
+    Replaced,
+    /// See [`Publishers::drop_publisher`].
+    Revoked,
+    /// See [`Connections::drop_connection`](super::Connections::drop_connection).
+    Dropped,
 }
 
 /// Why a connection may not publish although its key is right.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NoLease {
-    /// Someone still newer came while this one waited.
-    Replaced,
+    /// It was sent away while it waited.
+    Dismissed(Dismissed),
     /// The previous connection did not let go in time.
     Timeout,
 }
@@ -59,6 +86,16 @@ impl Publishers {
         self.len() == 0
     }
 
+    /// Sends the channel's publisher away because its key is no longer right; false where there is none. It can come back
+    /// as soon as the gate lets it in again.
+    pub fn drop_publisher(&self, channel_id: Uuid) -> bool {
+        let channels = self.lock();
+        let Some(channel) = channels.published.get(&channel_id) else { return false };
+        channel.dismissal.is_revoked.store(true, Ordering::Release);
+        channel.dismissal.notify.notify_one();
+        true
+    }
+
     /// Sends the present holder of the channel away, waits until its session has ended, and takes its place.
     ///
     /// The second value is the connection that was replaced.
@@ -67,12 +104,12 @@ impl Publishers {
         channel_id: Uuid,
         connection: u64,
     ) -> Result<(Lease, Option<u64>), NoLease> {
-        let replaced = Arc::new(Notify::new());
+        let dismissal = Arc::new(Dismissal::default());
         let (session, previous) = match self.lock().published.entry(channel_id) {
             Entry::Occupied(mut occupied) => {
                 let channel = occupied.get_mut();
-                channel.replaced.notify_one();
-                channel.replaced = replaced.clone();
+                channel.dismissal.notify.notify_one();
+                channel.dismissal = dismissal.clone();
                 let previous = std::mem::replace(&mut channel.holder, connection);
                 (channel.session.clone(), Some(previous))
             }
@@ -81,7 +118,7 @@ impl Publishers {
                 vacant.insert(Channel {
                     session: session.clone(),
                     holder: connection,
-                    replaced: replaced.clone(),
+                    dismissal: dismissal.clone(),
                 });
                 (session, None)
             }
@@ -91,12 +128,12 @@ impl Publishers {
             publishers: self.clone(),
             channel_id,
             connection,
-            replaced: replaced.clone(),
+            dismissal: dismissal.clone(),
             guard: None,
         };
         tokio::select! {
             biased;
-            () = replaced.notified() => return Err(NoLease::Replaced),
+            dismissed = dismissal.received() => return Err(NoLease::Dismissed(dismissed)),
             guard = session.lock_owned() => lease.guard = Some(guard),
             () = tokio::time::sleep(TAKEOVER_TIMEOUT) => return Err(NoLease::Timeout),
         }
@@ -115,14 +152,14 @@ pub(crate) struct Lease {
     publishers: Publishers,
     channel_id: Uuid,
     connection: u64,
-    replaced: Arc<Notify>,
+    dismissal: Arc<Dismissal>,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
 impl Lease {
-    /// Resolves when a newer connection wants the channel.
-    pub(crate) async fn replaced(&self) {
-        self.replaced.notified().await;
+    /// Resolves when the connection must let the channel go.
+    pub(crate) async fn dismissed(&self) -> Dismissed {
+        self.dismissal.received().await
     }
 
     /// Where the channel's last session ended, UTC microseconds; the distant past when it had none on this node.
@@ -164,7 +201,7 @@ mod tests {
             let publishers = publishers.clone();
             async move { publishers.acquire(CHANNEL, 2).await }
         });
-        first.replaced().await;
+        assert_eq!(first.dismissed().await, Dismissed::Replaced);
         assert!(!second.is_finished());
         drop(first);
         let (second, previous) = second.await.expect("task").expect("let go");
@@ -199,8 +236,27 @@ mod tests {
             results.push(claim.await);
         }
         assert_eq!(results.pop(), Some(Ok(Some(4))));
-        assert!(results.iter().all(|result| *result == Err(NoLease::Replaced)), "{results:?}");
+        assert!(
+            results.iter().all(|result| *result == Err(NoLease::Dismissed(Dismissed::Replaced))),
+            "{results:?}"
+        );
         assert!(publishers.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_holds_a_channel_can_be_sent_away_and_nobody_else_is() {
+        let publishers = Publishers::default();
+        assert!(!publishers.drop_publisher(CHANNEL));
+        let (lease, _) = publishers.acquire(CHANNEL, 1).await.expect("free");
+        assert!(!publishers.drop_publisher(Uuid::from_u128(8)));
+        assert!(publishers.drop_publisher(CHANNEL));
+        assert_eq!(lease.dismissed().await, Dismissed::Revoked);
+        drop(lease);
+        // The next one starts with a clean slate.
+        let (lease, previous) = publishers.acquire(CHANNEL, 2).await.expect("free");
+        assert_eq!(previous, None);
+        let dismissed = tokio::time::timeout(std::time::Duration::from_millis(50), lease.dismissed()).await;
+        assert!(dismissed.is_err());
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use crate::limits::{
     WRITE_STALL_TIMEOUT,
 };
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{Request, body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -16,6 +16,7 @@ use hyper_util::{
 use std::{
     future::Future,
     io::{self, IoSlice},
+    net::IpAddr,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -28,6 +29,11 @@ use tokio::{
     time::{Instant, Sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt as _;
+
+/// The other end of a connection, in the extensions of each of its requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Serves until `shutdown` resolves, then lets requests in work go on for [`SHUTDOWN_GRACE`] and closes the rest.
 pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
@@ -40,11 +46,11 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: impl 
             () = &mut shutdown => break,
             accepted = accept(&listener, &permits) => accepted,
         };
-        let Some((stream, permit)) = accepted else { break };
+        let Some((stream, peer, permit)) = accepted else { break };
         let router = router.clone();
         let stop = stop.clone();
         connections.spawn(async move {
-            connection(stream, router, stop).await;
+            connection(stream, peer, router, stop).await;
             drop(permit);
         });
     }
@@ -58,11 +64,11 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: impl 
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, IpAddr, tokio::sync::OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return Some((stream, permit)),
+            Ok((stream, peer)) => return Some((stream, peer.ip(), permit)),
             // The peer was gone before it was accepted: nothing to tell.
             Err(error)
                 if matches!(
@@ -79,7 +85,7 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+async fn connection(stream: TcpStream, peer: IpAddr, router: Router, stop: CancellationToken) {
     // Answers are written in one piece: waiting for more to send only delays them. Failing leaves it slower, not broken.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
@@ -88,7 +94,11 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     builder.max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS);
-    let mut served = pin!(builder.serve_connection(stream, TowerToHyperService::new(router)));
+    let service = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        request
+    });
+    let mut served = pin!(builder.serve_connection(stream, TowerToHyperService::new(service)));
     let result = tokio::select! {
         result = served.as_mut() => result,
         () = stop.cancelled() => {

@@ -6,12 +6,14 @@ mod settings;
 mod size;
 mod sources;
 mod span;
+mod srs;
 mod store;
 
 pub(crate) use settings::{Config, Log, LogFormat};
 pub(crate) use size::Size;
 pub(crate) use sources::{DEFAULT_TOML, Sources};
 pub(crate) use span::Span;
+pub(crate) use srs::{Srs, SrsApi, near};
 pub(crate) use store::{Retention, Store};
 
 /// Why the configuration is not accepted.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 
 use super::sources::{Setting, Settings, Sources};
-use super::{ConfigError, Retention, Span, Store};
+use super::{ConfigError, Retention, Span, Srs, SrsApi, Store};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -27,6 +27,10 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     /// `[retention]`
     pub(crate) retention: Retention,
+    /// `[srs]`
+    pub(crate) srs: Srs,
+    /// `[srs_api]`
+    pub(crate) srs_api: SrsApi,
     /// `[log]`
     pub(crate) log: Log,
 }
@@ -152,6 +156,8 @@ impl Config {
             database: Database { url: keys.parse("database.url", |text| database_url(text, &data))? },
             store: Store::read(&keys, &settings, &data)?,
             retention: Retention::read(&keys)?,
+            srs: Srs::read(&keys)?,
+            srs_api: SrsApi::read(&keys, &settings)?,
             log: Log {
                 format: keys.parse("log.format", LogFormat::from_str)?,
                 filter: keys.parse("log.filter", |text| {
@@ -199,6 +205,8 @@ impl Config {
             "database": { "url": mask_password(&self.database.url) },
             "store": self.store.to_json(&self.node.data),
             "retention": self.retention.to_json(),
+            "srs": self.srs.to_json(),
+            "srs_api": self.srs_api.to_json(),
             "log": {
                 "format": self.log.format.as_str(),
                 "filter": self.log.filter,
@@ -210,7 +218,9 @@ impl Config {
     pub(crate) fn to_toml(&self) -> String {
         let mut text = String::new();
         // Sections in the order of the documented defaults.
-        for section in ["node", "http", "rtmp", "archive", "database", "store", "retention", "log"] {
+        for section in
+            ["node", "http", "rtmp", "archive", "database", "store", "retention", "srs", "srs_api", "log"]
+        {
             text.push_str(&format!("[{section}]\n"));
             if let Some(keys) = self.to_json()[section].as_object() {
                 for (key, value) in keys {
@@ -268,7 +278,7 @@ pub(super) fn number<T: FromStr + PartialOrd + Display>(text: &str, low: T, high
     }
 }
 
-fn listen(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is no address with port, like 0.0.0.0:8080 or [::]:8080"))
 }
 
@@ -370,6 +380,16 @@ mod tests {
             ("rtmp.public_url", "http://x/live", "no rtmp://host/app"),
             ("rtmp.max_connections", "0", "no whole number"),
             ("database.url", "mysql://u:topsecret@h/db", "not supported"),
+            ("srs.trusted", "localhost", "no network"),
+            ("srs.secret", "short", "must have 12 to 128"),
+            ("srs.key", "param:", "neither `stream` nor `param:NAME`"),
+            ("srs.on_unknown_key", "maybe", "neither `allow` nor `deny`"),
+            ("srs.ingest", "http://x/live", "no rtmp://host:port/app"),
+            ("srs.server", "https://srs:1985", "no http://host:port"),
+            ("srs.dvr_folder", "objs/dvr", "absolute path"),
+            ("srs.dvr_zone", "Mars/Olympus", "no IANA time zone"),
+            ("srs_api.listen", "0.0.0.0:1985", "srs_api.password"),
+            ("srs_api.password", "short", "shorter than 12"),
             ("store.url", "s3://bucket", "endpoint"),
             ("store.url", "/srv/store", "a store is"),
             ("store.part_size", "1MiB", "outside 5MiB to 256MiB"),

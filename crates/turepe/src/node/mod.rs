@@ -2,7 +2,9 @@
 //!
 //! Belongs here: who gets what from whom, the order of start and end. Not here: what any of them does.
 
+mod facts;
 mod gate;
+mod keys;
 mod listen;
 mod sink;
 
@@ -15,14 +17,17 @@ use archive::{Archive, ArchiveConfig};
 use catalog::Catalog;
 use ingest::{RtmpConfig, RtmpServer};
 use live::Live;
-use serve::{BucketAccess, ServeConfig, Server};
+use serve::{BucketAccess, Monitor, NoTargets, ServeConfig, Server, Srs};
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use uuid::Uuid;
 use world::{Clock, Disk, SystemClock, SystemDisk};
 
+use self::facts::NodeFacts;
 use self::gate::CatalogGate;
 pub(crate) use self::gate::prefix;
+use self::keys::StreamKeys;
 pub(crate) use self::listen::PortSearch;
 use crate::config::Config;
 use crate::data_folder::{self, Lock};
@@ -38,6 +43,9 @@ pub(crate) struct Node {
     server: Server,
     http: TcpListener,
     rtmp: RtmpServer,
+    srs: Srs,
+    monitor: Monitor,
+    srs_api: Option<TcpListener>,
     /// Last: the folder is ours until everything else is gone.
     _lock: Lock,
 }
@@ -61,7 +69,8 @@ impl Node {
         )
         .map_err(|error| Failure::context("cannot open the archive", error))?;
         let live = Live::new();
-        let gate = Arc::new(CatalogGate::new(catalog.clone(), archive.clone(), live.clone()));
+        let keys = Arc::new(StreamKeys::new(catalog.clone()));
+        let gate = Arc::new(CatalogGate::new(keys.clone(), archive.clone(), live.clone()));
         let rtmp = listen::rtmp(config.rtmp.listen, ports, |listen| {
             RtmpServer::bind(rtmp_config(config, listen), gate.clone(), clock.clone())
         })?;
@@ -69,11 +78,22 @@ impl Node {
             BucketAccess { origin: config.store.bucket_origin(), url_life: config.store.url_life.duration() };
         let serve_config =
             ServeConfig { data: config.node.data.clone(), ffmpeg: config.node.ffmpeg.clone(), disk, bucket };
-        let server =
-            Server::new(serve_config, archive.clone(), catalog.clone(), Arc::new(LiveChannels(live)), clock)
-                .await
-                .map_err(|error| Failure::context("cannot start the HTTP server", error))?;
-        Ok(Self { catalog, archive, server, http, rtmp, _lock: lock })
+        let server = Server::new(
+            serve_config,
+            archive.clone(),
+            catalog.clone(),
+            Arc::new(LiveChannels(live.clone())),
+            clock.clone(),
+        )
+        .await
+        .map_err(|error| Failure::context("cannot start the HTTP server", error))?;
+        let rtmp_address = rtmp.local_addr().map_err(|error| Failure::context("the RTMP port", error))?;
+        let srs = Srs::new(config.srs.config(rtmp_address), keys, Arc::new(NoTargets), None, clock.clone());
+        let srs_api = listen::srs_api(&config.srs_api)?;
+        let facts = NodeFacts { live, connections: rtmp.connections() };
+        let monitor = Monitor::new(config.srs_api.door(), server_id(config), Arc::new(facts), clock);
+        let server = server.with_srs(srs.clone()).with_monitor(monitor.clone());
+        Ok(Self { catalog, archive, server, http, rtmp, srs, monitor, srs_api, _lock: lock })
     }
 
     /// Where HTTP is served.
@@ -100,7 +120,9 @@ impl Node {
             drop(stopped.wait_for(|stopped| *stopped).await);
         };
         let http = tokio::spawn(self.server.run(self.http, wait(stopped.clone())));
-        let rtmp = tokio::spawn(self.rtmp.run(wait(stopped)));
+        let rtmp = tokio::spawn(self.rtmp.run(wait(stopped.clone())));
+        let watching = tokio::spawn(self.monitor.run(self.srs_api, wait(stopped.clone())));
+        tokio::spawn(self.srs.reconcile(wait(stopped)));
         shutdown.await;
         tracing::info!("stopping");
         stop.send_replace(true);
@@ -112,7 +134,10 @@ impl Node {
                 }
                 archive.shutdown().await;
             };
-            let ((), answered) = tokio::join!(recorded, http);
+            let ((), answered, watched) = tokio::join!(recorded, http, watching);
+            if let Err(error) = watched {
+                tracing::error!(%error, "the monitoring failed");
+            }
             if let Err(error) = answered {
                 tracing::error!(%error, "the HTTP server failed");
             }
@@ -127,6 +152,12 @@ impl Node {
             );
         }
     }
+}
+
+/// What monitoring tells nodes apart by: the same after a restart.
+fn server_id(config: &Config) -> Uuid {
+    let hash: [u8; 32] = Sha256::digest(config.node.data.as_os_str().as_encoded_bytes()).into();
+    Uuid::from_u128(hash.iter().take(16).fold(0, |id, byte| (id << 8) | u128::from(*byte)))
 }
 
 /// Which channels are live, as `serve` asks.

@@ -32,6 +32,8 @@ impl Tool {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TUREPE_")) {
             command.env_remove(name);
         }
+        // Two nodes at a time cannot both have it.
+        command.env("TUREPE_SRS_API_LISTEN", "");
         command.args(arguments).current_dir(self.folder()).stdin(Stdio::null());
         command
     }
