@@ -41,10 +41,11 @@ enum Verb {
     BucketTest,
     /// Make the demo clip again (crates/turepe/assets/demo.mp4)
     Clip,
-    /// Measure: `media`, `record` (against nginx-rtmp), `sync` (the cost of durability) or `replay` (against ffmpeg)
+    /// Measure: `media`, `record` (against nginx-rtmp), `sync` (the cost of durability), `replay` (against ffmpeg) or `hooks` (answers to
+    /// SRS)
     Bench {
         /// Which measurement
-        #[arg(value_parser = ["media", "record", "sync", "replay"])]
+        #[arg(value_parser = ["media", "record", "sync", "replay", "hooks"])]
         what: String,
         /// Passed on to the measurement
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

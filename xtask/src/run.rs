@@ -111,9 +111,10 @@ pub(crate) fn bench(what: &str, rest: &[String]) -> Result<()> {
         "media" => cargo(&["bench", "--package", "turepe-media", "--"]),
         "record" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "record", "--"]),
         "sync" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "sync", "--"]),
+        "hooks" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "hooks", "--"]),
         _ => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "replay", "--"]),
     };
-    if matches!(what, "record" | "replay") {
+    if matches!(what, "record" | "replay" | "hooks") {
         run(&mut cargo(&["build", "--release", "--package", "turepe"]))?;
     }
     run(command.args(rest))

@@ -4,5 +4,7 @@
 
 mod clubs;
 mod media;
+mod monitor;
 mod node;
 mod server;
+mod srs;
