@@ -109,7 +109,10 @@ struct Wire {
 impl Call {
     /// Understands a body.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, CallError> {
-        let wire: Wire = serde_json::from_slice(body).map_err(|_| CallError::NotACall)?;
+        // An array of the values would be taken as well.
+        let is_object = body.trim_ascii_start().first() == Some(&b'{');
+        let wire: Option<Wire> = serde_json::from_slice(body).ok().filter(|_| is_object);
+        let wire = wire.ok_or(CallError::NotACall)?;
         let short = |field, text: &str, limit| match text.len() {
             length if length > limit => Err(CallError::TooLong { field, limit }),
             _ => Ok(()),
