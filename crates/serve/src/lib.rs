@@ -29,6 +29,6 @@ pub use openapi::openapi_json;
 pub use problem::{Problem, ProblemCode, ProblemDocument};
 pub use server::{ServeError, Server};
 pub use srs::{
-    DvrFiles, ForwardTargets, KeyFrom, Keys, KeysAway, Network, NoTargets, OnUnknownKey, Srs, SrsConfig,
+    ForwardTargets, KeyFrom, Keys, KeysAway, Network, NoTargets, OnUnknownKey, Srs, SrsConfig,
     SrsPublication, SrsServer, Trust,
 };

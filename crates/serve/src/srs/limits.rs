@@ -17,9 +17,6 @@ pub(crate) const MAX_STREAM_BYTES: usize = 512;
 /// Longest parameters of a stream.
 pub(crate) const MAX_PARAM_BYTES: usize = 2048;
 
-/// Longest path in a callback (`PATH_MAX`).
-pub(crate) const MAX_PATH_BYTES: usize = 4096;
-
 /// How long a callback may wait for the one look-up of a key that is not remembered. SRS waits 30 s, but its publisher waits
 /// with it.
 pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_millis(500);
@@ -74,4 +71,4 @@ pub(crate) const REFUSED_LOG_INTERVAL_US: i64 = 10_000_000;
 
 const _: () = assert!(KNOWN_KEY_AGE_US < KNOWN_KEY_AGE_WHILE_AWAY_US);
 const _: () = assert!(MAX_SESSIONS <= LISTING_PAGE * MAX_LISTING_PAGES);
-const _: () = assert!(MAX_STREAM_BYTES + MAX_PARAM_BYTES + 2 * MAX_PATH_BYTES < MAX_CALL_BYTES);
+const _: () = assert!(MAX_STREAM_BYTES + MAX_PARAM_BYTES < MAX_CALL_BYTES);

@@ -8,7 +8,7 @@
 //!   may call, [`listing`] reads SRS's list of streams: all pure, with time as an argument.
 //! - [`backend`] decides, [`reconcile`] asks SRS, [`handler`] answers over HTTP.
 //!
-//! A key and everything that may contain one (the stream's name, its parameters, the path of a DVR file) is [`Hidden`]: it
+//! A key and everything that may contain one (the stream's name, its parameters) is [`Hidden`]: it
 //! cannot be printed. It leaves through one door, the forward address to our own ingest.
 
 mod backend;
@@ -22,7 +22,7 @@ mod reconcile;
 mod sessions;
 mod trust;
 
-pub use backend::{DvrFiles, ForwardTargets, Keys, KeysAway, NoTargets, OnUnknownKey, Srs, SrsConfig};
+pub use backend::{ForwardTargets, Keys, KeysAway, NoTargets, OnUnknownKey, Srs, SrsConfig};
 pub use call::KeyFrom;
 pub use reconcile::SrsServer;
 pub use sessions::SrsPublication;

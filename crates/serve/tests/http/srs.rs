@@ -82,8 +82,7 @@ impl Behind {
             |_| {},
             |server, catalog, clock| {
                 let keys = CatalogKeys { catalog: catalog.clone(), hangs: Arc::clone(&hangs) };
-                let srs =
-                    made.get_or_init(|| Srs::new(config, Arc::new(keys), Arc::new(OneTarget), None, clock));
+                let srs = made.get_or_init(|| Srs::new(config, Arc::new(keys), Arc::new(OneTarget), clock));
                 server.with_srs(srs.clone())
             },
         )
@@ -177,9 +176,17 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
 async fn who_may_publish_is_answered_in_the_words_of_srs() {
     let behind = Behind::new(|_| {}).await;
     let key = behind.key.clone();
-    for action in
-        ["on_connect", "on_publish", "on_play", "on_stop", "on_hls", "on_unpublish", "on_close", "on_later"]
-    {
+    for action in [
+        "on_connect",
+        "on_publish",
+        "on_play",
+        "on_stop",
+        "on_dvr",
+        "on_hls",
+        "on_unpublish",
+        "on_close",
+        "on_later",
+    ] {
         assert_eq!(behind.hook(action, "c1", &key).await, r#"{"code":0}"#, "{action}");
     }
     assert_eq!(behind.hook("on_publish", "c2", "guessed").await, r#"{"code":403}"#);

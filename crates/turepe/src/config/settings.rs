@@ -386,8 +386,6 @@ mod tests {
             ("srs.on_unknown_key", "maybe", "neither `allow` nor `deny`"),
             ("srs.ingest", "http://x/live", "no rtmp://host:port/app"),
             ("srs.server", "https://srs:1985", "no http://host:port"),
-            ("srs.dvr_folder", "objs/dvr", "absolute path"),
-            ("srs.dvr_zone", "Mars/Olympus", "no IANA time zone"),
             ("srs_api.listen", "0.0.0.0:1985", "srs_api.password"),
             ("srs_api.password", "short", "shorter than 12"),
             ("store.url", "s3://bucket", "endpoint"),

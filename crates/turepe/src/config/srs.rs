@@ -1,9 +1,7 @@
 //! `[srs]` and `[srs_api]`: an SRS node that this node stands behind, and monitoring as SRS has it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 
-use jiff::tz::TimeZone;
 use media::rtmp::RtmpUrl;
 use serde_json::{Value, json};
 use serve::{KeyFrom, MonitorDoor, Network, OnUnknownKey, SrsConfig, SrsServer, Trust};
@@ -32,21 +30,11 @@ pub(crate) struct Srs {
     pub(crate) server: Option<String>,
     server_user: String,
     server_password: String,
-    /// SRS's recordings; [`None`] where they are not taken.
-    pub(crate) dvr_folder: Option<PathBuf>,
-    /// How the files below it are named.
-    pub(crate) dvr_path: String,
-    dvr_zone: String,
 }
 
 impl Srs {
     pub(super) fn read(keys: &Keys<'_>) -> Result<Self, ConfigError> {
         let text = |key: &str| keys.parse(key, |text| Ok::<_, String>(text.to_owned()));
-        let dvr_folder = keys.parse("srs.dvr_folder", |text| match text {
-            "" => Ok(None),
-            text if text.starts_with('/') => Ok(Some(PathBuf::from(text))),
-            _ => Err("must be an absolute path, as SRS has a working folder of its own".to_owned()),
-        })?;
         Ok(Self {
             trusted: keys.parse("srs.trusted", networks)?,
             secret: keys.parse("srs.secret", secret)?,
@@ -60,9 +48,6 @@ impl Srs {
             server: keys.parse("srs.server", server)?,
             server_user: text("srs.server_user")?,
             server_password: text("srs.server_password")?,
-            dvr_folder,
-            dvr_path: text("srs.dvr_path")?,
-            dvr_zone: keys.parse("srs.dvr_zone", |text| zone(text).map(|_| text.to_owned()))?,
         })
     }
 
@@ -109,9 +94,6 @@ impl Srs {
             "server": self.server.as_ref().map_or(String::new(), |server| format!("http://{server}")),
             "server_user": self.server_user,
             "server_password": mask(&self.server_password),
-            "dvr_folder": self.dvr_folder.clone().unwrap_or_default(),
-            "dvr_path": self.dvr_path,
-            "dvr_zone": self.dvr_zone,
         })
     }
 }
@@ -252,12 +234,5 @@ fn server(text: &str) -> Result<Option<String>, String> {
     match authority.filter(is_sound) {
         Some(authority) => Ok(Some(authority.to_owned())),
         None => Err("is no http://host:port, for example http://127.0.0.1:1985".to_owned()),
-    }
-}
-
-fn zone(text: &str) -> Result<TimeZone, String> {
-    match text {
-        "" => Ok(TimeZone::system()),
-        name => TimeZone::get(name).map_err(|_| format!("`{name}` is no IANA time zone, like Europe/Madrid")),
     }
 }

@@ -88,7 +88,7 @@ impl Node {
         .await
         .map_err(|error| Failure::context("cannot start the HTTP server", error))?;
         let rtmp_address = rtmp.local_addr().map_err(|error| Failure::context("the RTMP port", error))?;
-        let srs = Srs::new(config.srs.config(rtmp_address), keys, Arc::new(NoTargets), None, clock.clone());
+        let srs = Srs::new(config.srs.config(rtmp_address), keys, Arc::new(NoTargets), clock.clone());
         let srs_api = listen::srs_api(&config.srs_api)?;
         let facts = NodeFacts { live, connections: rtmp.connections() };
         let monitor = Monitor::new(config.srs_api.door(), server_id(config), Arc::new(facts), clock);
