@@ -29,6 +29,6 @@ pub use openapi::openapi_json;
 pub use problem::{Problem, ProblemCode, ProblemDocument};
 pub use server::{ServeError, Server};
 pub use srs::{
-    ForwardTargets, KeyFrom, Keys, KeysAway, Network, NoTargets, OnUnknownKey, Srs, SrsConfig,
-    SrsPublication, SrsServer, Trust,
+    Dvr, DvrConfig, DvrFiles, DvrPattern, ForwardTargets, KeyFrom, Keys, KeysAway, Network, NoTargets,
+    OnUnknownKey, Srs, SrsConfig, SrsPublication, SrsServer, Trust,
 };

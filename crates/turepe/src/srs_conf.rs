@@ -3,6 +3,7 @@
 //! Belongs here: what SRS is told. Not here: what it is answered (`serve`).
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -16,6 +17,9 @@ const RTMP_PORT: u16 = 1935;
 /// Where tools look for SRS's HTTP API.
 const API_PORT: u16 = 1985;
 
+/// How long a file of SRS's recorder is, in seconds. Short: a file that is torn by a crash is lost to SRS.
+const DVR_SECONDS: u32 = 60;
+
 /// What stands in `srs.conf`.
 struct Values {
     rtmp_port: u16,
@@ -23,6 +27,7 @@ struct Values {
     hooks: String,
     forward: String,
     max_connections: u32,
+    dvr_path: Option<String>,
     /// What is to be done on our side, in sentences.
     advice: Vec<String>,
 }
@@ -70,12 +75,16 @@ impl Values {
         let query = if secret.is_empty() { String::new() } else { format!("?secret={secret}") };
         let base: SocketAddr = near(config.http.listen);
         let max_connections = config.rtmp.max_connections_per_address;
+        let dvr_path = config.srs.dvr_folder.as_deref().map(|folder: &Path| {
+            format!("{}/{}", folder.display().to_string().trim_end_matches('/'), config.srs.dvr_path)
+        });
         Self {
             rtmp_port,
             api_port,
             hooks: format!("http://{base}/srs/hooks{query}"),
             forward: format!("http://{base}/srs/forward{query}"),
             max_connections,
+            dvr_path,
             advice,
         }
     }
@@ -87,6 +96,8 @@ impl Values {
             "httpApiListen": format!("127.0.0.1:{}", self.api_port),
             "hooks": self.hooks,
             "forwardBackend": self.forward,
+            "dvrPath": self.dvr_path,
+            "dvrDurationSeconds": self.dvr_path.as_ref().map(|_| DVR_SECONDS),
             "advice": self.advice,
         })
     }
@@ -94,6 +105,21 @@ impl Values {
     fn to_conf(&self) -> String {
         let Self { rtmp_port, api_port, hooks, forward, max_connections, .. } = self;
         let advice: String = self.advice.iter().map(|advice| format!("# ! {advice}\n")).collect();
+        let (dvr_hook, dvr) = match &self.dvr_path {
+            Some(path) => (
+                format!("\n        on_dvr          {hooks};"),
+                format!(
+                    "\n    # SRS records as well, and Tu Repe takes from its files what the forward did not bring. HEVC needs SRS 6.0.185\n    \
+                     # for MP4, and 6.0.162 for files that are cut at all.\n    dvr {{\n        enabled             on;\n        \
+                     dvr_path            {path};\n        dvr_plan            segment;\n        dvr_duration        {DVR_SECONDS};\n        \
+                     dvr_wait_keyframe   on;\n        time_jitter         full;\n    }}\n"
+                ),
+            ),
+            None => (
+                String::new(),
+                "\n    # SRS need not record: Tu Repe does. To take its recordings as well, set srs.dvr_folder.\n".to_owned(),
+            ),
+        };
         format!(
             "# SRS 6 in front of Tu Repe: SRS takes the publishers, asks Tu Repe who may publish, and forwards each stream to it,\n\
              # where it is recorded and shown. Printed by `turepe srs-conf` from the configuration in force.\n\
@@ -113,14 +139,14 @@ impl Values {
              http_hooks {{\n        enabled         on;\n        \
              on_publish      {hooks};\n        \
              on_unpublish    {hooks};\n        \
-             on_close        {hooks};\n    }}\n\
+             on_close        {hooks};{dvr_hook}\n    }}\n\
              \n    \
              # Asked once per publication where it is sent to; must not be joined with publish.kickoff_for_idle.\n    \
              forward {{\n        enabled         on;\n        backend         {forward};\n    }}\n\
              \n    \
              publish {{\n        # An encoder may take its time to start; a publisher that is silent for longer makes room for its own\n        \
              # reconnect, which SRS refuses as busy until then.\n        firstpkt_timeout    20000;\n        normal_timeout      7000;\n    }}\n\
-             }}\n"
+             {dvr}}}\n"
         )
     }
 }
@@ -148,6 +174,7 @@ mod tests {
             ("srs_api.listen", ""),
             ("srs.server", "http://127.0.0.1:1985"),
             ("srs.secret", "abcdefghijkl"),
+            ("srs.dvr_folder", "/data/dvr/"),
         ]);
         let conf = values.to_conf();
         assert!(values.advice.is_empty(), "{:?}", values.advice);
@@ -155,7 +182,9 @@ mod tests {
             "listen              1935;",
             "listen          127.0.0.1:1985;",
             "on_close        http://127.0.0.1:8080/srs/hooks?secret=abcdefghijkl;",
+            "on_dvr          http://127.0.0.1:8080/srs/hooks?secret=abcdefghijkl;",
             "backend         http://127.0.0.1:8080/srs/forward?secret=abcdefghijkl;",
+            "dvr_path            /data/dvr/[app]/[stream]/[timestamp].flv;",
         ] {
             assert!(conf.contains(line), "{line} in {conf}");
         }

@@ -19,7 +19,7 @@ mod usage;
 mod volume;
 
 pub use clock::{Clock, SimulatedClock, SystemClock};
-pub use disk::{DirEntry, Disk, DiskFile, Volume, read_exact_at, read_whole, write_whole};
+pub use disk::{DirEntry, Disk, DiskFile, FileFacts, Volume, read_exact_at, read_whole, write_whole};
 pub use fault::{Fault, FaultRule, Operation};
 pub use simulated::SimulatedDisk;
 pub use system::SystemDisk;

@@ -2,6 +2,7 @@
 
 use super::{
     call::{Action, Call, Client, KeyFrom, can_be_forwarded},
+    hidden::Hidden,
     key_cache::{KeyCache, KeyHash, Remembered},
     limits::{LOOKUP_TIMEOUT, MAX_LOOKUPS},
     reconcile::SrsServer,
@@ -11,6 +12,7 @@ use super::{
 use media::rtmp::StreamKey;
 use std::{
     future::Future,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -39,6 +41,12 @@ pub struct KeysAway;
 pub trait ForwardTargets: Send + Sync + 'static {
     /// Addresses as SRS takes them, `rtmp://host:port/app/name`.
     fn urls(&self, channel_id: Uuid) -> Vec<String>;
+}
+
+/// Takes the files that SRS's own recorder (`dvr`) has finished.
+pub trait DvrFiles: Send + Sync + 'static {
+    /// A file of a channel is complete. Returns at once. The path comes from a callback and may be anything.
+    fn finished(&self, channel_id: Uuid, path: PathBuf);
 }
 
 /// Nowhere else.
@@ -85,6 +93,7 @@ pub(super) struct Inner {
     pub(super) config: SrsConfig,
     keys: Arc<dyn Keys>,
     targets: Arc<dyn ForwardTargets>,
+    files: Option<Arc<dyn DvrFiles>>,
     pub(super) clock: Arc<dyn Clock>,
     sessions: Mutex<Sessions>,
     cache: Mutex<KeyCache>,
@@ -140,6 +149,7 @@ impl Srs {
         config: SrsConfig,
         keys: Arc<dyn Keys>,
         targets: Arc<dyn ForwardTargets>,
+        files: Option<Arc<dyn DvrFiles>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
@@ -147,6 +157,7 @@ impl Srs {
                 config,
                 keys,
                 targets,
+                files,
                 clock,
                 sessions: Mutex::default(),
                 cache: Mutex::default(),
@@ -192,7 +203,20 @@ impl Srs {
                 Ok((channel, key)) => Answer::Forward(self.forward_to(channel, key.as_ref())),
                 Err(refusal) => Answer::Refused(refusal),
             },
+            Action::Dvr { cwd, file } => {
+                self.finished_file(call, cwd, file).await;
+                Answer::Granted
+            }
             Action::Other => Answer::Granted,
+        }
+    }
+
+    /// A file of SRS's recorder is complete. What is not taken now is found by the next look at the folder.
+    async fn finished_file(&self, call: &Call, cwd: &Hidden, file: &Hidden) {
+        let Some(files) = &self.inner.files else { return };
+        let Some(key) = call.key(&self.inner.config.key) else { return };
+        if let Judgement::Known(channel) = self.judge(&key).await {
+            files.finished(channel, Path::new(cwd.expose()).join(file.expose()));
         }
     }
 

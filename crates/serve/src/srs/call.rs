@@ -2,7 +2,7 @@
 
 use super::{
     hidden::Hidden,
-    limits::{MAX_ID_BYTES, MAX_PARAM_BYTES, MAX_STREAM_BYTES},
+    limits::{MAX_ID_BYTES, MAX_PARAM_BYTES, MAX_PATH_BYTES, MAX_STREAM_BYTES},
 };
 use media::rtmp::StreamKey;
 use serde::{
@@ -31,7 +31,14 @@ pub(crate) enum Action {
     Close,
     /// `on_forward`: asks where the stream is to be sent.
     Forward,
-    /// Something that changes nothing here: players, `on_connect`, `on_dvr`, `on_hls`, and what later versions add.
+    /// `on_dvr`: a file is complete.
+    Dvr {
+        /// SRS's working folder, from which `file` counts.
+        cwd: Hidden,
+        /// The file.
+        file: Hidden,
+    },
+    /// Something that changes nothing here: players, `on_connect`, `on_hls`, and what later versions add.
     Other,
 }
 
@@ -93,6 +100,10 @@ struct Wire {
     stream: Hidden,
     #[serde(default)]
     param: Hidden,
+    #[serde(default)]
+    cwd: Hidden,
+    #[serde(default)]
+    file: Hidden,
 }
 
 impl Call {
@@ -111,6 +122,8 @@ impl Call {
         short("client_id", &wire.client_id, MAX_ID_BYTES)?;
         short("stream", wire.stream.expose(), MAX_STREAM_BYTES)?;
         short("param", wire.param.expose(), MAX_PARAM_BYTES)?;
+        short("cwd", wire.cwd.expose(), MAX_PATH_BYTES)?;
+        short("file", wire.file.expose(), MAX_PATH_BYTES)?;
         let needed =
             |field, text: &str| if text.is_empty() { Err(CallError::Missing(field)) } else { Ok(()) };
         needed("action", &wire.action)?;
@@ -120,10 +133,14 @@ impl Call {
             "on_unpublish" => Action::Unpublish,
             "on_close" => Action::Close,
             "on_forward" => Action::Forward,
+            "on_dvr" => {
+                needed("file", wire.file.expose())?;
+                Action::Dvr { cwd: wire.cwd, file: wire.file }
+            }
             _ => Action::Other,
         };
         // `on_close` is the one callback about a connection and not about a stream.
-        if matches!(action, Action::Publish | Action::Forward) {
+        if matches!(action, Action::Publish | Action::Forward | Action::Dvr { .. }) {
             needed("stream", wire.stream.expose())?;
         }
         let client = Client { server: wire.server_id.into(), id: wire.client_id.into() };
@@ -229,14 +246,15 @@ mod tests {
     #[test]
     fn every_action_has_its_meaning() {
         let with = |action: &str| {
-            let body = json!({ "action": action, "client_id": 7, "stream": "s" });
+            let body = json!({ "action": action, "client_id": 7, "stream": "s", "file": "f" });
             Call::parse(body.to_string().as_bytes()).map(|call| call.action)
         };
         assert_eq!(with("on_publish"), Ok(Action::Publish));
         assert_eq!(with("on_unpublish"), Ok(Action::Unpublish));
         assert_eq!(with("on_close"), Ok(Action::Close));
         assert_eq!(with("on_forward"), Ok(Action::Forward));
-        for other in ["on_play", "on_stop", "on_connect", "on_dvr", "on_hls", "on_something_new"] {
+        assert!(matches!(with("on_dvr"), Ok(Action::Dvr { .. })));
+        for other in ["on_play", "on_stop", "on_connect", "on_hls", "on_something_new"] {
             assert_eq!(with(other), Ok(Action::Other), "{other}");
         }
         assert_eq!(with(""), Err(CallError::Missing("action")));
@@ -256,6 +274,7 @@ mod tests {
             (r#"{"action":"on_close"}"#, CallError::Missing("client_id")),
             (r#"{"action":"on_close","client_id":null}"#, CallError::Missing("client_id")),
             (r#"{"action":"on_publish","client_id":"c"}"#, CallError::Missing("stream")),
+            (r#"{"action":"on_dvr","client_id":"c","stream":"s"}"#, CallError::Missing("file")),
         ] {
             assert_eq!(Call::parse(body.as_bytes()), Err(error), "{body}");
         }

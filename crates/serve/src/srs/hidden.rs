@@ -8,6 +8,11 @@ use std::fmt;
 pub(crate) struct Hidden(String);
 
 impl Hidden {
+    /// Hides a text.
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
     /// The text itself: to compare, to hash, to open; never for a log.
     #[must_use]
     pub(crate) fn expose(&self) -> &str {

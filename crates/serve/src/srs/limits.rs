@@ -17,6 +17,9 @@ pub(crate) const MAX_STREAM_BYTES: usize = 512;
 /// Longest parameters of a stream.
 pub(crate) const MAX_PARAM_BYTES: usize = 2048;
 
+/// Longest path in a callback (`PATH_MAX`).
+pub(crate) const MAX_PATH_BYTES: usize = 4096;
+
 /// How long a callback may wait for the one look-up of a key that is not remembered. SRS waits 30 s, but its publisher waits
 /// with it.
 pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_millis(500);
@@ -66,9 +69,24 @@ pub(crate) const MAX_LISTING_PAGES: usize = 20;
 /// Longest page, in bytes: a stream takes about 700.
 pub(crate) const MAX_LISTING_BYTES: usize = 4 * 1024 * 1024;
 
+/// Files of SRS's recorder that wait to be imported.
+pub(crate) const DVR_QUEUE: usize = 256;
+
+/// How often their folder is looked through.
+pub(crate) const DVR_SCAN_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Age of a file before it is asked what of it is missing: what was forwarded is written and known by then.
+pub(crate) const DVR_SETTLE_US: i64 = 15_000_000;
+
+/// Files that are looked at in one look through the folder.
+pub(crate) const MAX_DVR_FILES: usize = 100_000;
+
+/// Folders inside each other that are looked into.
+pub(crate) const MAX_DVR_DEPTH: usize = 8;
+
 /// Refused callers are logged at most this often.
 pub(crate) const REFUSED_LOG_INTERVAL_US: i64 = 10_000_000;
 
 const _: () = assert!(KNOWN_KEY_AGE_US < KNOWN_KEY_AGE_WHILE_AWAY_US);
 const _: () = assert!(MAX_SESSIONS <= LISTING_PAGE * MAX_LISTING_PAGES);
-const _: () = assert!(MAX_STREAM_BYTES + MAX_PARAM_BYTES < MAX_CALL_BYTES);
+const _: () = assert!(MAX_STREAM_BYTES + MAX_PARAM_BYTES + 2 * MAX_PATH_BYTES < MAX_CALL_BYTES);

@@ -6,13 +6,15 @@
 //!
 //! - [`call`] understands what was posted, [`sessions`] keeps who publishes, [`key_cache`] remembers keys, [`trust`] says who
 //!   may call, [`listing`] reads SRS's list of streams: all pure, with time as an argument.
+//! - [`dvr`] imports the files of SRS's own recorder where the forward has left something out.
 //! - [`backend`] decides, [`reconcile`] asks SRS, [`handler`] answers over HTTP.
 //!
-//! A key and everything that may contain one (the stream's name, its parameters) is [`Hidden`]: it
+//! A key and everything that may contain one (the stream's name, its parameters, the path of a DVR file) is [`Hidden`]: it
 //! cannot be printed. It leaves through one door, the forward address to our own ingest.
 
 mod backend;
 mod call;
+mod dvr;
 mod handler;
 mod hidden;
 mod key_cache;
@@ -22,8 +24,9 @@ mod reconcile;
 mod sessions;
 mod trust;
 
-pub use backend::{ForwardTargets, Keys, KeysAway, NoTargets, OnUnknownKey, Srs, SrsConfig};
+pub use backend::{DvrFiles, ForwardTargets, Keys, KeysAway, NoTargets, OnUnknownKey, Srs, SrsConfig};
 pub use call::KeyFrom;
+pub use dvr::{Dvr, DvrConfig, DvrPattern};
 pub use reconcile::SrsServer;
 pub use sessions::SrsPublication;
 pub(crate) use trust::is_proxied;

@@ -20,7 +20,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use turepe_serve::{
-    ForwardTargets, KeyFrom, Keys, KeysAway, OnUnknownKey, Srs, SrsConfig, SrsPublication, SrsServer, Trust,
+    Dvr, DvrConfig, DvrFiles, ForwardTargets, KeyFrom, Keys, KeysAway, OnUnknownKey, Srs, SrsConfig,
+    SrsPublication, SrsServer, Trust,
 };
 use uuid::Uuid;
 
@@ -68,6 +69,10 @@ struct Behind {
 
 impl Behind {
     async fn new(set: impl FnOnce(&mut SrsConfig)) -> Self {
+        Self::with_files(set, None).await
+    }
+
+    async fn with_files(set: impl FnOnce(&mut SrsConfig), files: Option<Arc<dyn DvrFiles>>) -> Self {
         let mut config = SrsConfig {
             trust: Trust::new(vec!["127.0.0.1/32".parse().unwrap()], Some("a-shared-secret")),
             key: KeyFrom::Stream,
@@ -82,7 +87,8 @@ impl Behind {
             |_| {},
             |server, catalog, clock| {
                 let keys = CatalogKeys { catalog: catalog.clone(), hangs: Arc::clone(&hangs) };
-                let srs = made.get_or_init(|| Srs::new(config, Arc::new(keys), Arc::new(OneTarget), clock));
+                let srs =
+                    made.get_or_init(|| Srs::new(config, Arc::new(keys), Arc::new(OneTarget), files, clock));
                 server.with_srs(srs.clone())
             },
         )
@@ -176,17 +182,9 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
 async fn who_may_publish_is_answered_in_the_words_of_srs() {
     let behind = Behind::new(|_| {}).await;
     let key = behind.key.clone();
-    for action in [
-        "on_connect",
-        "on_publish",
-        "on_play",
-        "on_stop",
-        "on_dvr",
-        "on_hls",
-        "on_unpublish",
-        "on_close",
-        "on_later",
-    ] {
+    for action in
+        ["on_connect", "on_publish", "on_play", "on_stop", "on_hls", "on_unpublish", "on_close", "on_later"]
+    {
         assert_eq!(behind.hook(action, "c1", &key).await, r#"{"code":0}"#, "{action}");
     }
     assert_eq!(behind.hook("on_publish", "c2", "guessed").await, r#"{"code":403}"#);
@@ -449,4 +447,79 @@ async fn the_list_of_srs_mends_what_calls_did_not_tell() {
     api.list(&[]);
     until("the old server's to be over", || behind.publishing().is_empty()).await;
     reconciling.abort();
+}
+
+/// What the importer is told once it is there: it needs the archive of the node that tells it.
+#[derive(Default)]
+struct Later(OnceLock<Dvr>);
+
+impl DvrFiles for Later {
+    fn finished(&self, channel_id: Uuid, path: std::path::PathBuf) {
+        self.0.get().unwrap().finished(channel_id, path);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recordings_of_srs_are_imported_whether_it_says_so_or_not() {
+    let later = Arc::new(Later::default());
+    let behind = Behind::with_files(|_| {}, Some(Arc::clone(&later) as _)).await;
+    let srs = tempfile::tempdir().unwrap();
+    let folder = srs.path().join("objs/dvr");
+    // Two minutes apart, named as SRS names them: one is told of, one was made while this node was away.
+    let start_ms = crate::node::at(NOW) / 1000 - 600_000;
+    let name = |minutes: i64| format!("live/{}/{}.mp4", behind.key, start_ms + minutes * 60_000);
+    let clip = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../turepe/assets/demo.mp4");
+    std::fs::create_dir_all(folder.join("live").join(&behind.key)).unwrap();
+    std::fs::copy(&clip, folder.join(name(0))).unwrap();
+    std::fs::copy(&clip, folder.join(format!("live/{}/1.mp4.tmp", behind.key))).unwrap();
+    std::os::unix::fs::symlink(&clip, folder.join(name(4))).unwrap();
+    // The files are of now, and must be old enough.
+    let now_us = world::Clock::now_us(&world::SystemClock);
+    behind.node.clock.set(now_us + 60 * crate::node::SECOND);
+    let config = DvrConfig {
+        folder: folder.clone(),
+        pattern: "[app]/[stream]/[timestamp].mp4".parse().unwrap(),
+        zone: jiff::tz::TimeZone::UTC,
+        key: KeyFrom::Stream,
+        ledger: srs.path().join("ledger"),
+    };
+    let keys = Arc::new(CatalogKeys { catalog: behind.node.catalog.clone(), hangs: Arc::default() });
+    let disk: Arc<dyn world::Disk> = Arc::new(world::SystemDisk);
+    let clock = Arc::clone(&behind.node.clock) as _;
+    let dvr = Dvr::new(config, behind.node.archive.clone(), keys, disk, clock);
+    assert!(later.0.set(dvr.clone()).is_ok());
+    let importing = tokio::spawn(dvr.run(std::future::pending()));
+    let recorded = async |minutes: i64| {
+        let start_us = (start_ms + minutes * 60_000) * 1000;
+        let spans = behind.node.archive.spans(behind.channel, start_us, start_us + 60 * crate::node::SECOND);
+        spans.await.unwrap().iter().map(|(from_us, to_us)| to_us - from_us).sum::<i64>()
+    };
+    let wait_for = async |minutes: i64| {
+        let start = Instant::now();
+        while recorded(minutes).await < 5 * crate::node::SECOND {
+            assert!(start.elapsed() < Duration::from_secs(20), "waited in vain for minute {minutes}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    wait_for(0).await;
+    std::fs::copy(&clip, folder.join(name(2))).unwrap();
+    let told = |file: &str| {
+        let mut event: Value = serde_json::from_str(&event("on_dvr", "c1", &behind.key, "")).unwrap();
+        event["cwd"] = srs.path().to_str().unwrap().into();
+        event["file"] = file.into();
+        event.to_string()
+    };
+    for file in ["/etc/passwd", "./objs/dvr/../../../etc/x.mp4", &format!("./objs/dvr/{}", name(4))] {
+        assert_eq!(behind.call("/srs/hooks", &told(file)).await.1, r#"{"code":0}"#);
+    }
+    for _ in 0..3 {
+        let file = format!("./objs/dvr/{}", name(2));
+        assert_eq!(behind.call("/srs/hooks", &told(&file)).await.1, r#"{"code":0}"#);
+    }
+    wait_for(2).await;
+    let ledger = || std::fs::read_to_string(srs.path().join("ledger")).unwrap_or_default();
+    until("both to be noted", || ledger().lines().count() == 2).await;
+    assert!(!ledger().contains(&behind.key));
+    assert_eq!(recorded(4).await, 0, "a link is not followed");
+    importing.abort();
 }

@@ -1,10 +1,14 @@
 //! `[srs]` and `[srs_api]`: an SRS node that this node stands behind, and monitoring as SRS has it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
 use media::rtmp::RtmpUrl;
 use serde_json::{Value, json};
-use serve::{KeyFrom, MonitorDoor, Network, OnUnknownKey, SrsConfig, SrsServer, Trust};
+use serve::{
+    DvrConfig, DvrPattern, KeyFrom, MonitorDoor, Network, OnUnknownKey, SrsConfig, SrsServer, Trust,
+};
 
 use super::ConfigError;
 use super::settings::{Keys, listen};
@@ -30,11 +34,21 @@ pub(crate) struct Srs {
     pub(crate) server: Option<String>,
     server_user: String,
     server_password: String,
+    /// SRS's recordings; [`None`] where they are not taken.
+    pub(crate) dvr_folder: Option<PathBuf>,
+    /// How the files below it are named.
+    pub(crate) dvr_path: DvrPattern,
+    dvr_zone: String,
 }
 
 impl Srs {
     pub(super) fn read(keys: &Keys<'_>) -> Result<Self, ConfigError> {
         let text = |key: &str| keys.parse(key, |text| Ok::<_, String>(text.to_owned()));
+        let dvr_folder = keys.parse("srs.dvr_folder", |text| match text {
+            "" => Ok(None),
+            text if text.starts_with('/') => Ok(Some(PathBuf::from(text))),
+            _ => Err("must be an absolute path, as SRS has a working folder of its own".to_owned()),
+        })?;
         Ok(Self {
             trusted: keys.parse("srs.trusted", networks)?,
             secret: keys.parse("srs.secret", secret)?,
@@ -48,6 +62,9 @@ impl Srs {
             server: keys.parse("srs.server", server)?,
             server_user: text("srs.server_user")?,
             server_password: text("srs.server_password")?,
+            dvr_folder,
+            dvr_path: keys.parse("srs.dvr_path", str::parse)?,
+            dvr_zone: keys.parse("srs.dvr_zone", |text| zone(text).map(|_| text.to_owned()))?,
         })
     }
 
@@ -65,6 +82,18 @@ impl Srs {
                 ..SrsServer::new(server)
             }),
         }
+    }
+
+    /// SRS's recordings, where they are taken.
+    pub(crate) fn dvr(&self, ledger: PathBuf) -> Option<DvrConfig> {
+        Some(DvrConfig {
+            folder: self.dvr_folder.clone()?,
+            pattern: self.dvr_path.clone(),
+            // Checked when it was read.
+            zone: zone(&self.dvr_zone).unwrap_or(TimeZone::UTC),
+            key: self.key.clone(),
+            ledger,
+        })
     }
 
     /// Our own ingest as SRS reaches it.
@@ -94,6 +123,9 @@ impl Srs {
             "server": self.server.as_ref().map_or(String::new(), |server| format!("http://{server}")),
             "server_user": self.server_user,
             "server_password": mask(&self.server_password),
+            "dvr_folder": self.dvr_folder.clone().unwrap_or_default(),
+            "dvr_path": self.dvr_path.to_string(),
+            "dvr_zone": self.dvr_zone,
         })
     }
 }
@@ -234,5 +266,12 @@ fn server(text: &str) -> Result<Option<String>, String> {
     match authority.filter(is_sound) {
         Some(authority) => Ok(Some(authority.to_owned())),
         None => Err("is no http://host:port, for example http://127.0.0.1:1985".to_owned()),
+    }
+}
+
+fn zone(text: &str) -> Result<TimeZone, String> {
+    match text {
+        "" => Ok(TimeZone::system()),
+        name => TimeZone::get(name).map_err(|_| format!("`{name}` is no IANA time zone, like Europe/Madrid")),
     }
 }

@@ -40,8 +40,5 @@ impl Gate for CatalogGate {
 
 /// First part of the names of the channel's objects.
 pub(crate) fn prefix(route: &ChannelRoute) -> String {
-    match (&route.club_slug, &route.court_slug) {
-        (Some(club), Some(court)) => format!("{club}/{court}"),
-        _ => "none/none".to_owned(),
-    }
+    route.object_prefix()
 }

@@ -17,7 +17,7 @@ use archive::{Archive, ArchiveConfig};
 use catalog::Catalog;
 use ingest::{RtmpConfig, RtmpServer};
 use live::Live;
-use serve::{BucketAccess, Monitor, NoTargets, ServeConfig, Server, Srs};
+use serve::{BucketAccess, Dvr, DvrFiles, Monitor, NoTargets, ServeConfig, Server, Srs};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -36,6 +36,9 @@ use crate::failure::Failure;
 /// From the first signal to the end of the process, whatever hangs.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(2800);
 
+/// What was imported of SRS's recordings, in the data folder.
+const DVR_FILE: &str = "srs_dvr.txt";
+
 /// A node whose ports are bound and that does not run yet.
 pub(crate) struct Node {
     catalog: Catalog,
@@ -44,6 +47,7 @@ pub(crate) struct Node {
     http: TcpListener,
     rtmp: RtmpServer,
     srs: Srs,
+    dvr: Option<Dvr>,
     monitor: Monitor,
     srs_api: Option<TcpListener>,
     /// Last: the folder is ours until everything else is gone.
@@ -88,12 +92,23 @@ impl Node {
         .await
         .map_err(|error| Failure::context("cannot start the HTTP server", error))?;
         let rtmp_address = rtmp.local_addr().map_err(|error| Failure::context("the RTMP port", error))?;
-        let srs = Srs::new(config.srs.config(rtmp_address), keys, Arc::new(NoTargets), clock.clone());
+        let dvr = config
+            .srs
+            .dvr(config.node.data.join(DVR_FILE))
+            .map(|dvr| Dvr::new(dvr, archive.clone(), keys.clone(), Arc::new(SystemDisk), clock.clone()));
+        let files = dvr.clone().map(|dvr| Arc::new(dvr) as Arc<dyn DvrFiles>);
+        let srs = Srs::new(
+            config.srs.config(rtmp_address),
+            keys.clone(),
+            Arc::new(NoTargets),
+            files,
+            clock.clone(),
+        );
         let srs_api = listen::srs_api(&config.srs_api)?;
         let facts = NodeFacts { live, connections: rtmp.connections() };
         let monitor = Monitor::new(config.srs_api.door(), server_id(config), Arc::new(facts), clock);
         let server = server.with_srs(srs.clone()).with_monitor(monitor.clone());
-        Ok(Self { catalog, archive, server, http, rtmp, srs, monitor, srs_api, _lock: lock })
+        Ok(Self { catalog, archive, server, http, rtmp, srs, dvr, monitor, srs_api, _lock: lock })
     }
 
     /// Where HTTP is served.
@@ -122,7 +137,10 @@ impl Node {
         let http = tokio::spawn(self.server.run(self.http, wait(stopped.clone())));
         let rtmp = tokio::spawn(self.rtmp.run(wait(stopped.clone())));
         let watching = tokio::spawn(self.monitor.run(self.srs_api, wait(stopped.clone())));
-        tokio::spawn(self.srs.reconcile(wait(stopped)));
+        tokio::spawn(self.srs.reconcile(wait(stopped.clone())));
+        if let Some(dvr) = self.dvr {
+            tokio::spawn(dvr.run(wait(stopped)));
+        }
         shutdown.await;
         tracing::info!("stopping");
         stop.send_replace(true);

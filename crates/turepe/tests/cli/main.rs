@@ -8,4 +8,5 @@ mod config;
 mod demo;
 mod publish;
 mod serve;
+mod srs;
 mod tool;
