@@ -132,6 +132,7 @@ impl Node {
             .arg(&self.data)
             .env("TUREPE_HTTP_LISTEN", self.http.to_string())
             .env("TUREPE_RTMP_LISTEN", self.rtmp.to_string())
+            .env("TUREPE_SRS_API_LISTEN", "")
             .env("TUREPE_ARCHIVE_SEGMENT", self.segment)
             .env("TUREPE_DATABASE_URL", self.database.as_deref().unwrap_or_default())
             .envs(self.settings.iter().map(|(name, value)| (name, value)))

@@ -1,8 +1,6 @@
 //! What a player gets of a match, seen with ffmpeg: exact to the frame, across segment borders and gaps, for every kind
 //! of material.
 
-#![expect(clippy::expect_used, reason = "a test stops at what it did not expect")]
-
 use std::time::Duration;
 
 use turepe_e2e::{

@@ -114,9 +114,10 @@ pub(crate) fn bench(what: &str, rest: &[String]) -> Result<()> {
         "covers" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "covers", "--"]),
         "sync" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "sync", "--"]),
         "live" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "live", "--"]),
+        "hooks" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "hooks", "--"]),
         _ => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "replay", "--"]),
     };
-    if matches!(what, "record" | "replay") {
+    if matches!(what, "record" | "replay" | "hooks") {
         run(&mut cargo(&["build", "--release", "--package", "turepe"]))?;
     }
     run(command.args(rest))

@@ -204,6 +204,15 @@ impl Archive {
     /// A recorder for one publisher of a channel.
     #[must_use]
     pub fn recorder(&self, target: RecorderTarget) -> Recorder {
+        self.new_recorder(&target, false)
+    }
+
+    /// A recorder of what is past.
+    pub(crate) fn backfill_recorder(&self, target: &RecorderTarget) -> Recorder {
+        self.new_recorder(target, true)
+    }
+
+    fn new_recorder(&self, target: &RecorderTarget, is_backfill: bool) -> Recorder {
         // One writer per channel, so that what two recorders of it push is written in the order of their ends.
         let number = target.channel_id.as_u128() % self.inner.inboxes.len() as u128;
         let inbox = usize::try_from(number).ok().and_then(|number| self.inner.inboxes.get(number));
@@ -212,6 +221,7 @@ impl Archive {
         Recorder::new(ChannelQueue::new(
             target.channel_id,
             prefix,
+            is_backfill,
             inbox,
             Arc::clone(&self.inner.queued_bytes),
         ))

@@ -42,6 +42,15 @@ pub const DISK_RETRY_US: i64 = 5_000_000;
 /// Times closer together than this belong together: less than one frame at 25 frames a second, plus rounding.
 pub const JOIN_TOLERANCE_US: i64 = 50_000;
 
+/// Missing time shorter than this is not imported from another recorder's file: clocks and keyframes differ by that much.
+pub const SHORTEST_IMPORT_US: i64 = 2_000_000;
+
+/// Longest file that is imported.
+pub const MAX_IMPORT_US: i64 = 48 * 3_600_000_000;
+
+/// Longest frame of a file that is imported: what RTMP can carry.
+pub const MAX_IMPORT_FRAME_BYTES: u32 = 16 * 1024 * 1024;
+
 /// Segments that are sealed at once: at the quarter hour all courts come together. A seal waits for the disk most of its
 /// time, and a journal commits what waits together.
 pub const SEAL_CONCURRENCY: usize = 8;

@@ -76,6 +76,8 @@ pub(crate) struct ChannelQueue {
     pub(crate) channel_id: Uuid,
     /// First part of object names, cleaned.
     pub(crate) prefix: String,
+    /// What is recorded is of the past: it tells nothing about the gap that is open now.
+    pub(crate) is_backfill: bool,
     state: Mutex<State>,
     /// Told whenever the writer made room.
     room: Notify,
@@ -90,12 +92,14 @@ impl ChannelQueue {
     pub(crate) fn new(
         channel_id: Uuid,
         prefix: String,
+        is_backfill: bool,
         inbox: Arc<Inbox>,
         total_bytes: Arc<AtomicUsize>,
     ) -> Arc<Self> {
         let queue = Arc::new(Self {
             channel_id,
             prefix,
+            is_backfill,
             state: Mutex::new(State {
                 entries: VecDeque::new(),
                 bytes: 0,
@@ -423,7 +427,7 @@ mod tests {
     use super::*;
 
     fn queue(channel: u128, inbox: &Arc<Inbox>) -> Arc<ChannelQueue> {
-        ChannelQueue::new(Uuid::from_u128(channel), String::new(), Arc::clone(inbox), Arc::default())
+        ChannelQueue::new(Uuid::from_u128(channel), String::new(), false, Arc::clone(inbox), Arc::default())
     }
 
     fn next(inbox: &Inbox) -> Arc<ChannelQueue> {

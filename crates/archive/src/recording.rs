@@ -221,7 +221,7 @@ impl Recording {
                 let finish = core.begin(&growing);
                 // After the segment is known: see `repair::note_process_gap`.
                 if self.is_gap_known {
-                    core.gap_log.close(queue.channel_id, growing.start_us);
+                    gap_ends(core, queue, growing.start_us);
                     self.is_gap_known = false;
                 }
                 core.syncer.written(&growing);
@@ -231,8 +231,8 @@ impl Recording {
             Err(error) => {
                 if self.retry_at_us.is_none() {
                     // The camera speaks: from here on it is the disk.
-                    core.gap_log.close(queue.channel_id, fragment.start_us);
-                    core.gap_log.open(queue.channel_id, fragment.start_us, EndCause::Disk);
+                    gap_ends(core, queue, fragment.start_us);
+                    gap_begins(core, queue, fragment.start_us, EndCause::Disk);
                     self.is_gap_known = true;
                 }
                 self.write_failed(core, queue, &error);
@@ -246,8 +246,8 @@ impl Recording {
             self.end_segment(core, queue, None, Some(EndCause::Disk));
         } else if !self.is_stopped {
             // The camera speaks: from here on it is the disk.
-            core.gap_log.close(queue.channel_id, fragment.start_us);
-            core.gap_log.open(queue.channel_id, fragment.start_us, EndCause::Disk);
+            gap_ends(core, queue, fragment.start_us);
+            gap_begins(core, queue, fragment.start_us, EndCause::Disk);
             self.is_gap_known = true;
         }
         self.is_stopped = true;
@@ -282,7 +282,7 @@ impl Recording {
         core.finish(finish);
         let end_us = growing.end_us();
         if let Some(cause) = gap {
-            core.gap_log.open(queue.channel_id, end_us, cause);
+            gap_begins(core, queue, end_us, cause);
             self.is_gap_known = true;
         }
         info!(
@@ -298,6 +298,20 @@ impl Recording {
 
 /// How far a told end may lie from the counted one and still be believed: it then only takes out rounding and drift.
 const NEAR_US: i64 = 20 * JOIN_TOLERANCE_US;
+
+/// Notes that nothing is recorded from an instant on.
+fn gap_begins(core: &Core, queue: &ChannelQueue, start_us: i64, cause: EndCause) {
+    if !queue.is_backfill {
+        core.gap_log.open(queue.channel_id, start_us, cause);
+    }
+}
+
+/// Notes that there is something again.
+fn gap_ends(core: &Core, queue: &ChannelQueue, end_us: i64) {
+    if !queue.is_backfill {
+        core.gap_log.close(queue.channel_id, end_us);
+    }
+}
 
 fn open_segment(
     core: &Arc<Core>,

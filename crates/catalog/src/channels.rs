@@ -72,6 +72,17 @@ pub struct ChannelRoute {
     pub court_slug: Option<String>,
 }
 
+impl ChannelRoute {
+    /// First part of the names of the channel's objects.
+    #[must_use]
+    pub fn object_prefix(&self) -> String {
+        match (&self.club_slug, &self.court_slug) {
+            (Some(club), Some(court)) => format!("{club}/{court}"),
+            _ => "none/none".to_owned(),
+        }
+    }
+}
+
 impl TryFrom<channel::Model> for Channel {
     type Error = CatalogError;
 

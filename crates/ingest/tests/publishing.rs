@@ -124,6 +124,28 @@ async fn a_publisher_whose_key_is_taken_back_is_disconnected_and_the_others_stay
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn connections_are_listed_and_one_is_dropped_by_its_number() {
+    let server = Server::start(|_| {});
+    let mut camera = Camera::connect(&server, "camera-1").await.unwrap();
+    camera.send(&Clip::demo(), 0, 3000).await.unwrap();
+    server.told.until(channel(1), "samples", |events| events.len() > 50).await;
+    let bystander = Camera::connect(&server, "camera-2").await.unwrap();
+    let all = server.connections.all();
+    assert_eq!(
+        all.iter().map(|one| one.channel_id).collect::<Vec<_>>(),
+        [Some(channel(1)), Some(channel(2))]
+    );
+    assert!(all[0].received_bytes > 10_000 && all[0].sent_bytes > 3000, "{:?}", all[0]);
+    assert!(server.connections.drop_connection(all[0].id));
+    assert_eq!(server.told.end(channel(1)).await, EndCause::Process);
+    camera.closed().await;
+    assert!(server.publishers.is_publishing(channel(2)));
+    drop(bystander);
+    // Nothing forbids it to come back.
+    assert!(Camera::connect(&server, "camera-1").await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_silent_publisher_is_disconnected_after_the_idle_timeout() {
     let server = Server::start(|config| config.idle_timeout = Duration::from_millis(300));
     let mut camera = Camera::connect(&server, "camera-1").await.unwrap();

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use media::{
+    SessionConfig,
     flv::{FlvTag, Retagger},
     fragmenter::{FragmentEvent, Fragmenter, Session},
     timeline::TimelineEvent,
@@ -113,6 +114,12 @@ impl Hub {
     pub(crate) fn has_subscribers(&self) -> bool {
         let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.queues.iter().any(|queue| queue.strong_count() > 0)
+    }
+
+    /// The tracks of the session that runs.
+    pub(crate) fn config(&self) -> Option<Arc<SessionConfig>> {
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.session.as_ref().map(|session| Arc::clone(&session.config))
     }
 
     fn publish(&self, event: &FragmentEvent) {

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use media::SessionConfig;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -158,6 +159,13 @@ impl Live {
         drop(hubs);
         channels.sort_by_key(|channel| channel.channel_id);
         channels
+    }
+
+    /// The tracks of a channel, while a session of it runs.
+    #[must_use]
+    pub fn config(&self, channel_id: Uuid) -> Option<Arc<SessionConfig>> {
+        let hubs = self.inner.hubs.read().unwrap_or_else(PoisonError::into_inner);
+        hubs.get(&channel_id)?.config()
     }
 
     /// A publisher goes. Players wait for the next one for [`GRACE`].

@@ -1,4 +1,5 @@
-//! HTTP: the public API, playlists, media bytes, pictures and the embedded user interface.
+//! HTTP: the public API, playlists, media bytes, pictures and the embedded user interface; an SRS node's backend, and
+//! monitoring as SRS has it.
 //!
 //! - **In**: HTTP requests; rows of the catalog; views, ranges and keyframes of the archive; live windows and tags; the clock.
 //! - **Out**: JSON with its OpenAPI document, HLS playlists, live parts, FLV streams, MP4 bytes, pictures, the user interface.
@@ -15,18 +16,25 @@ mod handlers;
 mod http;
 pub mod limits;
 mod metrics;
+mod monitor;
 mod openapi;
 mod operators;
 mod problem;
 mod query;
 mod server;
+mod srs;
 mod token;
 mod ui;
 mod viewing;
 
 pub use app::{BucketAccess, Live, ServeConfig};
 pub use metrics::{Exposition, Measured};
+pub use monitor::{ClientFacts, Monitor, MonitorDoor, MonitorSource, StreamFacts};
 pub use openapi::openapi_json;
 pub use problem::{Problem, ProblemCode, ProblemDocument};
 pub use server::{ServeError, Server};
+pub use srs::{
+    Dvr, DvrConfig, DvrFiles, DvrPattern, ForwardTargets, KeyFrom, Keys, KeysAway, Network, NoTargets,
+    OnUnknownKey, Srs, SrsConfig, SrsPublication, SrsServer, Trust,
+};
 pub use viewing::Viewing;

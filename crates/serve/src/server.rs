@@ -5,9 +5,11 @@ use crate::{
     frames::Frames,
     handlers::{self, Readiness},
     http::{guard, listen},
+    monitor::Monitor,
     openapi::Document,
     operators::Operators,
     problem::{Problem, ProblemCode},
+    srs::Srs,
     token::Signer,
     ui,
     viewing::Viewing,
@@ -49,6 +51,8 @@ pub enum ServeError {
 #[derive(Clone)]
 pub struct Server {
     app: App,
+    srs: Option<Srs>,
+    monitor: Option<Monitor>,
 }
 
 impl Server {
@@ -84,7 +88,19 @@ impl Server {
             measured: config.measured.clone(),
             covers: config.covers.clone(),
         };
-        Ok(Self { app: App::new(parts) })
+        Ok(Self { app: App::new(parts), srs: None, monitor: None })
+    }
+
+    /// Answers an SRS node's callbacks as well.
+    #[must_use]
+    pub fn with_srs(self, srs: Srs) -> Self {
+        Self { srs: Some(srs), ..self }
+    }
+
+    /// Answers the summaries of a monitoring as well.
+    #[must_use]
+    pub fn with_monitor(self, monitor: Monitor) -> Self {
+        Self { monitor: Some(monitor), ..self }
     }
 
     /// Who may watch what live: the same answer for every way of watching.
@@ -119,6 +135,9 @@ impl Server {
             .merge(guard::paced(operations.layer(map_response(not_stored))))
             .fallback(ui::fallback)
             .with_state(self.app.clone());
+        // SRS holds up its publisher until it is answered: it waits for nobody else's turn.
+        let more = [self.srs.as_ref().map(Srs::routes), self.monitor.as_ref().map(Monitor::summaries_route)];
+        let routes = more.into_iter().flatten().fold(routes, |routes, more| routes.merge(guard::paced(more)));
         guard::around(routes, self.app.bucket.origin.as_deref(), Arc::clone(&self.app.answers))
     }
 
@@ -201,13 +220,13 @@ fn compression() -> CompressionLayer {
     CompressionLayer::new().quality(CompressionLevel::Fastest)
 }
 
-async fn not_stored<B>(mut response: Response<B>) -> Response<B> {
+pub(crate) async fn not_stored<B>(mut response: Response<B>) -> Response<B> {
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
 /// The router adds the `Allow` field.
-async fn wrong_method(method: Method) -> Problem {
+pub(crate) async fn wrong_method(method: Method) -> Problem {
     Problem::new(
         ProblemCode::MethodNotAllowed,
         format!("{method} is not answered at this address; see the Allow field"),

@@ -73,6 +73,12 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "default")]
         json: bool,
     },
+    /// Print a configuration of SRS 6 for a node that stands behind it, as the configuration in force has it
+    SrsConf {
+        /// Only the values, as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the OpenAPI document of the HTTP API
     Openapi {
         /// The document always is JSON; accepted for uniformity
@@ -463,6 +469,7 @@ mod tests {
             "turepe admin club set-zone --club s --zone Europe/Madrid",
             "turepe config --default",
             "turepe openapi",
+            "turepe srs-conf --json",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
                 panic!("{line}: {error}");

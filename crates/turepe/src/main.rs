@@ -23,6 +23,7 @@ mod publish;
 mod reindex;
 mod serve_command;
 mod signals;
+mod srs_conf;
 mod verify;
 
 use std::process::ExitCode;
@@ -63,6 +64,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 document.map_err(|error| Failure::context("cannot write the OpenAPI document", error))?;
             output::line(document.trim_end())
         }
+        Command::SrsConf { json } => srs_conf::run(&load()?, *json),
         Command::Serve => {
             let config = load()?;
             logging::start(&config.log);

@@ -15,6 +15,17 @@ pub struct DirEntry {
     pub len: u64,
 }
 
+/// What a file system knows of an open file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Length in bytes.
+    pub len: u64,
+    /// UTC microseconds of its last change.
+    pub modified_us: i64,
+    /// Its number on its file system; another file of the same name has another.
+    pub number: u64,
+}
+
 /// Names and the files behind them. Paths are taken as they come.
 ///
 /// What survives a power cut: the bytes of a file after [`DiskFile::sync_data`], and the name of a file after
@@ -61,6 +72,15 @@ pub trait Disk: Send + Sync + 'static {
 
     /// Whether there is a file or directory of that name that can be asked about.
     fn exists(&self, path: &Path) -> bool;
+
+    /// Opens a file below a directory for reading, and nothing else: no link on the way below `folder` is followed, nothing climbs
+    /// out of it, and what is no regular file is refused. For names that strangers have a say in.
+    ///
+    /// [`io::ErrorKind::Unsupported`] where that cannot be promised.
+    fn open_beneath(&self, folder: &Path, name: &Path) -> io::Result<(Arc<dyn DiskFile>, FileFacts)> {
+        let _ = (folder, name);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// The file system of a directory, to sync as one. Take it before anything is written that it shall answer for: it
     /// tells of writes that failed since.

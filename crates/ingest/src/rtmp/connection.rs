@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use world::Clock;
 
+use super::connections::{Connections, Listed};
 use super::error::ConnectionError;
 use super::playing::Sending;
 use super::reading::Reading;
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) gate: Arc<dyn Gate>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) publishers: Publishers,
+    pub(super) connections: Connections,
     pub(super) grid: Instant,
 }
 
@@ -52,6 +54,8 @@ pub(super) struct Connection {
     feed: Option<Box<dyn Feed>>,
     has_played: bool,
     received_bytes: u64,
+    /// Its line in the list of connections.
+    listed: Listed,
 }
 
 /// A publication that was accepted.
@@ -94,6 +98,7 @@ impl Connection {
             ..ServerConfig::default()
         };
         let session = ServerSession::new(config, shared.clock.now_us());
+        let listed = shared.connections.enter(number, peer, shared.clock.now_us());
         Self {
             number,
             peer,
@@ -106,6 +111,7 @@ impl Connection {
             feed: None,
             has_played: false,
             received_bytes: 0,
+            listed,
         }
     }
 
@@ -127,6 +133,7 @@ impl Connection {
         match &result {
             Err(ConnectionError::Replaced) => self.session.close("a newer connection publishes this channel"),
             Err(ConnectionError::Revoked) => self.session.close("the stream key is no longer valid"),
+            Err(ConnectionError::Dropped) => self.session.close("an operator has ended this connection"),
             Ok(Ended::Stopping) => self.session.close("the server stops"),
             _ => {}
         }
@@ -193,6 +200,7 @@ impl Connection {
             biased;
             _ = stopped.changed() => Wake::Stop,
             dismissed = dismissed(lease) => Wake::Dismissed(dismissed),
+            () = self.listed.dropped() => Wake::Dismissed(Dismissed::Dropped),
             result = socket.writable(), if !self.transmit.is_empty() => Wake::Writable(result),
             result = readable => Wake::Readable(result),
             () = sleep_until(timer) => Wake::Timer,
@@ -228,6 +236,7 @@ impl Connection {
             Err(error) => return Err(ConnectionError::Socket(error)),
         };
         self.received_bytes += count as u64;
+        self.listed.received(count as u64);
         let result = self.session.handle_input(now_us);
         // What came whole before the error is worth keeping.
         if let Some(ended) = self.handle_events(now_us, stopped).await? {
@@ -340,6 +349,7 @@ impl Connection {
             newest_us: i64::MIN,
             lease,
         });
+        self.listed.publishes(Some(channel));
         self.reading.set_publishing(true);
         self.socket.tick().map_err(ConnectionError::Socket)
     }
@@ -408,6 +418,7 @@ impl Connection {
         if let Some(mut publishing) = self.publishing.take() {
             publishing.timeline.end(self.shared.clock.now_us(), cause);
             publishing.pass_on();
+            self.listed.publishes(None);
             self.reading.set_publishing(false);
             // If this fails the socket is lost, which the next read or write reports.
             if let Err(error) = self.socket.drive() {
@@ -425,6 +436,7 @@ impl Connection {
 
     fn flush(&mut self) -> Result<(), ConnectionError> {
         while let Some(reply) = self.session.poll_transmit() {
+            self.listed.sent(reply.len() as u64);
             self.transmit.push(reply)?;
         }
         self.transmit.flush(&self.socket)

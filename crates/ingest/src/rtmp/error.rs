@@ -62,6 +62,9 @@ pub(super) enum ConnectionError {
     /// The gate's owner took its word back: [`Publishers::drop_publisher`](crate::Publishers::drop_publisher).
     #[error("the stream key is no longer valid")]
     Revoked,
+    /// Somebody ended it: [`Connections::drop_connection`](crate::Connections::drop_connection).
+    #[error("an operator has ended this connection")]
+    Dropped,
     /// The connection that was to be replaced did not end.
     #[error("the previous connection of this channel did not end within {limit:?}")]
     TakeoverTimeout {
@@ -75,6 +78,7 @@ impl From<Dismissed> for ConnectionError {
         match dismissed {
             Dismissed::Replaced => Self::Replaced,
             Dismissed::Revoked => Self::Revoked,
+            Dismissed::Dropped => Self::Dropped,
         }
     }
 }
@@ -87,6 +91,8 @@ impl ConnectionError {
             Self::Flv(_) | Self::Timeline(_) => EndCause::Camera,
             // The network did its part, and so did we: who publishes has no right to any more.
             Self::Revoked => EndCause::Camera,
+            // Camera and network were willing.
+            Self::Dropped => EndCause::Process,
             Self::Rtmp(error) if !matches!(error, RtmpError::Timeout { .. }) => EndCause::Camera,
             _ => EndCause::Network,
         }

@@ -4,6 +4,7 @@
 
 mod admission;
 mod connection;
+mod connections;
 mod error;
 mod playing;
 mod reading;
@@ -12,5 +13,6 @@ mod server;
 mod socket;
 mod transmit;
 
+pub use connections::{ConnectionStatus, Connections};
 pub use registry::Publishers;
 pub use server::{RtmpConfig, RtmpServer};

@@ -54,6 +54,8 @@ pub(crate) enum Dismissed {
     Replaced,
     /// See [`Publishers::drop_publisher`].
     Revoked,
+    /// See [`Connections::drop_connection`](super::Connections::drop_connection).
+    Dropped,
 }
 
 /// Why a connection may not publish although its key is right.

@@ -14,6 +14,7 @@ use world::Clock;
 
 use super::admission::{Admission, TurnedAway};
 use super::connection::{Connection, Shared};
+use super::connections::Connections;
 use super::registry::Publishers;
 use crate::gate::Gate;
 use crate::limits::{ACCEPT_BACKLOG, ACCEPT_RETRY, SHUTDOWN_TIMEOUT, TURNED_AWAY_LOG_INTERVAL};
@@ -68,7 +69,14 @@ impl RtmpServer {
         socket.bind(config.listen)?;
         let listener = socket.listen(ACCEPT_BACKLOG)?;
         let admission = Admission::new(config.max_connections, config.max_connections_per_address);
-        let shared = Shared { config, gate, clock, publishers: Publishers::default(), grid: Instant::now() };
+        let shared = Shared {
+            config,
+            gate,
+            clock,
+            publishers: Publishers::default(),
+            connections: Connections::default(),
+            grid: Instant::now(),
+        };
         Ok(Self { listener, admission, shared: Arc::new(shared) })
     }
 
@@ -85,6 +93,12 @@ impl RtmpServer {
     #[must_use]
     pub fn publishers(&self) -> Publishers {
         self.shared.publishers.clone()
+    }
+
+    /// Who is connected, now and later.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.shared.connections.clone()
     }
 
     /// Serves until `shutdown` resolves, then ends every session (cause `process`) and returns within

@@ -110,6 +110,7 @@ pub struct Server {
     pub address: SocketAddr,
     pub told: Told,
     pub publishers: Publishers,
+    pub connections: turepe_ingest::Connections,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
 }
@@ -122,11 +123,12 @@ impl Server {
         let server =
             RtmpServer::bind(config, Arc::new(KnownKeys(told.clone())), Arc::new(SystemClock)).unwrap();
         let (address, publishers) = (server.local_addr().unwrap(), server.publishers());
+        let connections = server.connections();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.run(async {
             drop(stopped.await);
         }));
-        Self { address, told, publishers, stop: Some(stop), task: Some(task) }
+        Self { address, told, publishers, connections, stop: Some(stop), task: Some(task) }
     }
 
     pub fn url(&self, key: &str) -> String {

@@ -5,3 +5,5 @@ pub(crate) mod bytes;
 pub(crate) mod guard;
 pub(crate) mod listen;
 pub(crate) mod range;
+
+pub(crate) use crate::operators::Peer;

@@ -73,6 +73,15 @@ impl Node {
 
     /// A node at an instant with settings of its own.
     pub(crate) async fn with(now: &str, set: impl FnOnce(&mut ServeConfig)) -> Self {
+        Self::built(now, set, |server, _, _| server).await
+    }
+
+    /// A node whose server is given more to answer.
+    pub(crate) async fn built(
+        now: &str,
+        set: impl FnOnce(&mut ServeConfig),
+        more: impl FnOnce(Server, &Catalog, Arc<dyn Clock>) -> Server,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let disk: Arc<dyn world::Disk> = Arc::new(SystemDisk);
         let clock = Arc::new(SimulatedClock::new(at(now)));
@@ -85,9 +94,16 @@ impl Node {
         let live = Arc::new(SaidLive::default());
         let mut config = ServeConfig::new(folder.path(), disk);
         set(&mut config);
-        let server = Server::new(config, archive.clone(), catalog.clone(), Arc::clone(&live) as _, shared)
-            .await
-            .unwrap();
+        let server = Server::new(
+            config,
+            archive.clone(),
+            catalog.clone(),
+            Arc::clone(&live) as _,
+            Arc::clone(&shared),
+        )
+        .await
+        .unwrap();
+        let server = more(server, &catalog, shared);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -9,6 +9,7 @@ mod settings;
 mod size;
 mod sources;
 mod span;
+mod srs;
 mod store;
 
 pub(crate) use covers::Covers;
@@ -18,6 +19,7 @@ pub(crate) use settings::{Config, Log, LogFormat, origin_of};
 pub(crate) use size::Size;
 pub(crate) use sources::{DEFAULT_TOML, Sources};
 pub(crate) use span::Span;
+pub(crate) use srs::{Srs, SrsApi, near};
 pub(crate) use store::{Retention, Store};
 
 /// Why the configuration is not accepted.

@@ -10,7 +10,7 @@ use catalog::{DatabaseOptions, masked_url};
 use serde_json::{Value, json};
 
 use super::sources::{Setting, Settings, Sources};
-use super::{ConfigError, Covers, Directory, Retention, Secret, Span, Store};
+use super::{ConfigError, Covers, Directory, Retention, Secret, Span, Srs, SrsApi, Store};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -35,6 +35,10 @@ pub(crate) struct Config {
     pub(crate) retention: Retention,
     /// `[directory]`
     pub(crate) directory: Directory,
+    /// `[srs]`
+    pub(crate) srs: Srs,
+    /// `[srs_api]`
+    pub(crate) srs_api: SrsApi,
     /// `[log]`
     pub(crate) log: Log,
 }
@@ -188,6 +192,8 @@ impl Config {
             store: Store::read(&keys, &settings, &data)?,
             retention: Retention::read(&keys)?,
             directory: Directory::read(&keys, &settings)?,
+            srs: Srs::read(&keys)?,
+            srs_api: SrsApi::read(&keys, &settings)?,
             log: Log {
                 format: keys.parse("log.format", LogFormat::from_str)?,
                 filter: keys.parse("log.filter", |text| {
@@ -247,6 +253,8 @@ impl Config {
             "store": self.store.to_json(&self.node.data),
             "retention": self.retention.to_json(),
             "directory": self.directory.to_json(),
+            "srs": self.srs.to_json(),
+            "srs_api": self.srs_api.to_json(),
             "log": {
                 "format": self.log.format.as_str(),
                 "filter": self.log.filter,
@@ -269,6 +277,8 @@ impl Config {
             "store",
             "retention",
             "directory",
+            "srs",
+            "srs_api",
             "log",
         ] {
             text.push_str(&format!("[{section}]\n"));
@@ -328,7 +338,7 @@ pub(super) fn number<T: FromStr + PartialOrd + Display>(text: &str, low: T, high
     }
 }
 
-fn listen(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is no address with port, like 0.0.0.0:8080 or [::]:8080"))
 }
 
@@ -468,6 +478,17 @@ mod tests {
             ("database.url", "oracle://u:topsecret@h/db", "not supported"),
             ("database.max_connections", "0", "no whole number"),
             ("database.connect_timeout", "1h", "outside 100ms to 1m"),
+            ("srs.trusted", "localhost", "no network"),
+            ("srs.secret", "short", "must have 12 to 128"),
+            ("srs.key", "param:", "neither `stream` nor `param:NAME`"),
+            ("srs.on_unknown_key", "maybe", "neither `allow` nor `deny`"),
+            ("srs.ingest", "http://x/live", "no rtmp://host:port/app"),
+            ("srs.server", "https://srs:1985", "no http://host:port"),
+            ("srs.dvr_folder", "objs/dvr", "absolute path"),
+            ("srs.dvr_path", "[court].flv", "none of [app]"),
+            ("srs.dvr_zone", "Mars/Olympus", "no IANA time zone"),
+            ("srs_api.listen", "0.0.0.0:1985", "srs_api.password"),
+            ("srs_api.password", "short", "shorter than 12"),
             ("store.url", "s3://bucket", "endpoint"),
             ("store.url", "/srv/store", "a store is"),
             ("store.part_size", "1MiB", "outside 5MiB to 256MiB"),

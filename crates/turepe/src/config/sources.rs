@@ -118,7 +118,11 @@ impl Settings {
             else {
                 continue;
             };
-            let key = format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase());
+            // Sections may have an underscore themselves (`srs_api`): a key that exists is meant.
+            let wanted = format!("{section}_{key}").to_ascii_lowercase();
+            let known = self.0.keys().find(|known| known.replacen('.', "_", 1) == wanted).cloned();
+            let key = known
+                .unwrap_or_else(|| format!("{}.{}", section.to_ascii_lowercase(), key.to_ascii_lowercase()));
             self.replace(&key, value.clone(), &format!("{name} in {source}")).map_err(
                 |error| match error {
                     ConfigError::UnknownKey { hint, .. } => {
@@ -227,6 +231,7 @@ mod tests {
             ),
             environment: vec![
                 ("TUREPE_HTTP_LISTEN".to_owned(), "3.3.3.3:3".to_owned()),
+                ("TUREPE_SRS_API_LISTEN".to_owned(), String::new()),
                 ("TUREPE_BIN".to_owned(), "/bin/turepe".to_owned()),
                 ("HOME".to_owned(), "/".to_owned()),
             ],
@@ -238,6 +243,7 @@ mod tests {
         assert_eq!(text(&settings, "archive.segment"), "10m");
         assert_eq!(text(&settings, "rtmp.max_connections"), "7");
         assert_eq!(text(&settings, "node.data"), "/d");
+        assert_eq!(text(&settings, "srs_api.listen"), "");
         assert_eq!(text(&settings, "rtmp.listen"), "0.0.0.0:1935");
         assert_eq!(settings.get("http.listen").expect("key").source, "TUREPE_HTTP_LISTEN in environment");
     }

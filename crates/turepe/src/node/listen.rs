@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use ingest::RtmpServer;
 use tokio::net::{TcpListener, TcpSocket};
 
+use crate::config::SrsApi;
 use crate::failure::{Failure, Kind};
 
 /// Connections that wait while all workers are busy.
@@ -24,12 +25,27 @@ pub(crate) enum PortSearch {
 }
 
 pub(super) fn http(listen: SocketAddr, search: PortSearch) -> Result<TcpListener, Failure> {
-    find(listen, search, "http.listen", |address| {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(HTTP_BACKLOG)
-    })
+    find(listen, search, "http.listen", bind_http)
+}
+
+/// Monitoring. A port that nobody has chosen and that is taken, perhaps by SRS, keeps no node from recording.
+pub(super) fn srs_api(api: &SrsApi) -> Result<Option<TcpListener>, Failure> {
+    let Some(listen) = api.listen else { return Ok(None) };
+    match find(listen, PortSearch::Exact, "srs_api.listen", bind_http) {
+        Ok(bound) => Ok(Some(bound)),
+        Err(failure) if api.is_default_listen => {
+            tracing::warn!("no SRS-compatible monitoring: {failure}; \"\" switches it off");
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn bind_http(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(HTTP_BACKLOG)
 }
 
 pub(super) fn rtmp(

@@ -3,7 +3,9 @@
 //! Belongs here: who gets what from whom, the order of start and end. Not here: what any of them does.
 
 mod covers;
+mod facts;
 mod gate;
+mod keys;
 mod listen;
 mod metrics;
 mod sink;
@@ -19,14 +21,17 @@ use directory::Directory;
 use ingest::{RtmpConfig, RtmpServer};
 use live::Live;
 use live::covers::Covers;
-use serve::{BucketAccess, ServeConfig, Server};
+use serve::{BucketAccess, Dvr, DvrFiles, Monitor, NoTargets, ServeConfig, Server, Srs};
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use uuid::Uuid;
 use world::{Clock, Disk, SystemClock, SystemDisk};
 
+use self::facts::NodeFacts;
 use self::gate::CatalogGate;
 pub(crate) use self::gate::prefix;
+use self::keys::StreamKeys;
 pub(crate) use self::listen::PortSearch;
 use self::metrics::RoomMetrics;
 use crate::config::Config;
@@ -39,6 +44,9 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(2800);
 /// What the outside directory may believe because of this node, in the data folder.
 const DIRECTORY_FILE: &str = "directory.json";
 
+/// Which of SRS's recordings were taken, in the data folder.
+const DVR_FILE: &str = "srs_dvr.txt";
+
 /// A node whose ports are bound and that does not run yet.
 pub(crate) struct Node {
     catalog: Catalog,
@@ -50,6 +58,10 @@ pub(crate) struct Node {
     directory: Option<Directory>,
     live: Live,
     covers: Covers,
+    srs: Srs,
+    dvr: Option<Dvr>,
+    monitor: Monitor,
+    srs_api: Option<TcpListener>,
     /// Last: the folder is ours until everything else is gone.
     _lock: Lock,
 }
@@ -94,20 +106,45 @@ impl Node {
             Server::new(serve_config, archive.clone(), catalog.clone(), live_channels, clock.clone())
                 .await
                 .map_err(|error| Failure::context("cannot start the HTTP server", error))?;
+        let keys = Arc::new(StreamKeys::new(Arc::clone(&publishers), catalog.clone(), directory.clone()));
         let gate = Arc::new(CatalogGate::new(
-            Arc::clone(&publishers),
-            catalog.clone(),
+            keys.clone(),
             archive.clone(),
             live.clone(),
             covers.clone(),
             server.viewing(),
-            directory.clone(),
         ));
         let rtmp = listen::rtmp(config.rtmp.listen, ports, |listen| {
             RtmpServer::bind(rtmp_config(config, listen), gate.clone(), clock.clone())
         })?;
         metrics.set_publishers(rtmp.publishers());
-        Ok(Self { catalog, archive, publishers, server, http, rtmp, directory, live, covers, _lock: lock })
+        let rtmp_address = rtmp.local_addr().map_err(|error| Failure::context("the RTMP port", error))?;
+        let dvr = config
+            .srs
+            .dvr(config.node.data.join(DVR_FILE))
+            .map(|dvr| Dvr::new(dvr, archive.clone(), keys.clone(), Arc::new(SystemDisk), clock.clone()));
+        let files = dvr.clone().map(|dvr| Arc::new(dvr) as Arc<dyn DvrFiles>);
+        let srs = Srs::new(config.srs.config(rtmp_address), keys, Arc::new(NoTargets), files, clock.clone());
+        let srs_api = listen::srs_api(&config.srs_api)?;
+        let facts = NodeFacts { live: live.clone(), connections: rtmp.connections() };
+        let monitor = Monitor::new(config.srs_api.door(), server_id(config), Arc::new(facts), clock);
+        let server = server.with_srs(srs.clone()).with_monitor(monitor.clone());
+        Ok(Self {
+            catalog,
+            archive,
+            publishers,
+            server,
+            http,
+            rtmp,
+            directory,
+            live,
+            covers,
+            srs,
+            dvr,
+            monitor,
+            srs_api,
+            _lock: lock,
+        })
     }
 
     /// Where HTTP is served.
@@ -133,7 +170,7 @@ impl Node {
             // An error means that the sender is gone: that is a stop, too.
             drop(stopped.wait_for(|stopped| *stopped).await);
         };
-        let memory = tokio::spawn(gate::keep_fresh(self.publishers));
+        let memory = tokio::spawn(keys::keep_fresh(self.publishers));
         let http = tokio::spawn(self.server.run(self.http, wait(stopped.clone())));
         let publishing = Publishing { live: self.live, publishers: self.rtmp.publishers() };
         let rtmp = tokio::spawn(self.rtmp.run(wait(stopped.clone())));
@@ -141,7 +178,13 @@ impl Node {
             .directory
             .map(|directory| tokio::spawn(directory.run(Arc::new(publishing), wait(stopped.clone()))));
         let roster = Arc::new(covers::Channels(self.catalog.clone()));
-        let covers = tokio::spawn(async move { self.covers.run(roster, wait(stopped)).await });
+        let covered = wait(stopped.clone());
+        let covers = tokio::spawn(async move { self.covers.run(roster, covered).await });
+        let watching = tokio::spawn(self.monitor.run(self.srs_api, wait(stopped.clone())));
+        tokio::spawn(self.srs.reconcile(wait(stopped.clone())));
+        if let Some(dvr) = self.dvr {
+            tokio::spawn(dvr.run(wait(stopped)));
+        }
         shutdown.await;
         tracing::info!("stopping");
         stop.send_replace(true);
@@ -161,7 +204,10 @@ impl Node {
                     tracing::error!(%error, "the directory failed");
                 }
             };
-            let ((), (), answered, covered) = tokio::join!(recorded, told, http, covers);
+            let ((), (), answered, covered, watched) = tokio::join!(recorded, told, http, covers, watching);
+            if let Err(error) = watched {
+                tracing::error!(%error, "the monitoring failed");
+            }
             if let Err(error) = covered {
                 tracing::error!(%error, "covers failed");
             }
@@ -179,6 +225,18 @@ impl Node {
             );
         }
     }
+}
+
+/// What monitoring tells nodes apart by: the same after a restart.
+fn server_id(config: &Config) -> Uuid {
+    let hash: [u8; 32] = Sha256::digest(config.node.data.as_os_str().as_encoded_bytes()).into();
+    Uuid::from_u128(hash.iter().take(16).fold(0, |id, byte| (id << 8) | u128::from(*byte)))
+}
+
+/// What monitoring tells nodes apart by: the same after a restart.
+fn server_id(config: &Config) -> Uuid {
+    let hash: [u8; 32] = Sha256::digest(config.node.data.as_os_str().as_encoded_bytes()).into();
+    Uuid::from_u128(hash.iter().take(16).fold(0, |id, byte| (id << 8) | u128::from(*byte)))
 }
 
 /// Which channels are live, as `serve` asks.

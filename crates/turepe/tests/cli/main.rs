@@ -15,5 +15,6 @@ mod migrate;
 mod peers;
 mod publish;
 mod serve;
+mod srs;
 mod tool;
 mod upkeep;

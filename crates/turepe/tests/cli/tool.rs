@@ -34,6 +34,8 @@ impl Tool {
         {
             command.env_remove(name);
         }
+        // Two nodes at a time cannot both have it.
+        command.env("TUREPE_SRS_API_LISTEN", "");
         command.args(arguments).current_dir(self.folder()).stdin(Stdio::null());
         command
     }

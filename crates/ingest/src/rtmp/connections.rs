@@ -1,0 +1,162 @@
+//! Which connections there are, what has gone over them, and how one is dropped by its number.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// The connections of a server. Cloning gives another handle to the same list, which is no longer than the server's limit.
+#[derive(Clone, Default, Debug)]
+pub struct Connections(Arc<Mutex<BTreeMap<u64, Arc<Entry>>>>);
+
+/// One connection at one instant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnectionStatus {
+    /// Its number; never used again.
+    pub id: u64,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// UTC microseconds since when it is connected.
+    pub since_us: i64,
+    /// The channel that it publishes; [`None`] while it does not.
+    pub channel_id: Option<Uuid>,
+    /// Bytes that came.
+    pub received_bytes: u64,
+    /// Bytes that it was sent or that wait for it.
+    pub sent_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    peer: SocketAddr,
+    since_us: i64,
+    channel_id: Mutex<Option<Uuid>>,
+    received_bytes: AtomicU64,
+    sent_bytes: AtomicU64,
+    dropped: Notify,
+}
+
+impl Connections {
+    /// All of them, oldest first.
+    #[must_use]
+    pub fn all(&self) -> Vec<ConnectionStatus> {
+        self.lock().iter().map(|(id, entry)| entry.status(*id)).collect()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ends a connection; false where there is none of that number. Whoever it is may come back at once.
+    pub fn drop_connection(&self, id: u64) -> bool {
+        let Some(entry) = self.lock().get(&id).cloned() else { return false };
+        entry.dropped.notify_one();
+        true
+    }
+
+    /// Lists a connection until what is returned is dropped.
+    pub(crate) fn enter(&self, id: u64, peer: SocketAddr, since_us: i64) -> Listed {
+        let entry = Arc::new(Entry {
+            peer,
+            since_us,
+            channel_id: Mutex::default(),
+            received_bytes: AtomicU64::new(0),
+            sent_bytes: AtomicU64::new(0),
+            dropped: Notify::new(),
+        });
+        self.lock().insert(id, entry.clone());
+        Listed { connections: self.clone(), id, entry }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Entry>>> {
+        // Nothing under this lock can panic half-way through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn status(&self, id: u64) -> ConnectionStatus {
+        ConnectionStatus {
+            id,
+            peer: self.peer,
+            since_us: self.since_us,
+            channel_id: *self.channel_id.lock().unwrap_or_else(PoisonError::into_inner),
+            received_bytes: self.received_bytes.load(Ordering::Relaxed),
+            sent_bytes: self.sent_bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// A connection's own line in the list.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    connections: Connections,
+    id: u64,
+    entry: Arc<Entry>,
+}
+
+impl Listed {
+    /// Resolves when somebody has dropped the connection.
+    pub(crate) async fn dropped(&self) {
+        self.entry.dropped.notified().await;
+    }
+
+    /// What it publishes from now on.
+    pub(crate) fn publishes(&self, channel_id: Option<Uuid>) {
+        *self.entry.channel_id.lock().unwrap_or_else(PoisonError::into_inner) = channel_id;
+    }
+
+    /// Bytes that came.
+    pub(crate) fn received(&self, bytes: u64) {
+        self.entry.received_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes that are sent.
+    pub(crate) fn sent(&self, bytes: u64) {
+        self.entry.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.connections.lock().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_is_listed_counted_and_dropped_by_its_number() {
+        let connections = Connections::default();
+        let peer = SocketAddr::from(([10, 0, 0, 1], 5));
+        let first = connections.enter(1, peer, 7);
+        let second = connections.enter(2, peer, 8);
+        first.publishes(Some(Uuid::nil()));
+        first.received(3);
+        first.received(4);
+        first.sent(1);
+        let status = connections.all()[0];
+        assert_eq!((status.id, status.peer, status.since_us), (1, peer, 7));
+        assert_eq!((status.channel_id, status.received_bytes, status.sent_bytes), (Some(Uuid::nil()), 7, 1));
+        // Dropped before it looks: the notice is kept.
+        assert!(connections.drop_connection(2) && !connections.drop_connection(3));
+        second.dropped().await;
+        drop(second);
+        assert!(!connections.drop_connection(2));
+        drop(first);
+        assert!(connections.is_empty());
+    }
+}

@@ -1,0 +1,116 @@
+//! `POST /srs/hooks` and `POST /srs/forward`: who may call is looked at before a byte of the body is.
+
+use super::{
+    backend::{Answer, Srs},
+    call::Call,
+    limits::{CALL_BODY_TIMEOUT, MAX_CALL_BYTES, REFUSED_LOG_INTERVAL_US},
+};
+use crate::{
+    http::Peer,
+    problem::{Problem, ProblemCode},
+    server::{not_stored, wrong_method},
+};
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderValue, Response, StatusCode, header},
+    middleware::map_response,
+    response::IntoResponse as _,
+    routing::post,
+};
+use std::{net::IpAddr, sync::atomic::Ordering};
+
+impl Srs {
+    /// Both addresses take every callback, so that a mistake between them does no harm. SRS's own documents describe them, so
+    /// our OpenAPI document does not.
+    pub(crate) fn routes(&self) -> Router {
+        Router::new()
+            .route("/srs/hooks", post(callback))
+            .route("/srs/forward", post(callback))
+            .method_not_allowed_fallback(wrong_method)
+            .layer(map_response(not_stored))
+            .with_state(self.clone())
+    }
+}
+
+async fn callback(State(srs): State<Srs>, request: Request) -> Response<Body> {
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    if !srs.inner.config.trust.admits(peer, request.headers(), request.uri()) {
+        srs.note_refused(peer);
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let body = match tokio::time::timeout(CALL_BODY_TIMEOUT, to_bytes(request.into_body(), MAX_CALL_BYTES))
+        .await
+    {
+        Ok(Ok(body)) => body,
+        // What is left of it stays in the socket.
+        Ok(Err(_)) => {
+            let detail =
+                format!("the body of a callback is longer than {MAX_CALL_BYTES} bytes, or ended early");
+            return Problem::new(ProblemCode::BodyTooLarge, detail)
+                .with_header(header::CONNECTION, HeaderValue::from_static("close"))
+                .into_response();
+        }
+        Err(_) => return Problem::new(ProblemCode::Timeout, "the body did not come in time").into_response(),
+    };
+    match Call::parse(&body) {
+        Ok(call) => answer(&srs.answer(&call).await),
+        Err(error) => {
+            tracing::debug!(%error, "a callback of SRS is not understood");
+            Problem::new(ProblemCode::BadRequest, error.to_string()).into_response()
+        }
+    }
+}
+
+/// SRS compares: status 200, and a JSON object whose `code` is the integer 0.
+fn answer(answer: &Answer) -> Response<Body> {
+    let body = match answer {
+        Answer::Granted => "{\"code\":0}".to_owned(),
+        Answer::Refused(refusal) => format!("{{\"code\":{}}}", refusal.code()),
+        Answer::Forward(urls) => serde_json::json!({ "code": 0, "data": { "urls": urls } }).to_string(),
+    };
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
+
+impl Srs {
+    /// Says now and then that somebody is refused: an SRS on another machine is silent about it.
+    fn note_refused(&self, peer: Option<IpAddr>) {
+        let (now_us, last_us) = (self.inner.clock.now_us(), self.inner.refused_us.load(Ordering::Relaxed));
+        if (0..REFUSED_LOG_INTERVAL_US).contains(&now_us.saturating_sub(last_us)) {
+            return;
+        }
+        self.inner.refused_us.store(now_us, Ordering::Relaxed);
+        let peer = peer.map(tracing::field::display);
+        tracing::warn!(
+            peer,
+            "a callback of SRS is refused: neither `srs.trusted` holds its address, or a proxy stands between, nor has it the `srs.secret`"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::answer;
+    use crate::srs::backend::{Answer, Refusal};
+    use axum::body::to_bytes;
+
+    #[tokio::test]
+    async fn the_bytes_are_what_srs_compares() {
+        for (said, bytes) in [
+            (Answer::Granted, r#"{"code":0}"#),
+            (Answer::Refused(Refusal::UnknownKey), r#"{"code":403}"#),
+            (Answer::Refused(Refusal::Unavailable), r#"{"code":503}"#),
+            (
+                Answer::Forward(vec!["rtmp://h:1/live/k".into()]),
+                r#"{"code":0,"data":{"urls":["rtmp://h:1/live/k"]}}"#,
+            ),
+            (Answer::Forward(vec![]), r#"{"code":0,"data":{"urls":[]}}"#),
+        ] {
+            let response = answer(&said);
+            assert_eq!(response.status(), 200);
+            assert_eq!(response.headers()["content-type"], "application/json");
+            assert_eq!(to_bytes(response.into_body(), 1000).await.unwrap(), bytes.as_bytes());
+        }
+    }
+}
