@@ -129,7 +129,6 @@ pub(crate) fn new_id(at_us: i64) -> Uuid {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -1,4 +1,5 @@
 //! Players on the RTMP port: real ffmpeg, one that stops, one that never reads, and who gets nothing.
+#![expect(clippy::unwrap_used, reason = "a test says what went wrong by stopping")]
 
 mod common;
 

@@ -107,6 +107,7 @@ mod tests {
         let bearer = format!("Bearer {TOKEN}");
         let shouted = format!("BEARER {TOKEN}");
         let longer = format!("Bearer {TOKEN}x");
+        #[expect(clippy::type_complexity, reason = "a table of cases reads best as one")]
         let table: [(&str, &str, &[(&'static str, &str)], bool); 17] = [
             ("curl here", "127.0.0.1", &[("host", "localhost:8080")], true),
             ("by address", "127.0.0.1", &[("host", "127.0.0.1:8080")], true),

@@ -114,7 +114,7 @@ pub(crate) struct Doctor {
     /// Put right what may be put right: the bucket's rules for browsers and for what is left behind
     #[arg(long)]
     pub(crate) fix: bool,
-    /// Web page that plays from the bucket, like https://video.club.example; may be repeated, * for all
+    /// Web page that plays from the bucket, like `https://video.club.example`; may be repeated, * for all
     /// [default: that of http.public_url]
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     pub(crate) origin: Vec<String>,
@@ -289,7 +289,7 @@ pub(crate) enum ClubCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Say how long a club's footage is kept; without it, [retention] days of the configuration says
+    /// Say how long a club's footage is kept; without it, `[retention] days` of the configuration says
     SetRetention {
         /// Slug of the club
         #[arg(long)]

@@ -9,7 +9,7 @@
 //! - [`dvr`] imports the files of SRS's own recorder where the forward has left something out.
 //! - [`backend`] decides, [`reconcile`] asks SRS, [`handler`] answers over HTTP.
 //!
-//! A key and everything that may contain one (the stream's name, its parameters, the path of a DVR file) is [`Hidden`]: it
+//! A key and everything that may contain one (the stream's name, its parameters, the path of a DVR file) is [`Hidden`](hidden::Hidden): it
 //! cannot be printed. It leaves through one door, the forward address to our own ingest.
 
 mod backend;

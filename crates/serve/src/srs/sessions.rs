@@ -206,6 +206,7 @@ mod tests {
     #[test]
     fn callbacks_that_are_lost_doubled_and_late_leave_what_is_true() {
         let (began, ended) = (Change::Began(COURT), Change::Ended(COURT));
+        #[expect(clippy::type_complexity, reason = "a table of cases reads best as one")]
         let table: &[(&str, &[(&str, Say, Change)], &[&str])] = &[
             (
                 "as it should be",

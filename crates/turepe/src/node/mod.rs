@@ -233,12 +233,6 @@ fn server_id(config: &Config) -> Uuid {
     Uuid::from_u128(hash.iter().take(16).fold(0, |id, byte| (id << 8) | u128::from(*byte)))
 }
 
-/// What monitoring tells nodes apart by: the same after a restart.
-fn server_id(config: &Config) -> Uuid {
-    let hash: [u8; 32] = Sha256::digest(config.node.data.as_os_str().as_encoded_bytes()).into();
-    Uuid::from_u128(hash.iter().take(16).fold(0, |id, byte| (id << 8) | u128::from(*byte)))
-}
-
 /// Which channels are live, as `serve` asks.
 struct LiveChannels(Live);
 
