@@ -168,10 +168,8 @@ pub(crate) struct Sealed {
 fn seal_file(core: &Core, growing: &Growing) -> io::Result<Sealed> {
     let len = growing.len();
     if let Some(size_bytes) = growing.sealed_len {
-        // Whole, but perhaps not synced before the crash.
-        growing.file.sync_data()?;
         return Ok(Sealed {
-            size_bytes,
+            size_bytes: sync_found(core, growing).map(|()| size_bytes)?,
             moov_offset: len,
             index: growing.with_table(|table| table.index().clone()),
             crc32: growing.with_table(|table| table.label().and_then(|label| label.crc32)),
@@ -181,27 +179,45 @@ fn seal_file(core: &Core, growing: &Growing) -> io::Result<Sealed> {
     let (moov, patch, index) =
         growing.with_table(|table| (table.moov(), table.mdat_patch(len), table.index().clone()));
     let write = |file: &dyn DiskFile| {
-        if file.len()? != len {
-            file.set_len(len)?;
-        }
+        // Also where it has that length: behind it there may be what a torn write left.
+        file.set_len(len)?;
         file.append_vectored(&[IoSlice::new(&moov)])?;
         file.sync_data()?;
         file.write_all_at(&patch.1, patch.0)?;
         file.sync_data()
     };
     if growing.durability.is_failed() {
-        // Linux forgets after a failed sync that pages were dirty; only a new file is known to be on the disk.
-        let copy = rescue_name(&growing.spool_file);
-        copy_file(core.disk.as_ref(), &growing.spool_file, &copy)?;
-        write(core.disk.open_rw(&copy)?.as_ref())?;
-        core.disk.rename(&copy, &growing.spool_file)?;
-        core.disk.sync_dir(growing.spool_file.parent().unwrap_or(Path::new(".")))?;
+        rescue(core, growing, write)?;
     } else {
         write(growing.file.as_ref()).inspect_err(|_| {
             growing.durability.fail();
         })?;
     }
     Ok(Sealed { size_bytes: len + moov.len() as u64, moov_offset: len, index, crc32: growing.crc32() })
+}
+
+/// A file that an earlier run had sealed: whole, but perhaps not synced before the crash.
+fn sync_found(core: &Core, growing: &Growing) -> io::Result<()> {
+    if growing.durability.is_failed() {
+        return rescue(core, growing, |copy| copy.sync_data());
+    }
+    growing.file.sync_data().inspect_err(|_| {
+        growing.durability.fail();
+    })
+}
+
+/// Puts a copy in the place of a spool file whose sync failed: Linux forgets after that that pages were dirty, and only a
+/// new file is known to be on the disk.
+fn rescue(
+    core: &Core,
+    growing: &Growing,
+    finish: impl FnOnce(&dyn DiskFile) -> io::Result<()>,
+) -> io::Result<()> {
+    let copy = rescue_name(&growing.spool_file);
+    copy_file(core.disk.as_ref(), &growing.spool_file, &copy)?;
+    finish(core.disk.open_rw(&copy)?.as_ref())?;
+    core.disk.rename(&copy, &growing.spool_file)?;
+    core.disk.sync_dir(growing.spool_file.parent().unwrap_or(Path::new(".")))
 }
 
 /// The copy of a spool file whose sync failed. The repair does not take it for a segment.

@@ -116,9 +116,9 @@ async fn note_process_gap(core: &Core, channel_id: Uuid, end_us: i64) {
         return;
     }
     // Recording may have begun again before this was known. Looked at after opening, and the writer closes after it has
-    // made its segment known: so one of the two closes the gap.
-    if let Some(next) = core.registry.of_channel(channel_id).iter().find(|segment| segment.start_us >= end_us)
-    {
+    // made its segment known: so one of the two closes the gap. What is being recovered beside it is no new recording.
+    let is_new = |segment: &&Arc<Growing>| segment.start_us >= end_us && !segment.is_recovered;
+    if let Some(next) = core.registry.of_channel(channel_id).iter().find(is_new) {
         retry("noting the end of a gap", channel_id, CATALOG_ATTEMPTS, &core.is_gone, || {
             core.catalog.close_gap(channel_id, next.start_us)
         })
@@ -376,6 +376,8 @@ fn inspect_object(core: &Core, object_name: &str) -> io::Result<Option<(SampleTa
     let offset = offset.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is not sealed"))?;
     let moov = Bytes::from(read_up_to(file.as_ref(), offset, len - offset)?);
     let table = read_moov(&moov).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    // Its bytes were synced before it got this name; the name itself perhaps not.
+    core.store.secure(object_name)?;
     Ok(Some((table, len)))
 }
 

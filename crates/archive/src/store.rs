@@ -20,6 +20,12 @@ pub trait Store: Send + Sync + 'static {
     /// What the system said.
     fn take(&self, spool_file: &Path, object_name: &str) -> io::Result<()>;
 
+    /// Makes an object's name durable that an earlier run may have given it: it was taken, and perhaps no more.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn secure(&self, object_name: &str) -> io::Result<()>;
+
     /// Opens an object for reading.
     ///
     /// # Errors
@@ -108,6 +114,10 @@ impl Store for FolderStore {
         Ok(())
     }
 
+    fn secure(&self, object_name: &str) -> io::Result<()> {
+        self.disk.sync_dir(self.root.join(object_name).parent().unwrap_or(&self.root))
+    }
+
     fn open(&self, object_name: &str) -> io::Result<Arc<dyn DiskFile>> {
         self.disk.open(&self.root.join(object_name))
     }
@@ -119,16 +129,19 @@ impl Store for FolderStore {
     fn remove(&self, object_name: &str) -> io::Result<()> {
         let object = self.root.join(object_name);
         match self.disk.remove(&object) {
+            // Perhaps by an earlier try, whose removal is not durable yet.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Err(_) => return Ok(()),
-            Ok(()) => {}
+            _ => {}
         }
         // Folders of days that are over go with their last object; one that is not empty stays.
         let folders = object.ancestors().skip(1).take_while(|folder| *folder != self.root);
         for folder in folders {
-            if self.disk.remove_dir(folder).is_err() {
+            if self.disk.remove_dir(folder).is_err() && self.disk.exists(folder) {
                 return self.disk.sync_dir(folder);
             }
+        }
+        if self.disk.exists(&self.root) {
+            return self.disk.sync_dir(&self.root);
         }
         Ok(())
     }

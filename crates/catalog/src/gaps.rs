@@ -31,7 +31,8 @@ impl From<gap::Model> for GapRow {
 
 impl Catalog {
     /// Notes that a channel's recording stopped; whether that is news. While a gap is open it keeps its start and its
-    /// cause: what came first is why there is no picture.
+    /// cause: what came first is why there is no picture. What lies before gaps that are noted already is noted up to
+    /// the first of them: a power cut takes what came before it.
     pub async fn open_gap(
         &self,
         channel_id: Uuid,
@@ -41,8 +42,13 @@ impl Catalog {
         self.write(|| async {
             let transaction = self.begin().await?;
             let last = last_gap(&transaction, channel_id, i64::MAX).await?;
+            let is_early = last.as_ref().is_some_and(|last| start_us < last.start_us);
+            let is_filled = is_early && fill_gap(&transaction, channel_id, start_us, cause).await?;
             let start_us = match last {
-                Some(gap::Model { end_us: None, .. }) => return Ok(false),
+                Some(gap::Model { end_us: None, .. }) => {
+                    transaction.commit().await?;
+                    return Ok(is_filled);
+                }
                 // Recording resumed and stopped again before a picture came, or the clock was set back.
                 Some(gap::Model { end_us: Some(end_us), .. }) => start_us.max(end_us),
                 None => start_us,
@@ -121,6 +127,29 @@ fn began_within(channel_id: Uuid, from_us: i64, to_us: i64) -> Select<gap::Entit
         .filter(gap::Column::StartUs.gt(from_us))
         .filter(gap::Column::StartUs.lt(to_us))
         .order_by_asc(gap::Column::StartUs)
+}
+
+/// Notes a gap from an instant, or from the end of the one that covers it, up to the next one; whether there was room.
+async fn fill_gap<C: ConnectionTrait>(
+    connection: &C,
+    channel_id: Uuid,
+    start_us: i64,
+    cause: EndCause,
+) -> Result<bool, DbErr> {
+    let covering = last_gap(connection, channel_id, start_us).await?;
+    let from_us = covering.and_then(|gap| gap.end_us).map_or(start_us, |end_us| start_us.max(end_us));
+    let next = began_within(channel_id, start_us, i64::MAX).one(connection).await?;
+    let Some(to_us) = next.map(|next| next.start_us).filter(|to_us| from_us < *to_us) else {
+        return Ok(false);
+    };
+    let row = gap::ActiveModel {
+        channel_id: Set(channel_id),
+        start_us: Set(from_us),
+        end_us: Set(Some(to_us)),
+        cause: Set(cause.as_str().to_owned()),
+    };
+    gap::Entity::insert(row).exec_without_returning(connection).await?;
+    Ok(true)
 }
 
 /// The last gap that began by an instant.

@@ -356,6 +356,11 @@ async fn finish_deletions(core: &Arc<Core>) -> Result<(), KeeperError> {
         }
         for deletion in pending {
             remove_local(core, deletion.object_name.clone()).await?;
+            if core.bucket.is_some() && !core.upload.give_up(deletion.segment_id) {
+                // A step of its upload runs and may put something into the bucket yet.
+                failed.insert(deletion.segment_id);
+                continue;
+            }
             if let Some(bucket) = &core.bucket
                 && let Err(error) = remove_remote(bucket.as_ref(), &deletion).await
             {

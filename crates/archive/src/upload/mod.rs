@@ -12,7 +12,7 @@ mod plan;
 mod steps;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -88,11 +88,55 @@ pub struct UploadStatus {
 #[derive(Default)]
 pub(crate) struct UploadState {
     status: Mutex<UploadStatus>,
+    hands: Mutex<Hands>,
     /// Told when there is something new to upload.
     pub(crate) wake: Notify,
 }
 
+/// Who has a segment in hand: the uploader, or the one who deletes it.
+#[derive(Default)]
+struct Hands {
+    /// Steps that run, by segment.
+    busy: HashMap<Uuid, usize>,
+    /// Deleted segments, of which no step begins any more. They stay in here until a list that was read after their
+    /// deletion does not name them.
+    given_up: HashSet<Uuid>,
+}
+
 impl UploadState {
+    fn hands(&self) -> MutexGuard<'_, Hands> {
+        self.hands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A segment was deleted: whether nothing is sent of it any more, now and later. What a running step puts into the
+    /// bucket would otherwise come after its removal from there, and stay.
+    pub(crate) fn give_up(&self, id: Uuid) -> bool {
+        let mut hands = self.hands();
+        hands.given_up.insert(id);
+        !hands.busy.contains_key(&id)
+    }
+
+    /// Takes a segment in hand for one step; `false` if it was deleted.
+    fn take_in_hand(&self, id: Uuid) -> bool {
+        let mut hands = self.hands();
+        if hands.given_up.contains(&id) {
+            return false;
+        }
+        *hands.busy.entry(id).or_default() += 1;
+        true
+    }
+
+    /// A step is over, whichever way.
+    fn let_go(&self, id: Uuid) {
+        let mut hands = self.hands();
+        if let Some(steps) = hands.busy.get_mut(&id) {
+            *steps -= 1;
+            if *steps == 0 {
+                hands.busy.remove(&id);
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, UploadStatus> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,7 +159,9 @@ pub(crate) async fn run(core: Arc<Core>, bucket: Arc<dyn Bucket>) {
         uploader.sweep_orphans(&core, bucket.as_ref()).await;
         while let Some(order) = uploader.select(&core, running.len()) {
             let (core, bucket) = (Arc::clone(&core), Arc::clone(&bucket));
+            let hand = Hand { core: Arc::clone(&core), id: order.id };
             running.spawn(async move {
+                let _hand = hand;
                 let step = steps::run(&core, bucket.as_ref(), &order);
                 // Every call has a time-out of its own: this one keeps a mistake there from holding up a segment for good.
                 let limit = Duration::from_millis(UPLOAD_STEP_MS);
@@ -167,6 +213,18 @@ async fn take_up_the_past(core: &Core, bucket: &dyn Bucket) {
         core.catalog.put_note(BUCKET_NOTE, &here).await
     });
     done.await;
+}
+
+/// Lets go of a segment when its step ends, be it by a panic.
+struct Hand {
+    core: Arc<Core>,
+    id: Uuid,
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        self.core.upload.let_go(self.id);
+    }
 }
 
 /// A step that has ended, and the upload it belonged to: that may have been given up meanwhile.
@@ -252,6 +310,7 @@ impl Uploader {
             return;
         }
         self.refreshed = Some(now());
+        let given_up = core.upload.hands().given_up.clone();
         let rows = match core.catalog.unstored_segments(MAX_UPLOAD_JOBS).await {
             Ok(rows) => rows,
             Err(error) => {
@@ -264,13 +323,16 @@ impl Uploader {
         self.is_catalog_away = false;
         self.is_stale = false;
         let is_all = (rows.len() as u64) < MAX_UPLOAD_JOBS;
-        let listed: std::collections::HashSet<Uuid> = rows.iter().map(|row| row.id).collect();
+        let listed: HashSet<Uuid> = rows.iter().map(|row| row.id).collect();
         self.jobs.retain(|id, job| {
-            listed.contains(id) || core.registry.has(*id) || (job.sealed_bytes.is_some() && !is_all)
+            !given_up.contains(id)
+                && (listed.contains(id) || core.registry.has(*id) || (job.sealed_bytes.is_some() && !is_all))
         });
         for row in rows {
             self.take_sealed(row);
         }
+        // Read after they were deleted, this list cannot have brought them back.
+        core.upload.hands().given_up.retain(|id| !given_up.contains(id));
     }
 
     fn take_sealed(&mut self, row: SegmentRow) {
@@ -326,6 +388,11 @@ impl Uploader {
             })
             .min_by_key(|(id, _, job)| (job.sealed_bytes.is_none(), job.start_us, *id));
         let (id, step, job) = best?;
+        if !core.upload.take_in_hand(id) {
+            self.jobs.remove(&id);
+            // The next look is at the others.
+            return self.select(core, running);
+        }
         let order = Order {
             id,
             object_name: job.object_name.clone(),

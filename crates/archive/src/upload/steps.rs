@@ -228,8 +228,10 @@ async fn note(core: &Core, bucket: &dyn Bucket, order: &Order) -> Result<Outcome
 /// Bytes of a segment, from its file in the spool or in the local store.
 async fn read(core: &Arc<Core>, order: &Order, range: Range<u64>) -> Result<Bytes, Failure> {
     let (core, id, name) = (Arc::clone(core), order.id, order.object_name.clone());
+    // The file that was written to need not be the one that was sealed: see `registrar::rescue`.
+    let is_sealed = order.sealed_bytes.is_some();
     let bytes = tokio::task::spawn_blocking(move || {
-        let file = match core.registry.get(id) {
+        let file = match core.registry.get(id).filter(|_| !is_sealed) {
             Some(growing) => Arc::clone(&growing.file),
             None => core.store.open(&name)?,
         };

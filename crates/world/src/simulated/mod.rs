@@ -195,7 +195,10 @@ impl Disk for SimulatedDisk {
                 Some(Node::Directory) => {}
                 Some(Node::File(_)) => return Err(Errno::EXIST.into()),
                 None => {
-                    // Durable at once, as the trait promises, whatever was waiting for a sync.
+                    // Durable at once, as the trait promises, and with it that one of that name was removed before.
+                    if state.pending_names.iter().any(|change| change.path == level) {
+                        state.durable_names.retain(|path, _| !path.starts_with(level));
+                    }
                     state.pending_names.retain(|change| change.path != level);
                     state.names.insert(level.to_owned(), Node::Directory);
                     state.durable_names.insert(level.to_owned(), Node::Directory);

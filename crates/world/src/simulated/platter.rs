@@ -325,7 +325,12 @@ pub(super) fn survive(durable: &mut Vec<u8>, change: Change, dice: &mut Dice) {
 pub(super) fn apply_name(names: &mut BTreeMap<PathBuf, Node>, change: &NameChange) {
     match change.node {
         Some(node) => names.insert(change.path.clone(), node),
-        None => names.remove(&change.path),
+        None => {
+            // A directory that is removed is empty: what the platter still has in it cannot come back, not even when
+            // there is a directory of that name again.
+            names.retain(|path, _| path == &change.path || !path.starts_with(&change.path));
+            names.remove(&change.path)
+        }
     };
 }
 
