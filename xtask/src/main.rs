@@ -71,6 +71,24 @@ enum Soak {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Run the archive through random schedules of faults, crashes and restarts on simulated disk, clock and bucket
+    Simulate {
+        /// How many
+        #[arg(long, default_value_t = 5000)]
+        schedules: u64,
+        /// The first of them
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+    /// Let a simulated bucket be away while twenty channels record, and count what is lost and how long the rest takes
+    Away {
+        /// For how long
+        #[arg(long, default_value_t = 6)]
+        hours: u64,
+        /// How many times faster than the recording the simulated uplink is
+        #[arg(long, default_value_t = 4)]
+        uplink: u64,
+    },
     /// Repair torn segments while a recording runs
     Repair {
         /// How many
@@ -90,6 +108,8 @@ fn main() -> ExitCode {
         Verb::Clip => install::for_tests().and_then(|()| run::clip()),
         Verb::Soak { what } => install::for_tests().and_then(|()| match what {
             Soak::Kill { kills, publishers, seed } => run::soak_kill(kills, publishers, seed),
+            Soak::Simulate { schedules, seed } => run::soak_simulate(schedules, seed),
+            Soak::Away { hours, uplink } => run::soak_away(hours, uplink),
             Soak::Repair { files } => run::soak_repair(files),
         }),
         Verb::Bench { what, rest } => install::for_benches().and_then(|()| run::bench(&what, &rest)),

@@ -138,6 +138,23 @@ pub(crate) fn soak_kill(kills: u32, publishers: u32, seed: Option<u64>) -> Resul
     run(&mut command)
 }
 
+/// Runs many schedules of the archive's simulation.
+pub(crate) fn soak_simulate(schedules: u64, seed: u64) -> Result<()> {
+    let mut command = simulation("whatever_happens");
+    run(command.env("SIM_SCHEDULES", schedules.to_string()).env("SIM_SEED", seed.to_string()))
+}
+
+/// Lets the simulated bucket be away for hours.
+pub(crate) fn soak_away(hours: u64, uplink: u64) -> Result<()> {
+    let mut command = simulation("away");
+    run(command.env("SIM_AWAY_HOURS", hours.to_string()).env("SIM_AWAY_UPLINK", uplink.to_string()))
+}
+
+fn simulation(test: &str) -> Command {
+    let simulation = ["test", "--release", "--package", "turepe-archive", "--test", "simulation"];
+    cargo(&[&simulation[..], &["--", test, "--nocapture"]].concat())
+}
+
 /// Repairs many torn segments.
 pub(crate) fn soak_repair(files: u32) -> Result<()> {
     let arguments =

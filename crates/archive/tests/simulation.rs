@@ -28,7 +28,7 @@ use schedule::Schedule;
 use town::Tally;
 
 /// Schedules of the suite; `SIM_SCHEDULES` asks for others.
-const SCHEDULES: u64 = 150;
+const SCHEDULES: u64 = 60;
 
 /// Failing seeds that are told before a long run ends.
 const MAX_FAILURES: usize = 10;

@@ -28,8 +28,14 @@ use crate::support::{NOON_US, S, config};
 /// A camera of one keyframe every ten seconds.
 const FRAME_US: i64 = 10 * S;
 
-/// How far the world moves at once: less than a part takes on the simulated uplink.
-const STEP_US: i64 = 2 * S;
+/// How far the world moves at once while the bucket is away.
+const STEP_US: i64 = 10 * S;
+
+/// And afterwards: a small part of what a part takes on the simulated uplink, as what is done in time is done at steps.
+const FINE_STEP_US: i64 = S / 5;
+
+/// Fine steps between two looks whether all is done.
+const STEPS_PER_LOOK: u32 = 20;
 
 pub(crate) struct Away {
     pub(crate) channels: usize,
@@ -39,6 +45,7 @@ pub(crate) struct Away {
 }
 
 #[derive(Debug)]
+#[expect(dead_code, reason = "most of it is only printed")]
 pub(crate) struct Report {
     pub(crate) segments_waiting: u64,
     pub(crate) bytes_waiting: u64,
@@ -151,18 +158,18 @@ async fn record_through(away: &Away) -> Report {
         streams.push((channel_id, recorder, camera));
     }
     bucket.set_away(true);
-    let mut step = async |streams: &mut Vec<(Uuid, Recorder, SlowCamera)>| {
-        let now_us = clock.advance(STEP_US);
+    let step = async |streams: &mut Vec<(Uuid, Recorder, SlowCamera)>, step_us: i64| {
+        let now_us = clock.advance(step_us);
         for (_, recorder, camera) in streams.iter_mut() {
             for event in camera.film_until(now_us, FRAME_BYTES) {
                 recorder.push_wait(event).await;
             }
         }
-        tokio::time::advance(Duration::from_micros(STEP_US.cast_unsigned())).await;
+        tokio::time::advance(Duration::from_micros(step_us.cast_unsigned())).await;
         pump().await;
         now_us
     };
-    while step(&mut streams).await < NOON_US + away.away_us {}
+    while step(&mut streams, STEP_US).await < NOON_US + away.away_us {}
     archive.flush().await;
     let waiting = archive.ledger().await.unwrap();
     let calls_while_away = bucket.all_calls();
@@ -170,7 +177,10 @@ async fn record_through(away: &Away) -> Report {
     let back_us = clock.now_us();
     // Caught up: the bucket has all that was sealed a step ago.
     let caught_up_us = loop {
-        let now_us = step(&mut streams).await;
+        let mut now_us = 0;
+        for _ in 0..STEPS_PER_LOOK {
+            now_us = step(&mut streams, FINE_STEP_US).await;
+        }
         let ledger = archive.ledger().await.unwrap();
         assert!(now_us - back_us < 20 * away.away_us, "it never catches up: {ledger:?}");
         if ledger.unstored_segments == 0 {

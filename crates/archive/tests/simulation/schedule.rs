@@ -186,7 +186,13 @@ fn draw_action(dice: &mut Dice, setup: &Setup, troubles: u64) -> Option<Action> 
         18 => Action::Jump { us: dice.pick(&[10 * S, 3600 * S, DAY_US, 2 * DAY_US]) },
         19 | 20 if has(0) => draw_disk_fault(dice),
         21 if has(1) => Action::Full { spare_bytes: dice.pick(&[0, 1_000, 30_000, 120_000, 300_000]) },
-        22 => dice.pick(&[0, 1]).eq(&0).then_some(Action::HealDisk).unwrap_or(Action::Roomy),
+        22 => {
+            if dice.pick(&[0, 1]) == 0 {
+                Action::HealDisk
+            } else {
+                Action::Roomy
+            }
+        }
         23 | 24 if has(2) => draw_bucket_fault(dice),
         25 if has(3) => Action::BucketAway(dice.once_in(2)),
         26 => Action::HealBucket,

@@ -464,9 +464,12 @@ impl Town {
             self.notes.lock().unwrap_or_else(PoisonError::into_inner).removed.extend(removed);
             return Ok(());
         };
-        for name in removed {
+        for (name, remote_len, local_len) in removed {
             if !deletions.iter().any(|deletion| deletion.object_name == name) {
-                return Err(format!("the local copy of {name} went before the bucket had it"));
+                let row = life.rows().unwrap_or_default().into_iter().find(|row| row.object_name == name);
+                return Err(format!(
+                    "the local copy of {name} ({local_len:?} bytes) went before the bucket had it ({remote_len:?}): {row:?}"
+                ));
             }
         }
         for deletion in &deletions {
@@ -490,7 +493,17 @@ impl Town {
         }
         let rows = life.rows().map_err(|error| format!("the catalog does not answer: {error}"))?;
         for row in rows {
-            self.look_at(&row).map_err(|what| format!("{} ({:?}): {what}", row.object_name, row.state))?;
+            let mut row = row;
+            // It may have left or have been deleted between the look at its row and the look at its bytes.
+            while let Err(what) = self.look_at(&row) {
+                let again =
+                    life.runtime.block_on(life.catalog.segment(row.id)).map_err(|error| error.to_string())?;
+                match again {
+                    Some(again) if again != row => row = again,
+                    Some(_) => return Err(format!("{} ({:?}): {what}", row.object_name, row.state)),
+                    None => break,
+                }
+            }
         }
         for (id, (len, _)) in &self.seen {
             let known =
@@ -702,7 +715,8 @@ impl Town {
         let quarantine = self.config.spool.join("quarantine");
         for file in self.disk.files() {
             if !kept.contains(&file) && !file.starts_with(&quarantine) {
-                return Err(format!("{} is left on the disk", file.display()));
+                let known: Vec<_> = rows.iter().filter(|row| file.ends_with(&row.object_name)).collect();
+                return Err(format!("{} is left on the disk; its rows: {known:?}", file.display()));
             }
         }
         let deletions = life.runtime.block_on(life.catalog.deletions(None, 10_000)).unwrap();
@@ -734,7 +748,8 @@ impl Town {
                 let is_deleted = deletions.iter().any(|deletion| {
                     deletion.channel_id == *channel_id && covers(&(deletion.start_us, deletion.end_us))
                 });
-                if spans.iter().any(covers) {
+                // Less than a frame is no gap.
+                if end_us - start_us <= TOLERANCE_US || spans.iter().any(covers) {
                     continue;
                 }
                 let gap = gaps.iter().find(|gap| covers(&(gap.start_us, gap.end_us)));
@@ -747,10 +762,20 @@ impl Town {
                     _ => is_deleted || self.had.catalog_away,
                 };
                 if !is_explained {
+                    let noted = life.runtime.block_on(life.catalog.gaps_in_range(*channel_id, 0, i64::MAX));
                     return Err(format!(
-                        "{}: not recorded, and the cause is said to be {:?}",
+                        "{}: not recorded, and the cause is said to be {:?}\nspans {}\nnoted {}",
                         at(at_us),
-                        gap.cause
+                        gap.cause,
+                        spans
+                            .iter()
+                            .map(|(start_us, end_us)| range(*start_us, Some(*end_us)))
+                            .collect::<String>(),
+                        noted
+                            .unwrap_or_default()
+                            .iter()
+                            .map(|row| format!("{}{:?} ", range(row.start_us, row.end_us), row.cause))
+                            .collect::<String>(),
                     ));
                 }
             }
@@ -827,8 +852,17 @@ impl Life {
         }
     }
 
+    /// Until nothing moves and the causes of gaps are noted, as far as disk and catalog let them.
     fn until_still(&self) {
-        self.runtime.block_on(self.still());
+        self.runtime.block_on(async {
+            self.still().await;
+            let enough = async {
+                for _ in 0..MAX_LOOKS {
+                    Self::pump().await;
+                }
+            };
+            tokio::select! { () = self.archive.settle() => {} () = enough => {} }
+        });
     }
 
     fn wait(&self, ms: u64) {
@@ -905,6 +939,11 @@ fn scan(bytes: &[u8]) -> Option<Scan> {
 /// Where the fragments begin: behind what sealing patches.
 fn first_fragment(index: &SegmentIndex) -> usize {
     usize::try_from(index.first_fragment_offset).unwrap().max(SEALED_HEAD_BYTES)
+}
+
+fn range(start_us: i64, end_us: Option<i64>) -> String {
+    let second = |us: i64| format!("{:.2}", (us - NOON_US) as f64 / 1e6);
+    format!("[{} {}) ", second(start_us), end_us.map(second).unwrap_or_default())
 }
 
 fn at(us: i64) -> String {

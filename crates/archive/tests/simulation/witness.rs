@@ -24,8 +24,8 @@ pub(crate) struct Notes {
     files: HashMap<PathBuf, FileNote>,
     /// The longest prefix of each segment's file that would outlive a power cut.
     pub(crate) promised: BTreeMap<Uuid, Vec<u8>>,
-    /// Objects whose local copy went while the bucket did not have them whole.
-    pub(crate) removed: Vec<String>,
+    /// Objects whose local copy went while the bucket did not have just these bytes, with the length there and here.
+    pub(crate) removed: Vec<(String, Option<usize>, Option<usize>)>,
     /// What must never happen, as it happened.
     pub(crate) violations: Vec<String>,
 }
@@ -135,12 +135,11 @@ impl Witness {
             return;
         }
         let len = usize::try_from(note.synced_len).unwrap();
-        let promised = notes.promised.entry(id).or_default();
-        if len > promised.len()
+        if len > notes.promised.get(&id).map_or(0, Vec::len)
             && let Some(mut bytes) = self.disk.bytes(path)
         {
             bytes.truncate(len);
-            *promised = bytes;
+            notes.promised.insert(id, bytes);
         }
     }
 
@@ -149,8 +148,13 @@ impl Witness {
         if let Ok(object) = path.strip_prefix(&self.store) {
             let name = object.to_string_lossy().into_owned();
             // A copy half made is nobody's.
-            if name.ends_with(".mp4") && self.bucket.bytes(&name).map(Vec::from) != self.disk.bytes(path) {
-                self.notes().removed.push(name);
+            let (remote, local) = (self.bucket.bytes(&name).map(Vec::from), self.disk.bytes(path));
+            if name.ends_with(".mp4") && remote != local {
+                self.notes().removed.push((
+                    name,
+                    remote.map(|bytes| bytes.len()),
+                    local.map(|bytes| bytes.len()),
+                ));
             }
         } else if let Some(id) = segment_of(path)
             && path.starts_with(&self.spool)
