@@ -60,7 +60,7 @@ impl Uploading {
         assert!(!rows.is_empty());
         for row in rows {
             assert_eq!(row.state, SegmentState::Stored, "{}", row.object_name);
-            let object = self.bucket.bytes(&row.object_name).expect("the bucket has it");
+            let object = self.bucket.bytes(&row.object_name).unwrap();
             assert_eq!(object.len() as u64, row.size_bytes);
             if row.local_copy == LocalCopy::Kept {
                 assert_eq!(self.house.object(&row), object, "byte for byte");
