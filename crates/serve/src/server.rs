@@ -94,7 +94,7 @@ impl Server {
         let routes = guard::paced(answers.merge(media))
             // A page of start times asks for dozens of pictures at once, and each may wait for its ffmpeg.
             .merge(guard::paced(pictures))
-            // Wall of covers: as many at once, every few seconds, and each costs next to nothing.
+            // A page of all courts asks for dozens at once, every few seconds, and each costs next to nothing.
             .merge(guard::paced(covers))
             // Whoever watches over the server is answered even when players are not.
             .merge(guard::paced(operations.layer(map_response(not_stored))))
