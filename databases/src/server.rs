@@ -178,7 +178,7 @@ impl Server {
         self.folder.join("s.sock")
     }
 
-    /// Starts it again on the same port, after [`Server::kill`] or [`Server::stop`], and waits until it answers.
+    /// Starts it again on the same port, after [`Server::kill`], and waits until it answers.
     pub fn resume(&self) -> Result<()> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log"))?;
         let mut running = self.lock();

@@ -1,8 +1,6 @@
 //! Players on the RTMP port: real ffmpeg, one that stops, one that never reads, and who gets nothing.
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by stopping")]
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use std::net::SocketAddr;

@@ -293,9 +293,9 @@ async fn a_poisonous_stream_loses_its_own_cover_and_no_other() {
     cameras[0].show(&blue);
     until("the cover of a healed stream", async || node.colour(0).await == Some("blue")).await;
     assert_eq!(node.covers.status().suspects, poisons.len() - 1);
+    let work = node.folder.path().join("covers/.work");
+    until("nothing to be left behind", async || std::fs::read_dir(&work).unwrap().count() == 0).await;
     node.end().await;
-    let left = std::fs::read_dir(node.folder.path().join("covers/.work")).unwrap();
-    assert_eq!(left.count(), 0, "nothing is left behind");
 }
 
 /// A stand-in for ffmpeg.

@@ -60,8 +60,9 @@ pub(super) async fn run(
             }
         }
     }
-    // With its task each process is killed.
+    // With its task each process is killed; what it was making is cleared away.
     runner.running.shutdown().await;
+    shared.workshop.open().await;
 }
 
 /// Asks which channels there are, for ever.

@@ -6,7 +6,8 @@
 //!   channel's next turn counts from its last one.
 //! - A run takes along who is due soon. So a few channels share one process, and many fill theirs.
 //! - A channel that failed goes alone and less and less often; such channels never hold all processes.
-//! - A channel that has been offline for long enough gets a slate, once.
+//! - A channel that has been offline for long enough gets a slate, once; so does one that is online but of which no cover could
+//!   be made for as long, whoever's fault it is: an old picture would look like a new one.
 
 use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
@@ -56,7 +57,7 @@ pub(super) struct Schedule {
     /// When channels that are live and not in a run are due; those that failed the last time apart.
     due: BTreeSet<(i64, Uuid)>,
     due_suspects: BTreeSet<(i64, Uuid)>,
-    /// When channels that are offline and not in a run get their slate.
+    /// When channels that are not in a run get their slate.
     slates: BTreeSet<(i64, Uuid)>,
     live: usize,
     last_start_us: Option<i64>,
@@ -67,10 +68,12 @@ pub(super) struct Schedule {
 #[derive(Debug, Default)]
 struct Channel {
     is_live: bool,
-    /// Since when it is not live.
-    offline_us: i64,
     is_running: bool,
     is_slate: bool,
+    /// Since when its cover gets older: when it was made, or when the channel came online or went offline.
+    since_us: i64,
+    /// Where it stands in the list of slates.
+    slate_us: Option<i64>,
     /// Its next turn is no sooner than this.
     next_us: i64,
     failures: u32,
@@ -98,8 +101,8 @@ impl Schedule {
         if channel.is_live {
             return;
         }
-        self.slates.remove(&(channel.offline_us.saturating_add(self.slate_after_us), id));
         channel.is_live = true;
+        channel.since_us = now_us;
         channel.next_us = channel.next_us.max(now_us);
         self.live += 1;
         self.queue(id);
@@ -111,7 +114,7 @@ impl Schedule {
         self.due.remove(&(channel.next_us, id));
         self.due_suspects.remove(&(channel.next_us, id));
         channel.is_live = false;
-        channel.offline_us = now_us;
+        channel.since_us = now_us;
         self.live -= 1;
         self.queue(id);
     }
@@ -119,19 +122,18 @@ impl Schedule {
     /// There is a cover of this channel from before, and it is not known since when it has been offline.
     pub(super) fn found(&mut self, id: Uuid, now_us: i64) {
         if let Entry::Vacant(entry) = self.channels.entry(id) {
-            entry.insert(Channel { offline_us: now_us, ..Channel::default() });
+            entry.insert(Channel { since_us: now_us, ..Channel::default() });
             self.queue(id);
         }
     }
 
     /// Forgets the channels that are neither wanted nor live nor in a run.
     pub(super) fn retain(&mut self, is_wanted: impl Fn(&Uuid) -> bool) {
-        let slate_after_us = self.slate_after_us;
         let slates = &mut self.slates;
         self.channels.retain(|id, channel| {
             let stays = channel.is_live || channel.is_running || is_wanted(id);
-            if !stays {
-                slates.remove(&(channel.offline_us.saturating_add(slate_after_us), *id));
+            if let Some(slate_us) = channel.slate_us.filter(|_| !stays) {
+                slates.remove(&(slate_us, *id));
             }
             stays
         });
@@ -159,6 +161,7 @@ impl Schedule {
             self.slates.remove(&(at_us, id));
             if let Some(channel) = self.channels.get_mut(&id) {
                 channel.is_slate = true;
+                channel.slate_us = None;
             }
             return Action::Slate(id);
         }
@@ -183,6 +186,9 @@ impl Schedule {
             if let Some(channel) = self.channels.get_mut(&key.1) {
                 channel.is_running = true;
                 channel.next_us = now_us + self.period_us;
+                if let Some(slate_us) = channel.slate_us.take() {
+                    self.slates.remove(&(slate_us, key.1));
+                }
             }
         }
         self.last_start_us = Some(now_us);
@@ -193,9 +199,11 @@ impl Schedule {
 
     /// The slate could not be put there: it is tried again in a while.
     pub(super) fn slate_failed(&mut self, id: Uuid, now_us: i64) {
-        let Some(channel) = self.channels.get_mut(&id).filter(|channel| !channel.is_live) else { return };
+        let again_us = now_us.saturating_add(self.period_us);
+        let [offline_us, live_us] = [false, true].map(|is_live| self.slate_after_us(is_live));
+        let Some(channel) = self.channels.get_mut(&id) else { return };
         channel.is_slate = false;
-        channel.offline_us = now_us + self.period_us - self.slate_after_us;
+        channel.since_us = again_us.saturating_sub(if channel.is_live { live_us } else { offline_us });
         self.queue(id);
     }
 
@@ -211,12 +219,17 @@ impl Schedule {
                 Some(Outcome::Made) => {
                     channel.failures = 0;
                     channel.is_slate = false;
+                    // Offline by now, it was still online a moment ago: that counts.
+                    channel.since_us = if channel.is_live { now_us } else { channel.since_us };
                 }
                 Some(Outcome::Failed(_)) => {
                     channel.failures = channel.failures.saturating_add(1);
                     channel.next_us = now_us + back_off_us(self.period_us, channel.failures);
                 }
-                Some(Outcome::Unchanged) => {}
+                // What there is to see is shown.
+                Some(Outcome::Unchanged) => {
+                    channel.since_us = if channel.is_live { now_us } else { channel.since_us };
+                }
                 Some(Outcome::Unable) | None => channel.next_us = now_us + self.period_us,
             }
             self.queue(*id);
@@ -231,17 +244,41 @@ impl Schedule {
         good.into_iter().chain(suspect).min()
     }
 
+    /// How old a cover may become.
+    fn slate_after_us(&self, is_live: bool) -> i64 {
+        // A channel that is online gets a few chances first.
+        if is_live {
+            self.slate_after_us.max(self.period_us.saturating_mul(ONLINE_CHANCES))
+        } else {
+            self.slate_after_us
+        }
+    }
+
     /// Puts a channel where it now belongs.
     fn queue(&mut self, id: Uuid) {
-        let Some(channel) = self.channels.get(&id).filter(|channel| !channel.is_running) else { return };
+        let [offline_us, live_us] = [false, true].map(|is_live| self.slate_after_us(is_live));
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        if let Some(slate_us) = channel.slate_us.take() {
+            self.slates.remove(&(slate_us, id));
+        }
+        if channel.is_running {
+            return;
+        }
         if channel.is_live {
             let due = if channel.failures > 0 { &mut self.due_suspects } else { &mut self.due };
             due.insert((channel.next_us, id));
-        } else if !channel.is_slate {
-            self.slates.insert((channel.offline_us.saturating_add(self.slate_after_us), id));
+        }
+        if !channel.is_slate {
+            let after_us = if channel.is_live { live_us } else { offline_us };
+            let slate_us = channel.since_us.saturating_add(after_us);
+            channel.slate_us = Some(slate_us);
+            self.slates.insert((slate_us, id));
         }
     }
 }
+
+/// Periods that a channel which is online has at least, before its cover is too old to be shown.
+const ONLINE_CHANCES: i64 = 6;
 
 /// How runs follow each other.
 struct Pace {
@@ -344,6 +381,34 @@ mod tests {
         schedule.finished(&run, &all(&run, &Outcome::Made), 100);
         assert_eq!(schedule.next(101), Action::Wait(Some(5 + PERIOD)));
         assert_eq!(make(&mut schedule, 5 + PERIOD), run);
+    }
+
+    #[test]
+    fn who_is_online_without_covers_gets_a_slate_and_may_heal() {
+        for outcome in [Outcome::Failed(String::new()), Outcome::Unable, Outcome::Unchanged] {
+            let mut schedule = Schedule::new(PERIOD, SLATE);
+            schedule.online(id(0), 0);
+            let run = make(&mut schedule, 0);
+            schedule.finished(&run, &all(&run, &Outcome::Made), 0);
+            let (mut now_us, mut slates, mut last) = (0, Vec::new(), None);
+            while now_us < 10 * SLATE {
+                match schedule.next(now_us) {
+                    Action::Make(run) => {
+                        schedule.finished(&run, &all(&run, &outcome), now_us);
+                        last = Some(run);
+                    }
+                    Action::Slate(_) => slates.push(now_us),
+                    Action::Wait(at_us) => now_us = at_us.unwrap(),
+                }
+            }
+            // A picture that does not change is as good as a new one.
+            let wanted = if outcome == Outcome::Unchanged { vec![] } else { vec![SLATE] };
+            assert_eq!(slates, wanted, "{outcome:?}");
+            let again = make(&mut schedule, now_us);
+            assert_eq!(Some(&again.channels), last.as_ref().map(|run| &run.channels));
+            schedule.finished(&again, &all(&again, &Outcome::Made), now_us);
+            assert_eq!(schedule.next(now_us), Action::Wait(Some(now_us + PERIOD)));
+        }
     }
 
     #[test]

@@ -224,7 +224,7 @@ fn push_address(text: &mut String, place: &Place<'_>) {
 
 /// Recorded segments as media segments and parts, from the first of them to the newest fragment of the last.
 ///
-/// They are cut where [`super::vod`] cuts a match that begins with a recorded segment, so that where one ends depends on nothing
+/// They are cut where [`super::vod()`] cuts a match that begins with a recorded segment, so that where one ends depends on nothing
 /// but the recording: numbers counted from the first one hold for every reader and every reload. The last one is open if
 /// `is_growing`.
 #[must_use]
