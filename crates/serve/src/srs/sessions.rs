@@ -191,6 +191,9 @@ mod tests {
     }
     use Say::{Close, Publish, Unpublish};
 
+    /// Who says what, and what it changes.
+    type Step = (&'static str, Say, Change);
+
     fn client(id: &str) -> Client {
         Client { server: "vid-1".into(), id: id.into() }
     }
@@ -206,8 +209,7 @@ mod tests {
     #[test]
     fn callbacks_that_are_lost_doubled_and_late_leave_what_is_true() {
         let (began, ended) = (Change::Began(COURT), Change::Ended(COURT));
-        #[expect(clippy::type_complexity, reason = "a table of cases reads best as one")]
-        let table: &[(&str, &[(&str, Say, Change)], &[&str])] = &[
+        let table: &[(&str, &[Step], &[&str])] = &[
             (
                 "as it should be",
                 &[("a", Publish, began), ("a", Unpublish, ended), ("a", Close, Change::None)],
