@@ -93,7 +93,8 @@ async fn a_file_plays_back_as_it_was_and_is_imported_once() {
         }
         let played_sounds = frames(&played, TrackKind::Audio);
         assert!(
-            played_sounds.len() + 4 >= sounds.len(),
+            // A session begins and ends with a picture: what sounds beside it at either end is left out.
+            played_sounds.len() + 8 >= sounds.len(),
             "{name}: {} of {}",
             played_sounds.len(),
             sounds.len()

@@ -64,8 +64,11 @@ async fn wait_for(archive: &Archive, is_so: impl Fn(ArchiveStatus) -> bool) -> A
     }
 }
 
+/// The segments that grow; the journal of gaps beside them has a sync of its own.
 fn spool(house: &House) -> BTreeMap<PathBuf, Vec<u8>> {
-    let files = house.disk.files().into_iter().filter(|path| path.starts_with(&house.config.spool));
+    let files = house.disk.files().into_iter().filter(|path| {
+        path.starts_with(&house.config.spool) && path.extension().is_some_and(|extension| extension == "part")
+    });
     files.map(|path| (path.clone(), house.disk.bytes(&path).unwrap())).collect()
 }
 
