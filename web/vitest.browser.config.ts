@@ -4,8 +4,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     environment: "node",
-    // One subject a run: a match that was, or a court that is live.
-    include: [process.env["TUREPE_LIVE_RTMP"] === undefined ? "browser/watch.test.ts" : "browser/live.test.ts"],
+    // One subject a run, named on the command line: a match that was, one in a bucket, or a court that is live.
+    include: ["browser/*.test.ts"],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     fileParallelism: false,

@@ -120,6 +120,15 @@ pub fn browser_with_bucket(environment: &[(&str, &str)]) {
     run_browser("test:browser:bucket", environment);
 }
 
+/// Runs those that watch a court live.
+///
+/// # Panics
+///
+/// When one of them fails; it has then said why.
+pub fn browser_live(environment: &[(&str, &str)]) {
+    run_browser("test:browser:live", environment);
+}
+
 fn run_browser(script: &str, environment: &[(&str, &str)]) {
     let status = Command::new("npm")
         .args(["run", "--silent", script])

@@ -19,7 +19,7 @@ mod publisher;
 
 pub use bucket::BucketService;
 pub use clip::{Clip, clip, tool};
-pub use demo::{Demo, browser, browser_with_bucket};
+pub use demo::{Demo, browser, browser_live, browser_with_bucket};
 pub use exact::{assert_increasing, recorded, replay_is_exact, save, us};
 pub use kill::{KillPlan, KillReport, kill_at_random};
 pub use media::{Frame, Probe, SEVERAL_HOSTS, counters, decode_warnings, holes, packets, probe};

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use turepe_e2e::{Clip, Court, Node, NodeOptions, Publisher, browser, wait_until};
+use turepe_e2e::{Clip, Court, Node, NodeOptions, Publisher, browser_live, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -15,7 +15,7 @@ fn a_court_is_watched_live_in_the_browser() {
     let node = Node::start(NodeOptions { segment: "15m", ..NodeOptions::default() });
     node.add_club("club", 60);
     let court = node.add_court("club", "uno");
-    browser(&[
+    browser_live(&[
         ("TUREPE_URL", &node.url("")),
         ("TUREPE_CLUB", &court.club),
         ("TUREPE_COURT", &court.court),
