@@ -13,6 +13,7 @@ use support::{
     uploading::{PART_BYTES, Uploading, film, until, until_stored},
 };
 
+/// MediaMTX #4056, Frigate #2964, restreamer #913: no script between recording and bucket.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sealed_is_stored_and_read_from_wherever_it_is() {
     let uploading = Uploading::new().await;
@@ -58,6 +59,7 @@ async fn parts_go_up_while_a_segment_grows_and_the_first_comes_last() {
     uploading.assert_all_stored(&archive).await;
 }
 
+/// Kerberos #159, Ant Media #2598, unifi-protect-backup #106, and B2's «no tomes available»: no fault is taken for success.
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_of_every_kind_cost_time_and_nothing_else() {
     use BucketOperation::*;
@@ -91,6 +93,7 @@ async fn faults_of_every_kind_cost_time_and_nothing_else() {
     }
 }
 
+/// Owncast #3963: nothing remote stands in the way of recording.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_is_away_is_waited_for_and_said() {
     let uploading = Uploading::new().await;

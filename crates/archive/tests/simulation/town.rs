@@ -468,7 +468,7 @@ impl Town {
             if !deletions.iter().any(|deletion| deletion.object_name == name) {
                 let row = life.rows().unwrap_or_default().into_iter().find(|row| row.object_name == name);
                 return Err(format!(
-                    "the local copy of {name} ({local_len:?} bytes) went before the bucket had it ({remote_len:?}): {row:?}"
+                    "the local copy of {name} ({local_len} bytes) went before the bucket had it ({remote_len:?}): {row:?}"
                 ));
             }
         }

@@ -25,7 +25,7 @@ pub(crate) struct Notes {
     /// The longest prefix of each segment's file that would outlive a power cut.
     pub(crate) promised: BTreeMap<Uuid, Vec<u8>>,
     /// Objects whose local copy went while the bucket did not have just these bytes, with the length there and here.
-    pub(crate) removed: Vec<(String, Option<usize>, Option<usize>)>,
+    pub(crate) removed: Vec<(String, Option<usize>, usize)>,
     /// What must never happen, as it happened.
     pub(crate) violations: Vec<String>,
 }
@@ -148,13 +148,11 @@ impl Witness {
         if let Ok(object) = path.strip_prefix(&self.store) {
             let name = object.to_string_lossy().into_owned();
             // A copy half made is nobody's.
-            let (remote, local) = (self.bucket.bytes(&name).map(Vec::from), self.disk.bytes(path));
-            if name.ends_with(".mp4") && remote != local {
-                self.notes().removed.push((
-                    name,
-                    remote.map(|bytes| bytes.len()),
-                    local.map(|bytes| bytes.len()),
-                ));
+            let remote = self.bucket.bytes(&name).map(Vec::from);
+            // Another one may have removed it since it was there.
+            let Some(local) = self.disk.bytes(path) else { return };
+            if name.ends_with(".mp4") && remote.as_ref() != Some(&local) {
+                self.notes().removed.push((name, remote.map(|bytes| bytes.len()), local.len()));
             }
         } else if let Some(id) = segment_of(path)
             && path.starts_with(&self.spool)
