@@ -77,7 +77,8 @@ fn across_a_gap_it_plays_on_and_says_what_is_missing() {
     assert_increasing(&file, "a");
     let existing_s = (end - start - gap_us) as f64 / 1e6;
     let told = probe(&file);
-    assert!((told.duration_s - existing_s).abs() < 0.1, "{told:?} for {existing_s} s of footage");
+    // The publisher that was killed may have sent the last P-frame and none of the B-frames before it: three frames of 40 ms.
+    assert!((told.duration_s - existing_s).abs() < 0.2, "{told:?} for {existing_s} s of footage");
     assert_eq!(holes(&counters(&file, &[]), 600), 1, "one hole in the frames");
 
     let playlist = node.url(replay["playlistUrl"].as_str().expect("playlistUrl"));

@@ -275,10 +275,8 @@ async fn rows_are_walked_over_many_pages_and_folders() {
     // Two in every second, and the court is renamed half-way.
     let rows = (0..2_600_i64).map(|number| {
         let at_us = start_us + number * S / 2;
-        let id = Uuid::from_u128(
-            (u128::from(number.unsigned_abs().wrapping_mul(0x9E37_79B9) & 0xFFFF_FFFF) << 64)
-                | (1 + number as u128),
-        );
+        let mixed = number.unsigned_abs().wrapping_mul(0x9E37_79B9) & 0xFFFF_FFFF;
+        let id = Uuid::from_u64_pair(mixed, number.unsigned_abs() + 1);
         let at = jiff::Timestamp::from_microsecond(at_us).unwrap().strftime("%Y/%m/%d/%H%M%S");
         let court = if number < 1_300 { "old" } else { "new" };
         let new = NewSegment {
