@@ -1,7 +1,7 @@
-//! The file in which the causes of gaps wait for the catalog: append-only, one note a line, emptied when all are noted.
+//! The file in which the causes of gaps wait for the catalog: append-only, one note a line, removed when all are noted.
 //!
 //! A note that was appended outlives a crash and a power cut. A torn line at the end is no note. The same notes twice in
-//! the catalog, in order, come to the same as once: a crash between noting and emptying costs nothing.
+//! the catalog, in order, come to the same as once: a crash between noting and removing costs nothing.
 
 use std::{
     io::{self, IoSlice},
@@ -139,9 +139,11 @@ impl Journal {
 
     /// All notes have reached the catalog.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
-        let Some(file) = self.file.as_ref().filter(|_| self.len > 0) else { return Ok(()) };
-        file.set_len(0)?;
-        self.len = 0;
+        if self.file.is_some() {
+            self.disk.remove(&self.path)?;
+            self.file = None;
+            self.len = 0;
+        }
         Ok(())
     }
 }
@@ -183,6 +185,7 @@ mod tests {
         let mut again = open(&disk);
         assert_eq!(again.read(0).unwrap(), (notes(), again.len()));
         again.clear().unwrap();
+        assert!(disk.list(Path::new("/spool")).unwrap().is_empty(), "nothing waits");
         assert_eq!(open(&disk).len(), 0);
         again.append(&notes()).unwrap();
         assert_eq!(open(&disk).read(0).unwrap().0, notes());

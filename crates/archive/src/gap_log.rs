@@ -247,7 +247,7 @@ impl Worker {
         {
             // Read again by the next run it would change nothing.
             if let Err(error) = blocking(move || lock(&journal).clear()).await {
-                warn!(%error, "the journal of gaps cannot be emptied");
+                warn!(%error, "the journal of gaps cannot be removed");
                 return self.answer();
             }
             self.read_to = 0;
