@@ -37,11 +37,7 @@ fn questions(backend: DbBackend, channel_id: Uuid) -> Vec<Question> {
         question(backend, "segments of a range", segments::tests::query_range(channel_id)),
         question(backend, "spans", segments::tests::query_spans(channel_id)),
         question(backend, "whole segments", segments::tests::query_whole()),
-        // By id only where several begin at one instant.
-        Question {
-            is_sorted: true,
-            ..question(backend, "whole segments of a channel", segments::tests::query_whole_of())
-        },
+        question(backend, "whole segments of a channel", segments::tests::query_whole_of()),
         question(backend, "indexes", segments::tests::query_indexes(&ids)),
         question(backend, "a key", channels::tests::query_by_hash()),
         question(backend, "a page of keys", channels::tests::query_publishing()),
@@ -117,7 +113,8 @@ async fn read_whole(catalog: &Catalog, statement: &Statement) -> (Vec<String>, b
                 .filter(|(at, _)| !steps.get(at + 1).is_some_and(|next| next.starts_with("Index Cond")))
                 .filter_map(|(_, step)| step.split_once(" on ").map(|(_, table)| first_word(table)))
                 .collect();
-            (scans, steps.iter().any(|step| step.contains("Sort")), steps)
+            // An incremental sort is one of what is equal in the index.
+            (scans, steps.iter().any(|step| step.trim_start_matches("->").trim() == "Sort"), steps)
         }
     }
 }
@@ -202,9 +199,7 @@ async fn fill(catalog: &Catalog) -> Uuid {
         DbBackend::MySql => {
             "ANALYZE TABLE clubs, courts, channels, segments, segment_indexes, unstored_segments, gaps, deletions, protections"
         }
-        DbBackend::Postgres => "ANALYZE",
-        // Without figures, as in a node: with them, it takes a table that is empty at that moment for a long one.
-        _ => "SELECT 1",
+        _ => "ANALYZE",
     };
     writer.commit().await.unwrap();
     let writer = catalog.engine.begin().await.unwrap();

@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Func, SimpleExpr};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, DbBackend, EntityTrait as _, JoinType, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, RelationTrait as _, Select,
+    ColumnTrait as _, Condition, ConnectionTrait, DbBackend, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
 };
 use uuid::Uuid;
 
@@ -359,14 +359,14 @@ impl Catalog {
         models.into_iter().map(SegmentRow::try_from).collect()
     }
 
-    /// Whole segments of a channel in order of time, after the start and id of the last one seen: a page of a walk over
-    /// all it has.
+    /// Whole segments of a channel in order of their starts, after the last one seen: a page of a walk over all it has.
     pub async fn whole_segments_of(
         &self,
         channel_id: Uuid,
-        after: Option<(i64, Uuid)>,
+        after: Option<&SegmentRow>,
         limit: u64,
     ) -> Result<Vec<SegmentRow>, CatalogError> {
+        let after = after.map(|row| (row.start_us, row.end_us.unwrap_or(row.start_us), row.id));
         let models = whole_of(channel_id, after).limit(limit).all(self.engine.reader()).await?;
         models.into_iter().map(SegmentRow::try_from).collect()
     }
@@ -552,24 +552,30 @@ fn whole_after(after: Option<Uuid>) -> Select<segment::Entity> {
         .order_by_asc(segment::Column::Id)
 }
 
-/// Along the index `(channel_id, start_us)`; only what starts at the same instant is sorted.
-fn whole_of(channel_id: Uuid, after: Option<(i64, Uuid)>) -> Select<segment::Entity> {
+/// Along the index `(channel_id, start_us, end_us)`; only what starts and ends at the same instants is sorted.
+fn whole_of(channel_id: Uuid, after: Option<(i64, i64, Uuid)>) -> Select<segment::Entity> {
     let whole = [SegmentState::Sealed.as_str(), SegmentState::Stored.as_str()];
     let all = segment::Entity::find()
         .filter(segment::Column::ChannelId.eq(channel_id))
         .filter(segment::Column::State.is_in(whole))
         .order_by_asc(segment::Column::StartUs)
+        .order_by_asc(segment::Column::EndUs)
         .order_by_asc(segment::Column::Id);
-    let Some((start_us, id)) = after else { return all };
-    let same = Condition::all().add(segment::Column::StartUs.eq(start_us)).add(segment::Column::Id.gt(id));
-    all.filter(segment::Column::StartUs.gte(start_us))
-        .filter(Condition::any().add(segment::Column::StartUs.gt(start_us)).add(same))
+    let Some((start_us, end_us, id)) = after else { return all };
+    let start = segment::Column::StartUs;
+    let end = segment::Column::EndUs;
+    let same_end = Condition::all().add(end.eq(end_us)).add(segment::Column::Id.gt(id));
+    let later_end = Condition::any().add(end.gt(end_us)).add(same_end);
+    let same_start = Condition::all().add(start.eq(start_us)).add(later_end);
+    all.filter(start.gte(start_us)).filter(Condition::any().add(start.gt(start_us)).add(same_start))
 }
 
+/// From the list to the rows: of a join, a planner that believes the list long makes a walk over all segments.
 fn growing() -> Select<segment::Entity> {
+    let listed = growing_segment::Entity::find().select_only().column(growing_segment::Column::SegmentId);
     segment::Entity::find()
-        .join(JoinType::InnerJoin, growing_segment::Relation::Segment.def().rev())
-        .order_by_asc(growing_segment::Column::SegmentId)
+        .filter(segment::Column::Id.in_subquery(listed.into_query()))
+        .order_by_asc(segment::Column::Id)
 }
 
 fn indexes_of(ids: &[Uuid]) -> Select<segment_index::Entity> {
@@ -600,7 +606,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn query_whole_of() -> Select<segment::Entity> {
-        whole_of(Uuid::nil(), Some((1_000, Uuid::nil()))).limit(100)
+        whole_of(Uuid::nil(), Some((1_000, 2_000, Uuid::nil()))).limit(100)
     }
 
     pub(crate) fn query_growing() -> Select<segment::Entity> {

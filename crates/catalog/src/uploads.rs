@@ -6,8 +6,8 @@
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    RelationTrait as _, Select,
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    Select,
 };
 use uuid::Uuid;
 
@@ -269,13 +269,15 @@ fn parts_of(segment_id: Uuid) -> Select<upload_part::Entity> {
         .order_by_asc(upload_part::Column::Number)
 }
 
+/// From the list to the rows: of a join, a planner that believes the list long makes a walk over all segments.
 fn unstored() -> Select<segment::Entity> {
-    segment::Entity::find().join(JoinType::InnerJoin, unstored_segment::Relation::Segment.def().rev())
+    let listed = unstored_segment::Entity::find().select_only().column(unstored_segment::Column::SegmentId);
+    segment::Entity::find().filter(segment::Column::Id.in_subquery(listed.into_query()))
 }
 
 /// Ids are in order of time.
 fn oldest_first(unstored: Select<segment::Entity>) -> Select<segment::Entity> {
-    unstored.order_by_asc(unstored_segment::Column::SegmentId)
+    unstored.order_by_asc(segment::Column::Id)
 }
 
 #[cfg(test)]

@@ -43,19 +43,23 @@ async fn the_segments_of_a_channel_are_walked_in_order_of_time_by_pages(home: Ho
     let (mine, other) = (channel(&catalog).await.1.id, Uuid::from_u128(9));
     let found = FoundChannel { id: other, court_id: None, name: "other".into(), created_us: DAY };
     catalog.ensure_channel(found).await.unwrap();
-    for number in [3, 1, 2, 5, 4] {
-        record(&catalog, mine, DAY + number * 10 * SECOND, DAY + (number + 1) * 10 * SECOND).await;
+    // Some begin, and some also end, at the same instant.
+    for (number, length) in [(3, 10), (1, 10), (2, 10), (5, 9), (4, 10), (5, 10), (5, 10), (5, 10)] {
+        let start = DAY + number * 10 * SECOND;
+        record(&catalog, mine, start, start + length * SECOND).await;
     }
     record(&catalog, other, DAY, DAY + SECOND).await;
-    let (mut seen, mut after) = (Vec::new(), None);
+    let mut seen = Vec::new();
     loop {
-        let page = catalog.whole_segments_of(mine, after, 2).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = Some((last.start_us, last.id));
+        let page = catalog.whole_segments_of(mine, seen.last(), 2).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
         seen.extend(page);
     }
     let starts: Vec<i64> = seen.iter().map(|row| (row.start_us - DAY) / (10 * SECOND)).collect();
-    assert_eq!(starts, [1, 2, 3, 4, 5]);
+    assert_eq!(starts, [1, 2, 3, 4, 5, 5, 5, 5]);
+    assert_eq!(seen.iter().map(|row| row.id).collect::<HashSet<_>>().len(), 8, "each once");
     let asked = [seen[0].id, Uuid::nil(), seen[4].id];
     let known = catalog.known_segments(&asked).await.unwrap();
     assert_eq!(known, HashSet::from([seen[0].id, seen[4].id]));

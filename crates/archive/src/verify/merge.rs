@@ -171,7 +171,8 @@ struct Rows {
     channel_id: Uuid,
     /// Only those in this folder; `None`: all.
     folder: Option<String>,
-    after: Option<(i64, Uuid)>,
+    /// The last one that was read.
+    after: Option<SegmentRow>,
     /// In order.
     ready: VecDeque<SegmentRow>,
     /// Of the last second that was read: others of it may follow.
@@ -191,9 +192,10 @@ impl Rows {
         elsewhere: &mut BTreeSet<(Uuid, String)>,
     ) -> Result<Option<SegmentRow>, ArchiveError> {
         while self.ready.is_empty() && !self.is_over {
-            let page = catalog.whole_segments_of(self.channel_id, self.after, WALK_PAGE as u64).await?;
+            let page =
+                catalog.whole_segments_of(self.channel_id, self.after.as_ref(), WALK_PAGE as u64).await?;
             self.is_over = page.len() < WALK_PAGE;
-            self.after = page.last().map(|last| (last.start_us, last.id)).or(self.after);
+            self.after = page.last().cloned().or(self.after.take());
             for row in page {
                 self.take(row, elsewhere);
             }
