@@ -22,6 +22,8 @@ pub use clip::{Clip, clip, tool};
 pub use demo::{Demo, browser, browser_live, browser_with_bucket};
 pub use exact::{assert_increasing, recorded, replay_is_exact, save, us};
 pub use kill::{KillPlan, KillReport, kill_at_random};
-pub use media::{Frame, Probe, SEVERAL_HOSTS, counters, decode_warnings, holes, packets, probe};
+pub use media::{
+    Frame, Probe, SEVERAL_HOSTS, counters, decode_warnings, holes, missing_before_hole, packets, probe,
+};
 pub use node::{Court, Node, NodeOptions, free_port, get, now_us, program, rfc3339, wait_until};
 pub use publisher::Publisher;

@@ -36,15 +36,28 @@ pub fn counters(input: &str, input_options: &[&str]) -> Vec<u64> {
     output.stdout.chunks_exact(16).map(bits).collect()
 }
 
-/// How often the burnt-in counter of a clip jumps by more than `REORDERED` frames: once for each hole.
-///
-/// Whoever stops in mid-stream leaves out the B-frames that it did not come to send, so that up to three frames before a
-/// hole are missing one by one.
+/// B-frames between two others in our clips: as many may be missing before a hole, as whoever stops in mid-stream leaves
+/// out those that it did not come to send.
+const REORDERED: u64 = 3;
+
+/// How far the burnt-in counter of a clip of `clip_frames` goes on at each step.
+fn steps(counters: &[u64], clip_frames: u64) -> impl Iterator<Item = u64> {
+    counters.windows(2).map(move |pair| (pair[1] + clip_frames - pair[0]) % clip_frames)
+}
+
+/// How often the burnt-in counter of a clip jumps by more than the B-frames that a stop leaves out: once for each hole.
 #[must_use]
 pub fn holes(counters: &[u64], clip_frames: u64) -> usize {
-    const REORDERED: u64 = 3;
-    let jump = |pair: &&[u64]| (pair[1] + clip_frames - pair[0]) % clip_frames > REORDERED + 1;
-    counters.windows(2).filter(jump).count()
+    steps(counters, clip_frames).filter(|step| *step > REORDERED + 1).count()
+}
+
+/// How many frames are missing one by one before the first hole: those that a stop left out.
+#[must_use]
+pub fn missing_before_hole(counters: &[u64], clip_frames: u64) -> u64 {
+    steps(counters, clip_frames)
+        .take_while(|step| *step <= REORDERED + 1)
+        .map(|step| step.saturating_sub(1))
+        .sum()
 }
 
 /// What ffprobe says of a file.

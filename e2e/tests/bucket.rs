@@ -216,11 +216,11 @@ fn a_bucket_that_fails_in_every_way_costs_no_frame() {
     bucket.proxy.set_away(false);
     let before = failed();
     let stored = || node.ledger()["upload"]["storedSegments"].as_u64().expect("a number");
-    // One after the other: faults in a row would let the back-off grow to a minute.
+    // One after the other: faults in a row would let the back-off grow to its ceiling of half a minute.
     for (call, fault, times) in [
-        (None, WireFault::SlowDown(1), 2),
+        (None, WireFault::SlowDown(1), 4),
         (Some(S3Call::UploadPart), WireFault::Reset, 2),
-        (Some(S3Call::UploadPart), WireFault::WrongEtag, 1),
+        (Some(S3Call::UploadPart), WireFault::WrongEtag, 2),
         (Some(S3Call::UploadPart), WireFault::AnswerLost, 1),
         (Some(S3Call::CreateUpload), WireFault::AnswerLost, 1),
         (Some(S3Call::Complete), WireFault::ErrorInside200, 1),
@@ -234,7 +234,7 @@ fn a_bucket_that_fails_in_every_way_costs_no_frame() {
             (stored() >= enough).then_some(())
         });
     }
-    assert!(failed() >= before + 6, "the faults were met: {}", node.ledger());
+    assert!(failed() >= before + 8, "the faults were met: {}", node.ledger());
     assert!(publisher.is_running(), "the publisher was never disturbed");
     publisher.stop();
     bucket.proxy.heal();
