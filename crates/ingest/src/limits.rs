@@ -65,6 +65,10 @@ pub const MAX_PAUSE: Duration = Duration::from_millis(500);
 /// would reset the connection and lose it (RFC 1122 §4.2.2.13).
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// After the end of what it played, a player has this long to read what is on its way to it. Its acknowledgements would
+/// meet a closed socket before, and the answer to them takes away what it has not read yet (RFC 793 §3.4).
+pub const PLAYER_LINGER_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Bytes thrown away while lingering; a peer that sends more than this is cut off.
 pub const MAX_LINGER_BYTES: usize = 4 * 1024 * 1024;
 

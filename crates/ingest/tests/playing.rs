@@ -12,9 +12,11 @@ use common::{Clip, PATIENCE, closed};
 use media::VideoCodec;
 use media::flv::{FlvTag, TagRun, VideoTag, write_video};
 use media::rtmp::StreamKey;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::sync::{Notify, oneshot};
+use turepe_ingest::limits::LINGER_TIMEOUT;
 use turepe_ingest::{BoxFuture, Feed, Gate, Publication, Refusal, RtmpConfig, RtmpServer};
 use world::SystemClock;
 
@@ -51,8 +53,10 @@ impl Drop for Runs {
 
 impl Feed for Runs {
     fn next(&mut self) -> BoxFuture<'_, Option<Arc<TagRun>>> {
-        let tags: Vec<_> = self.tags.by_ref().take(5).collect();
-        Box::pin(std::future::ready((!tags.is_empty()).then(|| Arc::new(TagRun::new(tags)))))
+        Box::pin(async {
+            let tags: Vec<_> = self.tags.by_ref().take(5).collect();
+            (!tags.is_empty()).then(|| Arc::new(TagRun::new(tags)))
+        })
     }
 }
 
@@ -98,6 +102,23 @@ async fn ffmpeg_plays_to_the_end() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("frame=  600"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_player_gets_the_end_too() {
+    let (address, _stop, gone) = start(1);
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    common::play_blindly(&mut stream, "court").await;
+    tokio::time::timeout(PATIENCE, gone.notified()).await.expect("all is on its way");
+    // It decodes what it has; what is said of a refusal would be over by now.
+    tokio::time::sleep(2 * LINGER_TIMEOUT).await;
+    // An acknowledgement, as players send them while they read (Adobe RTMP §5.4.3).
+    stream.write_all(&[2, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0, 0, 0, 16, 0]).await.unwrap();
+    let mut rest = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest));
+    read.await.expect("it ends").expect("nothing is taken away");
+    let last_word = b"NetStream.Play.Stop";
+    assert!(rest.windows(last_word.len()).any(|window| window == last_word), "to the last word");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,8 @@ use super::socket::Socket;
 use super::transmit::Transmit;
 use crate::gate::{Feed, Gate, Publication, Refusal, Sink};
 use crate::limits::{
-    AUTHORISE_TIMEOUT, FIRST_MEDIA_FACTOR, LINGER_TIMEOUT, MAX_AHEAD_US, MAX_LINGER_BYTES, TAKEOVER_TIMEOUT,
+    AUTHORISE_TIMEOUT, FIRST_MEDIA_FACTOR, LINGER_TIMEOUT, MAX_AHEAD_US, MAX_LINGER_BYTES,
+    PLAYER_LINGER_TIMEOUT, TAKEOVER_TIMEOUT,
 };
 
 /// What all connections of a server have in common.
@@ -137,6 +138,7 @@ impl Connection {
             Ok(Ended::Stopping) => self.session.close("the server stops"),
             _ => {}
         }
+        let limit = if self.has_played && result.is_ok() { PLAYER_LINGER_TIMEOUT } else { LINGER_TIMEOUT };
         let (connection, peer, byte_offset) = (self.number, self.peer, self.received_bytes);
         match result {
             Err(ConnectionError::Refused(refusal)) => {
@@ -152,7 +154,7 @@ impl Connection {
             }
             Ok(_) => tracing::debug!(connection, %peer, byte_offset, "RTMP connection closed"),
         }
-        self.close(&mut stopped).await;
+        self.close(limit, &mut stopped).await;
     }
 
     async fn serve(&mut self, stopped: &mut watch::Receiver<bool>) -> Result<Ended, ConnectionError> {
@@ -443,7 +445,7 @@ impl Connection {
     }
 
     /// Says the last words and closes: waits, within limits, until the peer has read them.
-    async fn close(mut self, stopped: &mut watch::Receiver<bool>) {
+    async fn close(mut self, limit: Duration, stopped: &mut watch::Receiver<bool>) {
         let flushed = self.flush();
         let (Ok(()), Ok(mut stream)) = (flushed, self.socket.into_driven()) else { return };
         let mut transmit = self.transmit;
@@ -463,7 +465,7 @@ impl Connection {
         let is_stopping = *stopped.borrow();
         tokio::select! {
             () = linger => {}
-            () = tokio::time::sleep(if is_stopping { Duration::ZERO } else { LINGER_TIMEOUT }) => {}
+            () = tokio::time::sleep(if is_stopping { Duration::ZERO } else { limit }) => {}
             // The node stops: the peer hears it from the closed socket.
             _ = stopped.changed() => {}
         }
