@@ -10,7 +10,7 @@ mod process;
 
 pub use http::{Answer, Drained, HttpClient};
 pub use material::match_clip;
-pub use process::{Usage, Watched, free_port, kernel_cpu_s, median, own_cpu_s, percentile, wait_for_port};
+pub use process::{Usage, Watched, kernel_cpu_s, median, own_cpu_s, percentile, wait_for_port};
 
 /// The release binary beside this one, unless `TUREPE_BIN` names another.
 ///

@@ -1,6 +1,6 @@
 //! A process under watch: its CPU time and memory by the kernel's own account.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -132,15 +132,6 @@ pub fn percentile(figures: &[f64], part: f64) -> f64 {
     figures.sort_by(f64::total_cmp);
     let index = ((figures.len() as f64 - 1.0) * part).round() as usize;
     figures.get(index).copied().unwrap_or(f64::NAN)
-}
-
-/// A port that was free a moment ago.
-///
-/// # Errors
-///
-/// When there is none.
-pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// Waits until somebody listens.

@@ -1,6 +1,5 @@
 //! One server: made, started, killed, frozen, asked for a new database.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::guard::Guard;
+use crate::port::free_port;
 use crate::tls::{self, Certificates};
 
 /// How long a server may take to be ready. A busy machine takes its time.
@@ -40,16 +40,6 @@ pub struct Server {
 struct Running {
     child: Option<Child>,
     guard: Guard,
-}
-
-/// A port that was free a moment ago.
-///
-/// # Panics
-/// When the machine has none.
-#[must_use]
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("no free port: {error}"));
-    listener.local_addr().map(|address| address.port()).unwrap_or_default()
 }
 
 impl Server {
@@ -143,6 +133,8 @@ impl Server {
                     .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-log-bin"])
                     .args(["--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=2"])
                     .args(["--performance-schema=OFF", "--max-connections=500"])
+                    // The kernel's asynchronous I/O is bounded for the whole machine (fs.aio-max-nr).
+                    .arg("--innodb-use-native-aio=0")
                     .arg(format!("--user={}", user()?))
                     .arg(format!("--datadir={}", data.display()))
                     .arg(format!("--socket={}", self.socket().display()))
@@ -254,6 +246,17 @@ impl Server {
             drop(child.wait());
         }
         drop(running.guard.runs(0));
+    }
+
+    /// Ends it as a machine that shuts down does; [`Server::resume`] starts it again.
+    pub fn stop(&self) -> Result<()> {
+        let mut running = self.lock();
+        let mut child = running.child.take().context("it does not run")?;
+        // PostgreSQL's fast shutdown, which does not wait for clients; MariaDB has no other.
+        let signal = if self.kind == Kind::Postgres { "-INT" } else { "-TERM" };
+        run(Command::new("kill").args([signal, &child.id().to_string()]))?;
+        child.wait()?;
+        running.guard.runs(0)
     }
 
     /// Freezes it: connections stay and nothing answers.

@@ -25,5 +25,5 @@ pub use kill::{KillPlan, KillReport, kill_at_random};
 pub use media::{
     Frame, Probe, SEVERAL_HOSTS, counters, decode_warnings, holes, missing_before_hole, packets, probe,
 };
-pub use node::{Court, Node, NodeOptions, free_port, get, now_us, program, rfc3339, wait_until};
+pub use node::{Court, Node, NodeOptions, get, now_us, program, rfc3339, wait_until};
 pub use publisher::Publisher;

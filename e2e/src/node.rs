@@ -1,11 +1,12 @@
 //! A running `turepe serve` in a folder of its own.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use databases::free_port;
 use serde_json::Value;
 
 use crate::clip::root;
@@ -81,12 +82,6 @@ pub fn program() -> &'static Path {
             .find_map(|message| message["executable"].as_str().map(PathBuf::from));
         found.expect("cargo names the executable")
     })
-}
-
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
 }
 
 /// Polls until `condition` gives something, and names what it waited for when it never does.

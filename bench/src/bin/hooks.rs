@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use catalog::{Catalog, NewChannel, Source};
 use clap::Parser;
-use turepe_bench::{Watched, free_port, percentile, turepe, wait_for_port};
+use databases::free_port;
+use turepe_bench::{Watched, percentile, turepe, wait_for_port};
 
 #[derive(Parser)]
 struct Arguments {
@@ -44,7 +45,7 @@ fn main() -> Result<()> {
         catalog.close().await?;
         Ok::<_, anyhow::Error>(keys)
     })?;
-    let (http, rtmp) = (free_port()?, free_port()?);
+    let (http, rtmp) = (free_port(), free_port());
     let log = std::fs::File::options().create(true).append(true).open(folder.path().join("log"))?;
     let server = Watched::start(
         Command::new(turepe()?)

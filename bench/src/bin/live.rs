@@ -17,7 +17,8 @@ use media::rtmp::chunk::ChunkWriter;
 use media::rtmp::{MessageHeader, Transmit, message_type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use turepe_bench::{Watched, free_port, match_clip, turepe, wait_for_port};
+use databases::free_port;
+use turepe_bench::{Watched, match_clip, turepe, wait_for_port};
 
 #[derive(Parser)]
 struct Arguments {
@@ -188,7 +189,7 @@ async fn rtmp_player(port: u16, name: &str, received: &AtomicU64) -> Result<()> 
 fn ours(arguments: &Arguments, clip: &Path, players: usize, way: Way) -> Result<Figures> {
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("data");
-    let (http, rtmp) = (free_port()?, free_port()?);
+    let (http, rtmp) = (free_port(), free_port());
     let log = std::fs::File::options().create(true).append(true).open(folder.path().join("log"))?;
     let server = Watched::start(
         Command::new(turepe()?)
@@ -231,7 +232,7 @@ fn ours(arguments: &Arguments, clip: &Path, players: usize, way: Way) -> Result<
 
 fn nginx(arguments: &Arguments, clip: &Path, players: usize) -> Result<Figures> {
     let folder = tempfile::tempdir()?;
-    let rtmp = free_port()?;
+    let rtmp = free_port();
     let configuration = format!(
         "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;
 daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;

@@ -13,7 +13,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use testing::s3::{BUCKET, KEY_ID, SECRET_KEY, TestS3};
-use turepe_bench::{Usage, Watched, free_port, match_clip, median, turepe, wait_for_port};
+use databases::free_port;
+use turepe_bench::{Usage, Watched, match_clip, median, turepe, wait_for_port};
 
 #[derive(Parser)]
 struct Arguments {
@@ -161,7 +162,7 @@ fn bucket_settings(service: Option<&TestS3>) -> Vec<(&'static str, String)> {
 
 fn ours(arguments: &Arguments, clip: &Path, service: Option<&TestS3>) -> Result<Figures> {
     let folder = tempfile::tempdir()?;
-    let (http, rtmp) = (free_port()?, free_port()?);
+    let (http, rtmp) = (free_port(), free_port());
     let log = std::fs::File::options().create(true).append(true).open(folder.path().join("log"))?;
     let server = Watched::start(
         Command::new(turepe()?)
@@ -224,7 +225,7 @@ fn nginx(arguments: &Arguments, clip: &Path) -> Result<Figures> {
     let folder = tempfile::tempdir()?;
     let recordings = folder.path().join("recordings");
     std::fs::create_dir(&recordings)?;
-    let rtmp = free_port()?;
+    let rtmp = free_port();
     let configuration = format!(
         "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;
 daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;

@@ -19,7 +19,8 @@ use media::fragmenter::Fragmenter;
 use media::mp4::demux::Mp4File;
 use media::timeline::{Timeline, TimelineConfig};
 use media::{EndCause, FragmentIndexEntry, SegmentIndex, TrackKind};
-use turepe_bench::{HttpClient, Watched, free_port, match_clip, median, percentile, turepe, wait_for_port};
+use databases::free_port;
+use turepe_bench::{HttpClient, Watched, match_clip, median, percentile, turepe, wait_for_port};
 use uuid::Uuid;
 use world::{Clock, SimulatedClock, SystemClock, SystemDisk};
 
@@ -63,7 +64,7 @@ async fn run(arguments: Arguments) -> Result<()> {
     let catalog_mb = std::fs::metadata(data.join("turepe.db"))?.len() as f64 / 1e6;
     println!("{} segments of {COURTS} courts, catalog of {catalog_mb:.0} MB", arguments.segments);
 
-    let (http, rtmp) = (free_port()?, free_port()?);
+    let (http, rtmp) = (free_port(), free_port());
     let log = std::fs::File::options().create(true).append(true).open(folder.join("log"))?;
     let server = Watched::start(
         Command::new(turepe()?)

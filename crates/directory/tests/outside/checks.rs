@@ -58,7 +58,7 @@ async fn a_sound_table_is_found_good_and_what_lacks_is_named(outside: &mut Outsi
 
 async fn a_table_that_is_away_is_an_error(outside: &mut Outside) {
     let folder = tempfile::tempdir().unwrap();
-    outside.server.stop();
+    outside.server.stop().unwrap();
     let findings = check(outside.config(folder.path().join("directory.json"))).await;
     assert_eq!(
         (worst(&findings).severity, worst(&findings).subject),

@@ -110,7 +110,7 @@ async fn while_the_table_is_away_known_keys_work_and_unknown_ones_may_try_again(
     let running = Running::start(outside.config(folder.path().join("directory.json")));
     assert!(running.directory.authorise("known").await.unwrap().is_some());
     running.publish(id(1));
-    outside.server.stop();
+    outside.server.stop().unwrap();
     // Older than what is answered unasked.
     tokio::time::sleep(Duration::from_millis(400)).await;
     let start = Instant::now();
@@ -118,7 +118,7 @@ async fn while_the_table_is_away_known_keys_work_and_unknown_ones_may_try_again(
     assert_eq!(running.directory.authorise("unknown").await, Err(Unavailable));
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     assert!(running.node.dropped.lock().unwrap().is_empty(), "nobody is dropped because the table is away");
-    outside.server.resume();
+    outside.server.resume().unwrap();
     until("unknown keys to be judged again", async || {
         running.directory.authorise("unknown").await == Ok(None)
     })

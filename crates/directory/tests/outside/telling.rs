@@ -65,7 +65,7 @@ async fn while_the_table_is_away_nothing_is_lost_and_only_the_end_is_told(outsid
     let running = Running::start(outside.config(folder.path().join("directory.json")));
     running.publish(id(1));
     is_live(outside, 1, true).await;
-    outside.server.stop();
+    outside.server.stop().unwrap();
     running.publish(id(2));
     running.publish(id(3));
     running.unpublish(id(1));
@@ -73,7 +73,7 @@ async fn while_the_table_is_away_nothing_is_lost_and_only_the_end_is_told(outsid
     let trouble = running.directory.trouble().unwrap();
     assert!(trouble.is_temporary(), "{trouble}");
     running.unpublish(id(3));
-    outside.server.resume();
+    outside.server.resume().unwrap();
     is_live(outside, 1, false).await;
     is_live(outside, 2, true).await;
     is_live(outside, 3, false).await;

@@ -12,7 +12,6 @@
 
 pub mod outside;
 pub mod postgrest;
-pub mod server;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -25,7 +24,9 @@ use uuid::Uuid;
 use world::{SystemClock, SystemDisk};
 
 pub use self::outside::Outside;
-pub use self::server::PATIENCE;
+
+/// Nothing here takes as long on any machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A node whose publishers are a list.
 #[derive(Default)]

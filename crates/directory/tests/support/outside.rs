@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use databases::Server;
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -10,7 +11,6 @@ use turepe_directory::{DirectoryConfig, Kind};
 use uuid::Uuid;
 
 use super::postgrest::{Postgrest, SECRET};
-use super::server::Server;
 
 /// As Django makes it on PostgreSQL, with an index that lets keys occur twice; the roles are Supabase's.
 const POSTGRES: &str = "
@@ -51,7 +51,7 @@ pub struct Row {
 
 impl Outside {
     pub async fn postgres() -> Self {
-        let server = Server::postgres();
+        let server = Server::start(databases::Kind::Postgres).unwrap();
         let pool = PgPoolOptions::new().connect_lazy(&postgres_url(&server)).unwrap();
         sqlx::raw_sql(POSTGRES).execute(&pool).await.unwrap();
         Self { server, pool: Pool::Postgres(pool), rest: None }
@@ -66,9 +66,9 @@ impl Outside {
     }
 
     pub async fn mysql() -> Self {
-        let server = Server::mariadb();
+        let server = Server::start(databases::Kind::MariaDb).unwrap();
         let admin =
-            MySqlPool::connect(&format!("mysql://root@127.0.0.1:{}/mysql", server.port)).await.unwrap();
+            MySqlPool::connect(&server.url("mysql")).await.unwrap();
         sqlx::raw_sql(MYSQL).execute(&admin).await.unwrap();
         admin.close().await;
         let pool = MySqlPoolOptions::new().connect_lazy(&mysql_url(&server)).unwrap();
@@ -97,7 +97,7 @@ impl Outside {
 
     /// The same for another user; not for Supabase, whose users are its keys.
     pub fn config_as(&self, user: &str, journal: PathBuf) -> DirectoryConfig {
-        let port = self.server.port;
+        let port = self.server.port();
         let kind = match &self.pool {
             Pool::Postgres(_) => {
                 Kind::Postgres { url: format!("postgres://{user}:hunter2@127.0.0.1:{port}/postgres") }
@@ -177,9 +177,9 @@ impl Outside {
 }
 
 pub fn postgres_url(server: &Server) -> String {
-    format!("postgres://postgres@127.0.0.1:{}/postgres", server.port)
+    server.url("postgres")
 }
 
 fn mysql_url(server: &Server) -> String {
-    format!("mysql://root@127.0.0.1:{}/club", server.port)
+    server.url("club")
 }
