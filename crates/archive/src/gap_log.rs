@@ -135,9 +135,11 @@ impl Worker {
                 continue;
             };
             let catalog = self.catalog.clone();
-            let wait = self.not_before.unwrap_or_else(Instant::now);
+            let not_before = self.not_before;
             let noting = async {
-                sleep_until(wait).await;
+                if let Some(not_before) = not_before {
+                    sleep_until(not_before).await;
+                }
                 put(&catalog, note).await
             };
             tokio::pin!(noting);

@@ -116,7 +116,8 @@ async fn note_process_gap(core: &Core, channel_id: Uuid, end_us: i64) {
         return;
     }
     // Recording may have begun again before this was known. Looked at after opening, and the writer closes after it has
-    // made its segment known: so one of the two closes the gap. What is being recovered beside it is no new recording.
+    // made its segment known: so one of the two closes the gap. Where both do, the later one changes nothing, also when
+    // another gap has opened in between. What is being recovered beside it is no new recording.
     let is_new = |segment: &&Arc<Growing>| segment.start_us >= end_us && !segment.is_recovered;
     if let Some(next) = core.registry.of_channel(channel_id).iter().find(is_new) {
         retry("noting the end of a gap", channel_id, CATALOG_ATTEMPTS, &core.is_gone, || {

@@ -69,17 +69,17 @@ impl Catalog {
         .await
     }
 
-    /// Notes that a channel is recorded again; whether a gap was open. One that lasted no time is forgotten.
+    /// Notes that a channel is recorded again; whether a gap was open. One that lasted no time is forgotten. One that began
+    /// after `end_us` stays: whoever tells of an earlier end is late.
     pub async fn close_gap(&self, channel_id: Uuid, end_us: i64) -> Result<bool, CatalogError> {
         self.write(|| async {
             let transaction = self.begin().await?;
-            let Some(open) =
-                last_gap(&transaction, channel_id, i64::MAX).await?.filter(|gap| gap.end_us.is_none())
-            else {
+            let last = last_gap(&transaction, channel_id, i64::MAX).await?;
+            let Some(open) = last.filter(|gap| gap.end_us.is_none() && gap.start_us <= end_us) else {
                 return Ok(false);
             };
             let key = (open.channel_id, open.start_us);
-            if end_us <= open.start_us {
+            if open.start_us == end_us {
                 gap::Entity::delete_by_id(key).exec(&transaction).await?;
             } else {
                 gap::Entity::update_many()

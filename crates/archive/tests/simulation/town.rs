@@ -46,6 +46,9 @@ const STILL_LOOKS: usize = 4;
 /// Looks before what moves all the time, such as a bucket that is away, is let be.
 const MAX_LOOKS: usize = 60;
 
+/// Looks for what ends for certain, only not at once on a busy machine.
+const MANY_LOOKS: usize = 20_000;
+
 /// How far one segment's end and the next one's start may be apart and still join.
 const TOLERANCE_US: i64 = 50_000;
 
@@ -68,6 +71,8 @@ pub(crate) struct Town {
     /// What a killed life left in the spool, until a power cut takes it.
     left: BTreeMap<Uuid, Vec<u8>>,
     had: Had,
+    /// In this life.
+    is_catalog_away: bool,
     pub(crate) tally: Tally,
 }
 
@@ -191,6 +196,7 @@ impl Town {
             protections: Vec::new(),
             left: BTreeMap::new(),
             had: Had::default(),
+            is_catalog_away: false,
             tally: Tally::default(),
         }
     }
@@ -240,6 +246,7 @@ impl Town {
             Ok::<_, String>((catalog, archive.map_err(|error| format!("it does not open: {error}"))?))
         })?;
         self.tally.lives += 1;
+        self.is_catalog_away = false;
         let streams = self.channels.iter().map(|_| None).collect();
         Ok(Life { hold, streams, archive, catalog, witness, runtime })
     }
@@ -350,6 +357,7 @@ impl Town {
             }
             Action::CatalogAway => {
                 self.had.catalog_away = true;
+                self.is_catalog_away = true;
                 let _ = life.runtime.block_on(life.catalog.close());
             }
             Action::KeepHouse => life.keep_house(),
@@ -369,7 +377,7 @@ impl Town {
             }
             Action::Play { channel } => self.play(&life, *channel)?,
         }
-        life.until_still();
+        life.until_still(self.is_catalog_away || self.disk.held() > 0);
         Ok(life)
     }
 
@@ -855,11 +863,13 @@ impl Life {
     }
 
     /// Until nothing moves and the causes of gaps are noted, as far as disk and catalog let them.
-    fn until_still(&self) {
+    fn until_still(&self, is_obstructed: bool) {
         self.runtime.block_on(async {
             self.still().await;
+            // A cause that has not reached the journal goes with a kill.
+            let looks = if is_obstructed { MAX_LOOKS } else { MANY_LOOKS };
             let enough = async {
-                for _ in 0..MAX_LOOKS {
+                for _ in 0..looks {
                     Self::pump().await;
                 }
             };
