@@ -140,8 +140,14 @@ impl Archive {
             info!(%error, "the spool's file system cannot be synced as one: each file is synced by itself");
         });
         let is_gone = CancellationToken::new();
-        let (gap_log, gap_work) =
-            GapLog::new(catalog.clone(), Arc::clone(&disk), &config.spool, is_gone.clone());
+        let (repaired, is_repaired) = watch::channel(false);
+        let (gap_log, gap_work) = GapLog::new(
+            catalog.clone(),
+            Arc::clone(&disk),
+            &config.spool,
+            is_repaired.clone(),
+            is_gone.clone(),
+        );
         runtime.spawn(gap_work);
         let sync_interval = Duration::from_micros(u64::try_from(config.sync_us).unwrap_or_default());
         let core = Arc::new(Core {
@@ -165,7 +171,6 @@ impl Archive {
             set_aside: Notify::new(),
             is_gone,
         });
-        let (repaired, is_repaired) = watch::channel(false);
         runtime.spawn(repair::run(Arc::clone(&core), repaired));
         runtime.spawn(keeper::run(Arc::clone(&core)));
         if let Some(bucket) = bucket {

@@ -80,7 +80,7 @@ impl Journal {
         journal.file = Some(Arc::clone(&file));
         let mut at = 0;
         while at < journal.len {
-            let (notes, next) = journal.read(at)?;
+            let (notes, next) = journal.read(at, journal.len)?;
             if notes.is_empty() {
                 break;
             }
@@ -122,10 +122,11 @@ impl Journal {
         Ok(())
     }
 
-    /// The next notes from an offset, and the offset behind them. None where a line is torn.
-    pub(crate) fn read(&self, from: u64) -> io::Result<(Vec<Note>, u64)> {
+    /// The next notes between two offsets, and the offset behind them. None where a line is torn.
+    pub(crate) fn read(&self, from: u64, to: u64) -> io::Result<(Vec<Note>, u64)> {
         let Some(file) = &self.file else { return Ok((Vec::new(), from)) };
-        let len = usize::try_from(self.len.saturating_sub(from)).unwrap_or(usize::MAX).min(READ_BYTES);
+        let len =
+            usize::try_from(to.min(self.len).saturating_sub(from)).unwrap_or(usize::MAX).min(READ_BYTES);
         let mut bytes = vec![0; len];
         world::read_exact_at(file.as_ref(), &mut bytes, from)?;
         let (mut notes, mut next) = (Vec::new(), from);
@@ -179,16 +180,16 @@ mod tests {
     fn what_was_appended_is_read_back_by_the_next_run() {
         let disk = disk();
         let mut journal = open(&disk);
-        assert_eq!(journal.read(0).unwrap(), (Vec::new(), 0));
+        assert_eq!(journal.read(0, u64::MAX).unwrap(), (Vec::new(), 0));
         journal.append(&notes()[..2]).unwrap();
         journal.append(&notes()[2..]).unwrap();
         let mut again = open(&disk);
-        assert_eq!(again.read(0).unwrap(), (notes(), again.len()));
+        assert_eq!(again.read(0, u64::MAX).unwrap(), (notes(), again.len()));
         again.clear().unwrap();
         assert!(disk.list(Path::new("/spool")).unwrap().is_empty(), "nothing waits");
         assert_eq!(open(&disk).len(), 0);
         again.append(&notes()).unwrap();
-        assert_eq!(open(&disk).read(0).unwrap().0, notes());
+        assert_eq!(open(&disk).read(0, u64::MAX).unwrap().0, notes());
     }
 
     #[test]
@@ -200,9 +201,9 @@ mod tests {
             let file = disk.create_new(&Path::new("/spool").join(FILE_NAME)).unwrap();
             file.append_vectored(&[IoSlice::new(&whole.as_bytes()[..whole.len() - last + cut])]).unwrap();
             let mut journal = open(&disk);
-            assert_eq!(journal.read(0).unwrap().0, notes()[..2], "{cut}");
+            assert_eq!(journal.read(0, u64::MAX).unwrap().0, notes()[..2], "{cut}");
             journal.append(&notes()[2..]).unwrap();
-            assert_eq!(open(&disk).read(0).unwrap().0, notes(), "{cut}");
+            assert_eq!(open(&disk).read(0, u64::MAX).unwrap().0, notes(), "{cut}");
         }
     }
 

@@ -1,5 +1,8 @@
 //! The causes of gaps, on their way to the catalog: in order, off the writers' threads, bounded, and in a journal on the
 //! disk until they are there, however long the catalog is away and whatever becomes of this process.
+//!
+//! First come the notes that the last run left, then what the repair finds out about its end, and only then those of this
+//! run: a cause that came out of order would be taken for what came before it.
 
 use std::{
     collections::VecDeque,
@@ -13,7 +16,7 @@ use std::{
 use catalog::{Catalog, CatalogError};
 use media::EndCause;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -36,17 +39,22 @@ enum Word {
 /// The writing end.
 pub(crate) struct GapLog {
     words: mpsc::Sender<Word>,
+    /// Whether what the last run left is in the catalog.
+    is_left_noted: watch::Receiver<bool>,
 }
 
 impl GapLog {
-    /// The log, and the work that brings it to the catalog, beginning with what the last run left in the spool.
+    /// The log, and the work that brings it to the catalog, beginning with what the last run left in the spool. The notes
+    /// of this run wait until the repair has looked at everything.
     pub(crate) fn new(
         catalog: Catalog,
         disk: Arc<dyn Disk>,
         spool: &Path,
+        is_repaired: watch::Receiver<bool>,
         is_gone: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (words, incoming) = mpsc::channel(GAP_QUEUE);
+        let (left_noted, is_left_noted) = watch::channel(false);
         let spool = spool.to_owned();
         let work = async move {
             let opened = blocking(move || Journal::open(disk, &spool)).await;
@@ -63,6 +71,9 @@ impl GapLog {
                 window: VecDeque::new(),
                 read_to: 0,
                 unread_bytes: left_bytes,
+                left_bytes,
+                left_noted,
+                is_repaired,
                 barriers: Vec::new(),
                 attempts: 0,
                 pause: Duration::from_millis(RETRY_FLOOR_MS),
@@ -70,7 +81,7 @@ impl GapLog {
             };
             worker.run(incoming, is_gone).await;
         };
-        (Self { words }, work)
+        (Self { words, is_left_noted }, work)
     }
 
     /// A gap begins.
@@ -88,6 +99,12 @@ impl GapLog {
         if self.words.try_send(Word::Note(note)).is_err() {
             warn!(limit = GAP_QUEUE, "the cause of a gap is lost: the spool's disk takes none");
         }
+    }
+
+    /// Waits until the catalog has what the last run noted.
+    pub(crate) async fn wait_left(&self) {
+        // An error means that the work is gone, and with it all there was to wait for.
+        let _ = self.is_left_noted.clone().wait_for(|is_noted| *is_noted).await;
     }
 
     /// Waits until everything noted so far has reached the catalog.
@@ -111,6 +128,11 @@ struct Worker {
     read_to: u64,
     /// Bytes of the journal that are not.
     unread_bytes: u64,
+    /// Bytes of the journal that the last run left.
+    left_bytes: u64,
+    /// Whether what the last run left is in the catalog.
+    left_noted: watch::Sender<bool>,
+    is_repaired: watch::Receiver<bool>,
     /// Who waits until all is noted.
     barriers: Vec<oneshot::Sender<()>>,
     /// Failures of the first note.
@@ -124,7 +146,26 @@ impl Worker {
     async fn run(mut self, mut incoming: mpsc::Receiver<Word>, is_gone: CancellationToken) {
         let mut words = Vec::with_capacity(GAP_QUEUE);
         loop {
-            self.look_ahead().await;
+            if !*self.left_noted.borrow() {
+                self.look_ahead(self.left_bytes).await;
+                if self.window.is_empty() {
+                    self.left_noted.send_replace(true);
+                }
+            }
+            if *self.left_noted.borrow() && !*self.is_repaired.borrow() {
+                tokio::select! {
+                    () = is_gone.cancelled() => return,
+                    repaired = self.is_repaired.changed() => if repaired.is_err() { return },
+                    count = incoming.recv_many(&mut words, GAP_QUEUE) => {
+                        if count == 0 { return }
+                        self.take(&mut words).await;
+                    }
+                }
+                continue;
+            }
+            if *self.left_noted.borrow() {
+                self.look_ahead(u64::MAX).await;
+            }
             let Some(note) = self.window.front().copied() else {
                 self.all_noted().await;
                 tokio::select! {
@@ -195,14 +236,14 @@ impl Worker {
         }
     }
 
-    /// Reads the next notes from the journal when none is at hand.
-    async fn look_ahead(&mut self) {
-        if !self.window.is_empty() || self.unread_bytes == 0 {
+    /// Reads the next notes from the journal, up to an offset, when none is at hand.
+    async fn look_ahead(&mut self, to: u64) {
+        if !self.window.is_empty() || self.unread_bytes == 0 || self.read_to >= to {
             return;
         }
         let Some(journal) = self.journal.clone() else { return };
         let from = self.read_to;
-        match blocking(move || lock(&journal).read(from)).await {
+        match blocking(move || lock(&journal).read(from, to)).await {
             Ok((notes, next)) if next > from => {
                 self.window.extend(notes);
                 self.read_to = next;

@@ -38,8 +38,6 @@ pub(crate) struct Growing {
     pub(crate) durability: Durability,
     /// Its row was asked for, and whether the catalog has it: before that no answer may name the segment.
     registration: watch::Sender<Option<bool>>,
-    /// An earlier run began it.
-    pub(crate) is_recovered: bool,
     /// Length of the whole file where it was found sealed already, tables and all.
     pub(crate) sealed_len: Option<u64>,
 }
@@ -102,7 +100,7 @@ impl Growing {
             index: None,
             crc32: Some(crc32fast::Hasher::new()),
         };
-        Self::with_body(identity, file, body, false, None)
+        Self::with_body(identity, file, body, None)
     }
 
     /// A segment that the last run left: nothing more is appended.
@@ -120,16 +118,10 @@ impl Growing {
             crc32: None,
             table,
         };
-        Self::with_body(identity, file, body, true, sealed_len)
+        Self::with_body(identity, file, body, sealed_len)
     }
 
-    fn with_body(
-        identity: Identity,
-        file: Arc<dyn DiskFile>,
-        body: Body,
-        is_recovered: bool,
-        sealed_len: Option<u64>,
-    ) -> Self {
+    fn with_body(identity: Identity, file: Arc<dyn DiskFile>, body: Body, sealed_len: Option<u64>) -> Self {
         let Identity { id, channel_id, session_id, start_us, object_name, init_hash, init, spool_file } =
             identity;
         Self {
@@ -144,7 +136,6 @@ impl Growing {
             file,
             body: RwLock::new(body),
             registration: watch::Sender::new(None),
-            is_recovered,
             sealed_len,
             durability: Durability::default(),
         }

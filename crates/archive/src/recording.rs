@@ -219,7 +219,6 @@ impl Recording {
                 self.is_keyless = false;
                 self.is_stopped = false;
                 let finish = core.begin(&growing);
-                // After the segment is known: see `repair::note_process_gap`.
                 if self.is_gap_known {
                     gap_ends(core, queue, growing.start_us);
                     self.is_gap_known = false;

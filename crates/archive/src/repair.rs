@@ -44,7 +44,7 @@ use crate::{
 /// Repairs once, and again after segments were set aside, until the archive goes.
 pub(crate) async fn run(core: Arc<Core>, repaired: watch::Sender<bool>) {
     // What the last run noted comes before what is found out about its end.
-    core.gap_log.settle().await;
+    core.gap_log.wait_left().await;
     loop {
         let is_first = !*repaired.borrow();
         if sweep(&core, is_first).await {
@@ -104,27 +104,15 @@ async fn sweep(core: &Arc<Core>, is_first: bool) -> bool {
 }
 
 /// A channel that was recorded when the last run died is missing from there on because of it. Noted before the segment's
-/// row is sealed: who dies in between finds it growing again, and the cause is not lost.
+/// row is sealed: who dies in between finds it growing again, and the cause is not lost. What this run notes comes after
+/// it (see `gap_log`), so the first segment of this run ends the gap.
 ///
 /// Of several segments of one channel the first that comes opens the gap, and what they hold is no gap whatever is noted.
 async fn note_process_gap(core: &Core, channel_id: Uuid, end_us: i64) {
-    let opened = retry("noting a gap", channel_id, CATALOG_ATTEMPTS, &core.is_gone, || {
+    retry("noting a gap", channel_id, CATALOG_ATTEMPTS, &core.is_gone, || {
         gap_log::open(&core.catalog, channel_id, end_us, EndCause::Process)
-    });
-    if opened.await != Some(true) {
-        // A gap that was open already is not this one's to close: the last run knew its cause.
-        return;
-    }
-    // Recording may have begun again before this was known. Looked at after opening, and the writer closes after it has
-    // made its segment known: so one of the two closes the gap. Where both do, the later one changes nothing, also when
-    // another gap has opened in between. What is being recovered beside it is no new recording.
-    let is_new = |segment: &&Arc<Growing>| segment.start_us >= end_us && !segment.is_recovered;
-    if let Some(next) = core.registry.of_channel(channel_id).iter().find(is_new) {
-        retry("noting the end of a gap", channel_id, CATALOG_ATTEMPTS, &core.is_gone, || {
-            core.catalog.close_gap(channel_id, next.start_us)
-        })
-        .await;
-    }
+    })
+    .await;
 }
 
 /// The spool files that nobody works on. Leftovers of copies are removed on the way: their originals stand.

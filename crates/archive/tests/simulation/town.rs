@@ -47,7 +47,7 @@ const STILL_LOOKS: usize = 4;
 const MAX_LOOKS: usize = 60;
 
 /// Looks for what ends for certain, only not at once on a busy machine.
-const MANY_LOOKS: usize = 20_000;
+const MANY_LOOKS: usize = 1_000;
 
 /// How far one segment's end and the next one's start may be apart and still join.
 const TOLERANCE_US: i64 = 50_000;
