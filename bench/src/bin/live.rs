@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bytes::BytesMut;
 use clap::Parser;
+use databases::free_port;
 use media::amf0::Value;
 use media::rtmp::chunk::ChunkWriter;
 use media::rtmp::{MessageHeader, Transmit, message_type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use databases::free_port;
 use turepe_bench::{Watched, match_clip, turepe, wait_for_port};
 
 #[derive(Parser)]

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use testing::s3::{BUCKET, KEY_ID, SECRET_KEY, TestS3};
 use databases::free_port;
+use testing::s3::{BUCKET, KEY_ID, SECRET_KEY, TestS3};
 use turepe_bench::{Usage, Watched, match_clip, median, turepe, wait_for_port};
 
 #[derive(Parser)]

@@ -67,8 +67,7 @@ impl Outside {
 
     pub async fn mysql() -> Self {
         let server = Server::start(databases::Kind::MariaDb).unwrap();
-        let admin =
-            MySqlPool::connect(&server.url("mysql")).await.unwrap();
+        let admin = MySqlPool::connect(&server.url("mysql")).await.unwrap();
         sqlx::raw_sql(MYSQL).execute(&admin).await.unwrap();
         admin.close().await;
         let pool = MySqlPoolOptions::new().connect_lazy(&mysql_url(&server)).unwrap();
