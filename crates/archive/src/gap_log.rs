@@ -152,7 +152,8 @@ impl Worker {
                     self.left_noted.send_replace(true);
                 }
             }
-            if *self.left_noted.borrow() && !*self.is_repaired.borrow() {
+            // What the journal does not take waits for nothing: a kill would lose it.
+            if *self.left_noted.borrow() && !*self.is_repaired.borrow() && self.window.is_empty() {
                 tokio::select! {
                     () = is_gone.cancelled() => return,
                     repaired = self.is_repaired.changed() => if repaired.is_err() { return },

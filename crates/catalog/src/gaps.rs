@@ -32,7 +32,8 @@ impl From<gap::Model> for GapRow {
 impl Catalog {
     /// Notes that a channel's recording stopped; whether that is news. While a gap is open it keeps its start and its
     /// cause: what came first is why there is no picture. What lies before gaps that are noted already is noted up to
-    /// the first of them: a power cut takes what came before it.
+    /// the first of them: a power cut takes what came before it. A gap that is known by its start is not noted again: who
+    /// comes back from a crash may tell everything twice.
     pub async fn open_gap(
         &self,
         channel_id: Uuid,
@@ -41,6 +42,10 @@ impl Catalog {
     ) -> Result<bool, CatalogError> {
         self.write(|| async {
             let transaction = self.begin().await?;
+            if last_gap(&transaction, channel_id, start_us).await?.is_some_and(|gap| gap.start_us == start_us)
+            {
+                return Ok(false);
+            }
             let last = last_gap(&transaction, channel_id, i64::MAX).await?;
             let is_early = last.as_ref().is_some_and(|last| start_us < last.start_us);
             let is_filled = is_early && fill_gap(&transaction, channel_id, start_us, cause).await?;

@@ -326,6 +326,8 @@ async fn a_gap_opens_once_and_closes_once(home: Home) {
     assert!(!catalog.open_gap(id, 150, EndCause::Process).await.unwrap(), "the first cause stays");
     assert_eq!(gaps(0, 1_000).await, [gap(100, None, EndCause::Network)]);
     assert!(catalog.close_gap(id, 200).await.unwrap());
+    assert!(!catalog.open_gap(id, 100, EndCause::Network).await.unwrap(), "told twice");
+    assert_eq!(gaps(0, 1_000).await, [gap(100, Some(200), EndCause::Network)]);
     assert!(catalog.open_gap(id, 300, EndCause::Disk).await.unwrap());
     assert!(!catalog.close_gap(id, 299).await.unwrap(), "the end of an earlier one comes late");
     assert!(catalog.close_gap(id, 300).await.unwrap(), "one without length is forgotten");
