@@ -1,6 +1,9 @@
-//! Recording many publishers: CPU per stream-second and memory, `turepe serve` against nginx-rtmp `record all`.
+//! Recording many publishers: CPU per stream-second and memory, `turepe serve` against nginx-rtmp.
 //!
-//! `cargo xtask bench record [--publishers 50] [--seconds 30] [--rounds 3]`
+//! `cargo xtask bench record [--publishers 50,100,200] [--peer ingest,record,hls] [--seconds 30] [--rounds 3]`
+//!
+//! `turepe` always does its whole job: ingest, recording synced every second, live window and index. Its peer takes the
+//! streams and does nothing with them (`ingest`), records them (`record`), or makes HLS of them (`hls`, segments of 2 s).
 //!
 //! With `--bucket` a third server in turn: `turepe serve` that brings all of it into a bucket while it records. The S3 service
 //! runs in this process, so that its work is not counted; it still takes its share of the machine.
@@ -18,9 +21,12 @@ use turepe_bench::{Usage, Watched, match_clip, median, turepe, wait_for_port};
 
 #[derive(Parser)]
 struct Arguments {
-    /// Publishers of 4 Mbit/s at a time
-    #[arg(long, default_value_t = 50)]
-    publishers: usize,
+    /// Publishers of 4 Mbit/s at a time, one measurement for each number
+    #[arg(long, value_delimiter = ',', default_values_t = [50])]
+    publishers: Vec<usize>,
+    /// What nginx-rtmp does with them, one after the other
+    #[arg(long, value_delimiter = ',', default_values_t = [Job::Record])]
+    peer: Vec<Job>,
     /// Measured seconds of each round
     #[arg(long, default_value_t = 30)]
     seconds: u64,
@@ -32,8 +38,50 @@ struct Arguments {
     bucket: bool,
 }
 
+/// What nginx-rtmp does.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Job {
+    Ingest,
+    Record,
+    Hls,
+}
+
+impl Job {
+    /// Its name in the table.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "nginx ingest",
+            Self::Record => "nginx record",
+            Self::Hls => "nginx HLS",
+        }
+    }
+
+    /// What its application says beside `live on`.
+    fn directives(self, folder: &Path) -> String {
+        let folder = folder.display();
+        match self {
+            Self::Ingest => String::new(),
+            Self::Record => format!("record all; record_path {folder}; record_unique on;"),
+            Self::Hls => {
+                format!(
+                    "hls on; hls_path {folder}; hls_fragment 2s; hls_playlist_length 3600s; hls_nested on;"
+                )
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Job {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Ingest => "ingest",
+            Self::Record => "record",
+            Self::Hls => "hls",
+        })
+    }
+}
+
 /// What is measured, by the names of the table.
-const NGINX: &str = "nginx-rtmp";
 const RECORD: &str = "turepe";
 const UPLOAD: &str = "turepe + S3";
 
@@ -53,23 +101,39 @@ struct Figures {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let clip = match_clip(&std::env::temp_dir())?;
+    for &publishers in &arguments.publishers {
+        compare(&Run { publishers, seconds: arguments.seconds }, &arguments, &clip)?;
+    }
+    Ok(())
+}
+
+/// One number of publishers.
+struct Run {
+    publishers: usize,
+    seconds: u64,
+}
+
+/// Measures all servers in turn and prints their table.
+fn compare(run: &Run, arguments: &Arguments, clip: &Path) -> Result<()> {
     let mut rows: Vec<(&str, Figures)> = Vec::new();
     for round in 1..=arguments.rounds {
-        eprintln!("round {round} of {}: nginx-rtmp", arguments.rounds);
-        rows.push((NGINX, nginx(&arguments, &clip)?));
+        for &job in &arguments.peer {
+            eprintln!("round {round} of {}: {}", arguments.rounds, job.name());
+            rows.push((job.name(), nginx(run, clip, job)?));
+        }
         eprintln!("round {round} of {}: {RECORD}", arguments.rounds);
-        rows.push((RECORD, ours(&arguments, &clip, None)?));
+        rows.push((RECORD, ours(run, clip, None)?));
         if arguments.bucket {
             eprintln!("round {round} of {}: {UPLOAD}", arguments.rounds);
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
             let service = runtime.block_on(TestS3::start());
-            rows.push((UPLOAD, ours(&arguments, &clip, Some(&service))?));
+            rows.push((UPLOAD, ours(run, clip, Some(&service))?));
         }
     }
     println!(
         "{} publishers of 4 Mbit/s, {} s a round, {} rounds",
-        arguments.publishers, arguments.seconds, arguments.rounds
+        run.publishers, run.seconds, arguments.rounds
     );
     println!(
         "{:<12} {:>28} {:>12} {:>20} {:>12}",
@@ -78,17 +142,20 @@ fn main() -> Result<()> {
     let middle = |name: &str, figure: fn(&Figures) -> f64| {
         median(rows.iter().filter(|row| row.0 == name).map(|row| figure(&row.1)).collect())
     };
-    for name in [NGINX, RECORD, UPLOAD].into_iter().filter(|name| *name != UPLOAD || arguments.bucket) {
+    let peers = arguments.peer.iter().map(|job| job.name());
+    for name in peers.clone().chain([RECORD]).chain(arguments.bucket.then_some(UPLOAD)) {
         let peak = middle(name, |f| f.memory.peak_mb);
         println!(
             "{name:<12} {:>28.0} {peak:>12.1} {:>20.2} {:>12.0}",
             middle(name, |f| f.cpu_us_per_stream_second),
-            peak / arguments.publishers as f64,
+            peak / run.publishers as f64,
             middle(name, |f| f.written_mb),
         );
     }
     let cpu = |name| middle(name, |f: &Figures| f.cpu_us_per_stream_second);
-    println!("CPU, {RECORD} / {NGINX}: {:.2}", cpu(RECORD) / cpu(NGINX));
+    for peer in peers {
+        println!("CPU, {RECORD} / {peer}: {:.2}", cpu(RECORD) / cpu(peer));
+    }
     if arguments.bucket {
         println!("CPU, {UPLOAD} / {RECORD}: {:.2}", cpu(UPLOAD) / cpu(RECORD));
         println!("uploaded meanwhile: {:.0} MB", middle(UPLOAD, |f| f.uploaded_mb));
@@ -98,14 +165,15 @@ fn main() -> Result<()> {
 
 /// Lets the publishers run and reads what the server used meanwhile.
 fn measure(
-    arguments: &Arguments,
+    run: &Run,
     clip: &Path,
     server: &Watched,
     url: &str,
     keys: &[String],
-    recordings: &Path,
+    recordings: Option<&Path>,
     service: Option<&TestS3>,
 ) -> Result<Figures> {
+    let written_mb = || recordings.map_or(0.0, |folder| folder_bytes(folder) / 1e6);
     // All parts but the last are of the smallest length.
     let uploaded_mb = || service.map_or(0.0, |service| service.taken_parts().len() as f64 * PART_MB);
     let mut file = tempfile::NamedTempFile::new()?;
@@ -114,28 +182,31 @@ fn measure(
         Command::new(turepe()?)
             .arg("publish")
             .arg(clip)
-            .args([url, "--loop", "--streams", &arguments.publishers.to_string(), "--keys-from"])
+            .args([url, "--loop", "--streams", &run.publishers.to_string(), "--keys-from"])
             .arg(file.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null()),
     )?;
     std::thread::sleep(if service.is_some() { UPLOAD_WARM_UP } else { WARM_UP });
     let (before, start) = (server.usage()?, std::time::Instant::now());
-    let (bytes_before, uploaded_before) = (folder_bytes(recordings), uploaded_mb());
-    std::thread::sleep(Duration::from_secs(arguments.seconds));
+    let (written_before, uploaded_before) = (written_mb(), uploaded_mb());
+    std::thread::sleep(Duration::from_secs(run.seconds));
     let (after, elapsed) = (server.usage()?, start.elapsed());
-    let written_mb = (folder_bytes(recordings) - bytes_before) / 1e6;
+    let written_mb = written_mb() - written_before;
     let uploaded_mb = uploaded_mb() - uploaded_before;
     publisher.end("-INT")?;
-    let expected_mb = arguments.publishers as f64 * elapsed.as_secs_f64() * 0.5;
-    ensure!(written_mb > 0.8 * expected_mb, "only {written_mb:.0} MB of {expected_mb:.0} MB were recorded");
+    let expected_mb = run.publishers as f64 * elapsed.as_secs_f64() * 0.5;
+    ensure!(
+        recordings.is_none() || written_mb > 0.8 * expected_mb,
+        "only {written_mb:.0} MB of {expected_mb:.0} MB were recorded"
+    );
     if service.is_some() {
         ensure!(
             uploaded_mb > 0.5 * expected_mb,
             "only {uploaded_mb:.0} MB of {expected_mb:.0} MB were uploaded"
         );
     }
-    let stream_seconds = arguments.publishers as f64 * elapsed.as_secs_f64();
+    let stream_seconds = run.publishers as f64 * elapsed.as_secs_f64();
     Ok(Figures {
         cpu_us_per_stream_second: (after.cpu_s - before.cpu_s) * 1e6 / stream_seconds,
         memory: after,
@@ -160,7 +231,7 @@ fn bucket_settings(service: Option<&TestS3>) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn ours(arguments: &Arguments, clip: &Path, service: Option<&TestS3>) -> Result<Figures> {
+fn ours(run: &Run, clip: &Path, service: Option<&TestS3>) -> Result<Figures> {
     let folder = tempfile::tempdir()?;
     let (http, rtmp) = (free_port(), free_port());
     let log = std::fs::File::options().create(true).append(true).open(folder.path().join("log"))?;
@@ -202,26 +273,26 @@ fn ours(arguments: &Arguments, clip: &Path, service: Option<&TestS3>) -> Result<
         "90",
     ])?;
     let mut keys = Vec::new();
-    for number in 0..arguments.publishers {
+    for number in 0..run.publishers {
         let court = format!("c{number}");
         admin(&["court", "add", "--club", "b", "--slug", &court, "--name", &court])?;
         let channel = admin(&["channel", "add", "--club", "b", "--court", &court, "--push"])?;
         keys.push(channel["streamKey"].as_str().context("streamKey")?.to_owned());
     }
     let figures = measure(
-        arguments,
+        run,
         clip,
         &server,
         &format!("rtmp://127.0.0.1:{rtmp}/live/"),
         &keys,
-        &folder.path().join("data"),
+        Some(&folder.path().join("data")),
         service,
     )?;
     server.end("-INT")?;
     Ok(figures)
 }
 
-fn nginx(arguments: &Arguments, clip: &Path) -> Result<Figures> {
+fn nginx(run: &Run, clip: &Path, job: Job) -> Result<Figures> {
     let folder = tempfile::tempdir()?;
     let recordings = folder.path().join("recordings");
     std::fs::create_dir(&recordings)?;
@@ -231,23 +302,23 @@ fn nginx(arguments: &Arguments, clip: &Path) -> Result<Figures> {
 daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 4096; }}
 rtmp {{ server {{ listen 127.0.0.1:{rtmp}; chunk_size 65536;
-  application live {{ live on; record all; record_path {recordings}; record_unique on; }} }} }}\n",
+  application live {{ live on; {directives} }} }} }}\n",
         folder = folder.path().display(),
-        recordings = recordings.display(),
+        directives = job.directives(&recordings),
     );
     let file = folder.path().join("nginx.conf");
     std::fs::File::options().create_new(true).write(true).open(&file)?.write_all(configuration.as_bytes())?;
     let server =
         Watched::start(Command::new("/usr/sbin/nginx").arg("-c").arg(&file).arg("-p").arg(folder.path()))?;
     wait_for_port(rtmp)?;
-    let keys: Vec<String> = (0..arguments.publishers).map(|number| format!("s{number}")).collect();
+    let keys: Vec<String> = (0..run.publishers).map(|number| format!("s{number}")).collect();
     let figures = measure(
-        arguments,
+        run,
         clip,
         &server,
         &format!("rtmp://127.0.0.1:{rtmp}/live/"),
         &keys,
-        &recordings,
+        (job != Job::Ingest).then_some(recordings.as_path()),
         None,
     )?;
     server.end("-TERM")?;
