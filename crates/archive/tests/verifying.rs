@@ -79,6 +79,7 @@ async fn what_is_in_order_is_found_in_order_to_the_last_byte() {
     let (uploading, archive, rows) = stored(22, 5).await;
     let recorder = uploading.house.recorder(&archive);
     let camera = film(&recorder, 30, 33).await;
+    archive.flush().await;
     let report = deep(&uploading).await;
     assert_eq!((report.faults, report.growing, report.foreign), (vec![], 1, 0));
     assert_eq!((report.rows, report.good_copies), (10, 10));

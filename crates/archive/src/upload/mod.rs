@@ -325,8 +325,9 @@ impl Uploader {
         let is_all = (rows.len() as u64) < MAX_UPLOAD_JOBS;
         let listed: HashSet<Uuid> = rows.iter().map(|row| row.id).collect();
         self.jobs.retain(|id, job| {
-            !given_up.contains(id)
-                && (listed.contains(id) || core.registry.has(*id) || (job.sealed_bytes.is_some() && !is_all))
+            // What was noted a moment ago is not listed any more: its step tells of it yet.
+            let is_wanted = listed.contains(id) || job.is_busy || core.registry.has(*id);
+            !given_up.contains(id) && (is_wanted || (job.sealed_bytes.is_some() && !is_all))
         });
         for row in rows {
             self.take_sealed(row);
