@@ -82,6 +82,8 @@ struct Had {
     death: bool,
     disk_trouble: bool,
     catalog_away: bool,
+    /// A life ended while the disk held it up: what it wanted to note went with it.
+    hung_to_death: bool,
 }
 
 /// What a schedule did, so that a test that does nothing is seen.
@@ -253,6 +255,7 @@ impl Town {
 
     /// `kill -9`.
     fn kill(&mut self, life: Life) {
+        self.had.hung_to_death |= self.disk.held() > 0;
         life.witness.die();
         let Life { runtime, hold, archive, streams, catalog, .. } = life;
         {
@@ -769,7 +772,7 @@ impl Town {
                 let is_explained = match gap.cause {
                     EndCause::Disk => self.had.disk_trouble || self.had.death || is_deleted,
                     EndCause::Process => self.had.death,
-                    _ => is_deleted || self.had.catalog_away,
+                    _ => is_deleted || self.had.catalog_away || self.had.hung_to_death,
                 };
                 if !is_explained {
                     let noted = life.runtime.block_on(life.catalog.gaps_in_range(*channel_id, 0, i64::MAX));
