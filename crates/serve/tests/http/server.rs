@@ -62,6 +62,8 @@ async fn the_document_is_served() {
 async fn health_and_readiness() {
     let node = Node::at(NOW).await;
     assert_eq!(node.json("/healthz").await["ok"], true);
+    // It is ready once it has looked at what the last run left.
+    node.archive.wait_repaired().await;
     let ready = node.json("/readyz").await;
     assert_eq!(ready["ok"], true, "{ready}");
     let names: Vec<_> =
