@@ -1,4 +1,4 @@
-//! What tests of several crates stand beside the program: an S3 service, and a proxy that makes it fail.
+//! What tests of several crates stand beside the program: an S3 service, a proxy that makes it fail, and certificates.
 //!
 //! - **In**: what a test wants the service to be like, and which requests fail how.
 //! - **Out**: addresses to connect to; what was asked, taken and kept.
@@ -7,6 +7,7 @@
 #![expect(clippy::missing_panics_doc, reason = "a test stops at what it did not expect")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub mod certificates;
 mod cors;
 pub mod fault_proxy;
 pub mod s3;
