@@ -39,6 +39,9 @@ pub const MAX_TRANSMIT_SLICES: usize = 16;
 /// A peer that takes no byte of a waiting reply for this long is gone.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What TLS holds sealed of one connection until the kernel takes it: four records (RFC 8446 §5.1).
+pub const MAX_SEALED_BYTES: usize = 64 * 1024;
+
 /// Pieces that are written to a player in one system call: a run of tags has about fifty.
 pub const MAX_PLAY_SLICES: usize = 128;
 

@@ -10,8 +10,7 @@ use media::flv::{self, FlvTag};
 use media::rtmp::StreamKey;
 use media::rtmp::server::{ServerConfig, ServerEvent, ServerSession};
 use media::timeline::{Timeline, TimelineConfig, TimelineEvent};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -19,11 +18,11 @@ use world::Clock;
 
 use super::connections::{Connections, Listed};
 use super::error::ConnectionError;
+use super::link::Link;
 use super::playing::Sending;
 use super::reading::Reading;
 use super::registry::{Dismissed, Lease, NoLease, Publishers};
 use super::server::RtmpConfig;
-use super::socket::Socket;
 use super::transmit::Transmit;
 use crate::gate::{Feed, Gate, Publication, Refusal, Sink};
 use crate::limits::{
@@ -45,7 +44,7 @@ pub(super) struct Shared {
 pub(super) struct Connection {
     number: u64,
     peer: SocketAddr,
-    socket: Socket,
+    link: Link,
     shared: Arc<Shared>,
     session: ServerSession,
     reading: Reading,
@@ -90,7 +89,7 @@ enum Wake {
 }
 
 impl Connection {
-    pub(super) fn new(number: u64, peer: SocketAddr, stream: TcpStream, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(number: u64, peer: SocketAddr, link: Link, shared: Arc<Shared>) -> Self {
         let config = ServerConfig {
             seed: number,
             setup_limit_us: micros(shared.config.establish_timeout),
@@ -103,7 +102,7 @@ impl Connection {
         Self {
             number,
             peer,
-            socket: Socket::Driven(stream),
+            link,
             session,
             reading: Reading::new(shared.grid),
             shared,
@@ -191,19 +190,19 @@ impl Connection {
         let timer = self.next_timer();
         let pause = self.reading.not_before();
         let lease = self.publishing.as_ref().map(|publishing| &publishing.lease);
-        let socket = &self.socket;
+        let link = &self.link;
         let readable = async {
             if let Some(pause) = pause {
                 tokio::time::sleep_until(pause).await;
             }
-            socket.readable().await
+            link.readable().await
         };
         tokio::select! {
             biased;
             _ = stopped.changed() => Wake::Stop,
             dismissed = dismissed(lease) => Wake::Dismissed(dismissed),
             () = self.listed.dropped() => Wake::Dismissed(Dismissed::Dropped),
-            result = socket.writable(), if !self.transmit.is_empty() => Wake::Writable(result),
+            result = link.writable(), if !self.transmit.is_empty() || link.wants_write() => Wake::Writable(result),
             result = readable => Wake::Readable(result),
             () = sleep_until(timer) => Wake::Timer,
         }
@@ -227,7 +226,7 @@ impl Connection {
             return Ok(None);
         }
         let offered = self.reading.size();
-        let count = match self.socket.read(self.session.receive_buffer(), offered) {
+        let count = match self.link.read(self.session.receive_buffer(), offered) {
             Ok(0) if self.publishing.is_some() => return Err(ConnectionError::Closed),
             Ok(0) => return Ok(Some(Ended::Closed)),
             Ok(count) => count,
@@ -235,7 +234,7 @@ impl Connection {
                 self.reading.empty(Instant::now());
                 return Ok(None);
             }
-            Err(error) => return Err(ConnectionError::Socket(error)),
+            Err(error) => return Err(ConnectionError::of_link(error)),
         };
         self.received_bytes += count as u64;
         self.listed.received(count as u64);
@@ -353,7 +352,7 @@ impl Connection {
         });
         self.listed.publishes(Some(channel));
         self.reading.set_publishing(true);
-        self.socket.tick().map_err(ConnectionError::Socket)
+        self.link.tick().map_err(ConnectionError::Socket)
     }
 
     /// Asks the gate, and accepts or refuses.
@@ -387,25 +386,25 @@ impl Connection {
             if sending.is_empty() {
                 self.flush()?;
             }
-            sending.write(&self.socket)?;
+            sending.write(&mut self.link)?;
             if self.session.should_close() {
                 return Ok(Some(Ended::Closed));
             }
             if !self.session.is_playing() && sending.is_empty() {
                 return Ok(None);
             }
-            let waits = !sending.is_empty() || !self.transmit.is_empty();
+            let waits = !sending.is_empty() || !self.transmit.is_empty() || self.link.wants_write();
             let deadline = [sending.deadline(), self.transmit.deadline()].into_iter().flatten().min();
             tokio::select! {
                 biased;
                 _ = stopped.changed() => return Ok(Some(Ended::Stopping)),
-                result = self.socket.readable() => {
+                result = self.link.readable() => {
                     result.map_err(ConnectionError::Socket)?;
                     if let Some(ended) = Box::pin(self.read(stopped)).await? {
                         return Ok(Some(ended));
                     }
                 }
-                result = self.socket.writable(), if waits => result.map_err(ConnectionError::Socket)?,
+                result = self.link.writable(), if waits => result.map_err(ConnectionError::Socket)?,
                 run = feed.next(), if sending.is_empty() => match run {
                     Some(run) => sending.set(run, self.session.play_stream(), self.session.chunk_size()),
                     None => self.session.end_play(),
@@ -423,7 +422,7 @@ impl Connection {
             self.listed.publishes(None);
             self.reading.set_publishing(false);
             // If this fails the socket is lost, which the next read or write reports.
-            if let Err(error) = self.socket.drive() {
+            if let Err(error) = self.link.drive() {
                 tracing::debug!(connection = self.number, %error, "cannot wait for the socket again");
             }
         }
@@ -441,18 +440,22 @@ impl Connection {
             self.listed.sent(reply.len() as u64);
             self.transmit.push(reply)?;
         }
-        self.transmit.flush(&self.socket)
+        self.transmit.flush(&mut self.link)?;
+        self.link.flush().map_err(ConnectionError::Socket)
     }
 
     /// Says the last words and closes: waits, within limits, until the peer has read them.
     async fn close(mut self, limit: Duration, stopped: &mut watch::Receiver<bool>) {
         let flushed = self.flush();
-        let (Ok(()), Ok(mut stream)) = (flushed, self.socket.into_driven()) else { return };
-        let mut transmit = self.transmit;
+        if flushed.is_err() || self.link.drive().is_err() {
+            return;
+        }
+        let (mut link, mut transmit) = (self.link, self.transmit);
         let linger = async {
-            if transmit.write_all(&mut stream).await.is_err() || stream.shutdown().await.is_err() {
+            if transmit.write_all(&mut link).await.is_err() {
                 return;
             }
+            let Ok(mut stream) = link.shutdown().await else { return };
             let mut thrown_away = 0;
             let mut scratch = [0; 4096];
             while thrown_away < MAX_LINGER_BYTES {

@@ -26,6 +26,9 @@ pub(super) enum ConnectionError {
     /// The socket failed.
     #[error("the connection was lost: {0}")]
     Socket(io::Error),
+    /// What the peer sent is no TLS, or not what we speak.
+    #[error("TLS failed: {0}")]
+    Tls(io::Error),
     /// The peer closed the connection in the middle of a publication.
     #[error("the publisher closed the connection without a goodbye")]
     Closed,
@@ -84,6 +87,14 @@ impl From<Dismissed> for ConnectionError {
 }
 
 impl ConnectionError {
+    /// What a link could not read: the layer that failed has a name.
+    pub(super) fn of_link(error: io::Error) -> Self {
+        match error.get_ref() {
+            Some(inner) if inner.is::<rustls::Error>() => Self::Tls(error),
+            _ => Self::Socket(error),
+        }
+    }
+
     /// The cause of the gap that follows.
     pub(super) fn end_cause(&self) -> EndCause {
         match self {

@@ -6,6 +6,7 @@ mod admission;
 mod connection;
 mod connections;
 mod error;
+mod link;
 mod playing;
 mod reading;
 mod registry;

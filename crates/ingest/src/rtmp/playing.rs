@@ -8,7 +8,7 @@ use media::flv::{PLAY_STREAM, TagRun};
 use tokio::time::Instant;
 
 use super::error::ConnectionError;
-use super::socket::Socket;
+use super::link::Link;
 use crate::limits::{MAX_PLAY_SLICES, PLAYER_WRITE_TIMEOUT};
 
 /// A run that is being written.
@@ -42,7 +42,7 @@ impl Sending {
     }
 
     /// Writes what the socket takes now, without waiting.
-    pub(super) fn write(&mut self, socket: &Socket) -> Result<(), ConnectionError> {
+    pub(super) fn write(&mut self, link: &mut Link) -> Result<(), ConnectionError> {
         while let Some(run) = &self.run {
             let pieces = if self.own.is_empty() { run.rtmp(self.chunk_size) } else { &self.own };
             let Some(rest) = pieces.get(self.piece..).filter(|rest| !rest.is_empty()) else {
@@ -57,7 +57,7 @@ impl Sending {
                 skip = 0;
                 count += 1;
             }
-            match socket.write_vectored(slices.get(..count).unwrap_or_default()) {
+            match link.write_vectored(slices.get(..count).unwrap_or_default()) {
                 Ok(written) => {
                     let mut at = self.offset + written;
                     let passed = rest.iter().take_while(|piece| {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -15,6 +16,7 @@ use world::Clock;
 use super::admission::{Admission, TurnedAway};
 use super::connection::{Connection, Shared};
 use super::connections::Connections;
+use super::link::Link;
 use super::registry::Publishers;
 use crate::gate::Gate;
 use crate::limits::{ACCEPT_BACKLOG, ACCEPT_RETRY, SHUTDOWN_TIMEOUT, TURNED_AWAY_LOG_INTERVAL};
@@ -52,6 +54,8 @@ impl RtmpConfig {
 /// A bound listener that is not running yet.
 pub struct RtmpServer {
     listener: TcpListener,
+    /// RTMPS: the same server on a second port.
+    secure: Option<(TcpListener, Arc<ServerConfig>)>,
     admission: Admission,
     shared: Arc<Shared>,
 }
@@ -63,11 +67,7 @@ impl RtmpServer {
     ///
     /// When the address is in use or not ours. Must be called inside a Tokio runtime.
     pub fn bind(config: RtmpConfig, gate: Arc<dyn Gate>, clock: Arc<dyn Clock>) -> io::Result<Self> {
-        let socket = if config.listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // A restart must not wait for the old connections' TIME_WAIT.
-        socket.set_reuseaddr(true)?;
-        socket.bind(config.listen)?;
-        let listener = socket.listen(ACCEPT_BACKLOG)?;
+        let listener = listen(config.listen)?;
         let admission = Admission::new(config.max_connections, config.max_connections_per_address);
         let shared = Shared {
             config,
@@ -77,7 +77,27 @@ impl RtmpServer {
             connections: Connections::default(),
             grid: Instant::now(),
         };
-        Ok(Self { listener, admission, shared: Arc::new(shared) })
+        Ok(Self { listener, secure: None, admission, shared: Arc::new(shared) })
+    }
+
+    /// Listens for RTMPS as well. Both ports share every limit; the handshake is part of what
+    /// [`RtmpConfig::establish_timeout`] bounds. Each connection asks `tls` anew for its certificate.
+    ///
+    /// # Errors
+    ///
+    /// When the address is in use or not ours.
+    pub fn bind_tls(&mut self, address: SocketAddr, tls: Arc<ServerConfig>) -> io::Result<()> {
+        self.secure = Some((listen(address)?, tls));
+        Ok(())
+    }
+
+    /// The address in use for RTMPS; `None` without it.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not tell.
+    pub fn tls_addr(&self) -> io::Result<Option<SocketAddr>> {
+        self.secure.as_ref().map(|(listener, _)| listener.local_addr()).transpose()
     }
 
     /// The address in use.
@@ -119,9 +139,9 @@ impl RtmpServer {
                     }
                     continue;
                 }
-                accepted = self.listener.accept() => accepted,
+                accepted = self.accept() => accepted,
             };
-            let (stream, peer) = match accepted {
+            let (stream, peer, tls) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept an RTMP connection");
@@ -133,7 +153,17 @@ impl RtmpServer {
                 Ok(ticket) => {
                     number += 1;
                     self.prepare(&stream, peer);
-                    let connection = Connection::new(number, peer, stream, self.shared.clone());
+                    let link = match tls {
+                        None => Link::plain(stream),
+                        Some(tls) => match Link::secure(stream, tls) {
+                            Ok(link) => link,
+                            Err(error) => {
+                                tracing::error!(%peer, %error, "cannot begin a TLS connection");
+                                continue;
+                            }
+                        },
+                    };
+                    let connection = Connection::new(number, peer, link, self.shared.clone());
                     let stopped = stopped.clone();
                     connections.spawn(async move {
                         connection.run(stopped).await;
@@ -144,11 +174,25 @@ impl RtmpServer {
             }
         }
         // New connections are refused from here on, not left waiting.
-        drop(self.listener);
+        drop((self.listener, self.secure));
         stop.send_replace(true);
         let all_ended = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(SHUTDOWN_TIMEOUT, all_ended).await.is_err() {
             tracing::warn!(left = connections.len(), "RTMP connections did not end in time and are cut off");
+        }
+    }
+
+    /// The next connection of either port, and what it speaks TLS with.
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Option<Arc<ServerConfig>>)> {
+        let secure = async {
+            match &self.secure {
+                Some((listener, tls)) => listener.accept().await.map(|accepted| (accepted, tls.clone())),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            accepted = self.listener.accept() => accepted.map(|(stream, peer)| (stream, peer, None)),
+            accepted = secure => accepted.map(|((stream, peer), tls)| (stream, peer, Some(tls))),
         }
     }
 
@@ -158,6 +202,14 @@ impl RtmpServer {
             tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart must not wait for the old connections' TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(ACCEPT_BACKLOG)
 }
 
 /// Says that connections were turned away without letting a flood write the log.

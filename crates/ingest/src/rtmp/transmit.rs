@@ -4,12 +4,10 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use bytes::{Buf as _, Bytes};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::error::ConnectionError;
-use super::socket::Socket;
+use super::link::Link;
 use crate::limits::{MAX_TRANSMIT_BYTES, MAX_TRANSMIT_SLICES, WRITE_TIMEOUT};
 
 /// The queue of one connection.
@@ -45,7 +43,7 @@ impl Transmit {
     }
 
     /// Writes what the socket takes now, without waiting.
-    pub(super) fn flush(&mut self, socket: &Socket) -> Result<(), ConnectionError> {
+    pub(super) fn flush(&mut self, link: &mut Link) -> Result<(), ConnectionError> {
         while !self.queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); MAX_TRANSMIT_SLICES];
             let mut count = 0;
@@ -53,7 +51,7 @@ impl Transmit {
                 *slice = IoSlice::new(reply);
                 count += 1;
             }
-            match socket.write_vectored(slices.get(..count).unwrap_or_default()) {
+            match link.write_vectored(slices.get(..count).unwrap_or_default()) {
                 Ok(written) => self.taken(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let now = Instant::now();
@@ -70,11 +68,14 @@ impl Transmit {
     }
 
     /// Writes everything, waiting for the peer.
-    pub(super) async fn write_all(&mut self, stream: &mut TcpStream) -> io::Result<()> {
-        while let Some(mut reply) = self.queue.pop_front() {
-            stream.write_all_buf(&mut reply).await?;
+    pub(super) async fn write_all(&mut self, link: &mut Link) -> Result<(), ConnectionError> {
+        loop {
+            self.flush(link)?;
+            if self.is_empty() {
+                return Ok(());
+            }
+            link.writable().await.map_err(ConnectionError::Socket)?;
         }
-        Ok(())
     }
 
     fn taken(&mut self, mut written: usize) {

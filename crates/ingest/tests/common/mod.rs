@@ -18,6 +18,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio_rustls::rustls::ServerConfig;
 use turepe_ingest::{BoxFuture, Gate, Publication, Publishers, Refusal, RtmpConfig, RtmpServer, Sink};
 use uuid::Uuid;
 use world::{Clock as _, SystemClock};
@@ -108,6 +109,8 @@ impl Sink for Collector {
 /// A running server.
 pub struct Server {
     pub address: SocketAddr,
+    /// RTMPS, where it has been started with it.
+    pub tls_address: Option<SocketAddr>,
     pub told: Told,
     pub publishers: Publishers,
     pub connections: turepe_ingest::Connections,
@@ -117,18 +120,30 @@ pub struct Server {
 
 impl Server {
     pub fn start(change: impl FnOnce(&mut RtmpConfig)) -> Self {
+        Self::start_with(change, None)
+    }
+
+    pub fn start_with(change: impl FnOnce(&mut RtmpConfig), tls: Option<Arc<ServerConfig>>) -> Self {
         let mut config = RtmpConfig::new("127.0.0.1:0".parse().unwrap());
         change(&mut config);
         let told = Told { events: Arc::default(), count: watch::Sender::new(0) };
-        let server =
+        let mut server =
             RtmpServer::bind(config, Arc::new(KnownKeys(told.clone())), Arc::new(SystemClock)).unwrap();
+        if let Some(tls) = tls {
+            server.bind_tls("127.0.0.1:0".parse().unwrap(), tls).unwrap();
+        }
+        let tls_address = server.tls_addr().unwrap();
         let (address, publishers) = (server.local_addr().unwrap(), server.publishers());
         let connections = server.connections();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.run(async {
             drop(stopped.await);
         }));
-        Self { address, told, publishers, connections, stop: Some(stop), task: Some(task) }
+        Self { address, tls_address, told, publishers, connections, stop: Some(stop), task: Some(task) }
+    }
+
+    pub fn tls_url(&self, key: &str) -> String {
+        format!("rtmps://{}/live/{key}", self.tls_address.unwrap())
     }
 
     pub fn url(&self, key: &str) -> String {
