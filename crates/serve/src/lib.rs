@@ -28,6 +28,7 @@ mod ui;
 mod viewing;
 
 pub use app::{BucketAccess, Live, ServeConfig};
+pub use http::listen::Listeners;
 pub use metrics::{Exposition, Measured};
 pub use monitor::{ClientFacts, Monitor, MonitorDoor, MonitorSource, StreamFacts};
 pub use openapi::openapi_json;

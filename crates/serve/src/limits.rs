@@ -51,6 +51,18 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a connection may take to send a request's head, and how long it may be idle between two.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a TLS handshake may take: a few round trips, also over a bad mobile network.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Requests at once on one connection of HTTP/2: a page of start times asks for dozens of pictures.
+pub const MAX_STREAMS: u32 = 100;
+
+/// Bytes of one answer that wait for a reader on a connection of HTTP/2, which has [`MAX_STREAMS`] of them.
+pub const MAX_STREAM_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How long a connection of HTTP/2 may stay when nothing goes over it in either direction: nobody asks, or nobody takes.
+pub const IDLE_TIMEOUT: Duration = WRITE_STALL_TIMEOUT;
+
 /// How long a reader may take nothing before its connection is closed. A paused player comes back with a Range.
 pub const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(120);
 

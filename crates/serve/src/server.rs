@@ -4,7 +4,7 @@ use crate::{
     app::{App, Live, Parts, ServeConfig},
     frames::Frames,
     handlers::{self, Readiness},
-    http::{guard, listen},
+    http::{guard, listen, listen::Listeners},
     monitor::Monitor,
     openapi::Document,
     operators::Operators,
@@ -23,7 +23,6 @@ use axum::{
 };
 use catalog::Catalog;
 use std::{future::Future, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
 use tower_http::{
     CompressionLevel,
     compression::CompressionLayer,
@@ -142,8 +141,12 @@ impl Server {
     }
 
     /// Serves until `shutdown` resolves; ends within three seconds of it, whatever is being downloaded.
-    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
-        listen::serve(listener, self.router(), shutdown).await;
+    pub async fn run(
+        self,
+        listeners: impl Into<Listeners> + Send,
+        shutdown: impl Future<Output = ()> + Send,
+    ) {
+        listen::serve(listeners, self.router(), shutdown).await;
     }
 }
 

@@ -13,3 +13,4 @@ mod node;
 mod operators;
 mod server;
 mod srs;
+mod tls;

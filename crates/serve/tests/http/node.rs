@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use turepe_serve::{Live, ServeConfig, Server};
+use turepe_serve::{Listeners, Live, ServeConfig, Server};
 use uuid::Uuid;
 use world::{Clock, SimulatedClock, SystemDisk};
 
@@ -60,6 +60,7 @@ pub(crate) struct Node {
     pub(crate) clock: Arc<SimulatedClock>,
     pub(crate) live: Arc<SaidLive>,
     pub(crate) address: SocketAddr,
+    pub(crate) tls_address: Option<SocketAddr>,
     pub(crate) client: Client,
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<()>>,
@@ -76,11 +77,25 @@ impl Node {
         Self::built(now, set, |server, _, _| server).await
     }
 
+    /// A node that listens for HTTPS as well.
+    pub(crate) async fn secure(now: &str, tls: Arc<rustls::ServerConfig>) -> Self {
+        Self::listening(now, |_| {}, |server, _, _| server, Some(tls)).await
+    }
+
     /// A node whose server is given more to answer.
     pub(crate) async fn built(
         now: &str,
         set: impl FnOnce(&mut ServeConfig),
         more: impl FnOnce(Server, &Catalog, Arc<dyn Clock>) -> Server,
+    ) -> Self {
+        Self::listening(now, set, more, None).await
+    }
+
+    async fn listening(
+        now: &str,
+        set: impl FnOnce(&mut ServeConfig),
+        more: impl FnOnce(Server, &Catalog, Arc<dyn Clock>) -> Server,
+        tls: Option<Arc<rustls::ServerConfig>>,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let disk: Arc<dyn world::Disk> = Arc::new(SystemDisk);
@@ -106,8 +121,14 @@ impl Node {
         let server = more(server, &catalog, shared);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let (mut listeners, mut tls_address) = (Listeners::from(listener), None);
+        if let Some(tls) = tls {
+            let secure = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            tls_address = Some(secure.local_addr().unwrap());
+            listeners = listeners.with_tls(secure, tls);
+        }
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(server.run(listener, async {
+        let served = tokio::spawn(server.run(listeners, async {
             let _ = stopped.await;
         }));
         // The store's client of the same library speaks TLS: it has no cryptography of its own choice any more.
@@ -120,6 +141,7 @@ impl Node {
             clock,
             live,
             address,
+            tls_address,
             client,
             stop: Some(stop),
             served: Some(served),
