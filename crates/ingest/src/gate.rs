@@ -52,6 +52,9 @@ pub trait Sink: Send {
 
 /// What a player is sent.
 pub trait Feed: Send {
+    /// The channel that it is of.
+    fn channel_id(&self) -> Uuid;
+
     /// Waits for the next tags; `None` once there will be none. Cancelled, it loses nothing.
     fn next(&mut self) -> BoxFuture<'_, Option<Arc<TagRun>>>;
 }

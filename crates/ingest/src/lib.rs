@@ -13,4 +13,4 @@ pub mod limits;
 mod rtmp;
 
 pub use gate::{BoxFuture, Feed, Gate, Publication, Refusal, Sink};
-pub use rtmp::{ConnectionStatus, Connections, Publishers, RtmpConfig, RtmpServer};
+pub use rtmp::{ConnectionStatus, Connections, Publishers, Role, RtmpConfig, RtmpServer};

@@ -6,6 +6,7 @@ mod common;
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Clip, PATIENCE, closed};
@@ -17,7 +18,8 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::sync::{Notify, oneshot};
 use turepe_ingest::limits::LINGER_TIMEOUT;
-use turepe_ingest::{BoxFuture, Feed, Gate, Publication, Refusal, RtmpConfig, RtmpServer};
+use turepe_ingest::{BoxFuture, Connections, Feed, Gate, Publication, Refusal, Role, RtmpConfig, RtmpServer};
+use uuid::Uuid;
 use world::SystemClock;
 
 /// Lets anybody play `court` until its tags are over.
@@ -52,6 +54,10 @@ impl Drop for Runs {
 }
 
 impl Feed for Runs {
+    fn channel_id(&self) -> Uuid {
+        Uuid::from_u128(7)
+    }
+
     fn next(&mut self) -> BoxFuture<'_, Option<Arc<TagRun>>> {
         Box::pin(async {
             let tags: Vec<_> = self.tags.by_ref().take(5).collect();
@@ -62,6 +68,12 @@ impl Feed for Runs {
 
 /// A server whose court plays the demo clip's pictures, `repeat` times.
 fn start(repeat: u32) -> (SocketAddr, oneshot::Sender<()>, Arc<Notify>) {
+    let (address, stop, gone, _) = start_listed(repeat);
+    (address, stop, gone)
+}
+
+/// The same with the list of its connections.
+fn start_listed(repeat: u32) -> (SocketAddr, oneshot::Sender<()>, Arc<Notify>, Connections) {
     let clip = Clip::demo();
     let (header, frames) = clip.video();
     let body = |tag: &VideoTag| write_video(VideoCodec::H264, tag);
@@ -80,11 +92,12 @@ fn start(repeat: u32) -> (SocketAddr, oneshot::Sender<()>, Arc<Notify>) {
     let court = Arc::new(Court { tags, gone: Arc::clone(&gone) });
     let server = RtmpServer::bind(config, court, Arc::new(SystemClock)).unwrap();
     let address = server.local_addr().unwrap();
+    let connections = server.connections();
     let (stop, stopped) = oneshot::channel::<()>();
     tokio::spawn(server.run(async {
         drop(stopped.await);
     }));
-    (address, stop, gone)
+    (address, stop, gone, connections)
 }
 
 async fn ffmpeg(url: &str) -> std::process::Output {
@@ -136,4 +149,38 @@ async fn a_player_that_never_reads_is_cut_off() {
     common::play_blindly(&mut stream, "court").await;
     tokio::time::timeout(PATIENCE, gone.notified()).await.expect("the server lets it go");
     closed(&mut stream).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_is_listed_counted_and_dropped() {
+    let (address, _stop, gone, connections) = start_listed(1000);
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    common::play_blindly(&mut stream, "court").await;
+    let listed = async {
+        loop {
+            let status = connections.all().first().copied();
+            if let Some(status) = status.filter(|status| status.role.is_some()) {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let status = tokio::time::timeout(PATIENCE, listed).await.expect("it is listed");
+    assert_eq!(status.role, Some(Role::Plays(Uuid::from_u128(7))));
+    // It reads one piece more than before: the count follows.
+    let mut some = vec![0; 1 << 20];
+    stream.read_exact(&mut some).await.unwrap();
+    assert!(connections.all()[0].sent_bytes >= 1 << 20);
+    // Also while nothing can be written to it.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(connections.drop_connection(status.id));
+    tokio::time::timeout(PATIENCE, gone.notified()).await.expect("the server lets it go");
+    closed(&mut stream).await;
+    drop(stream);
+    let unlisted = async {
+        while !connections.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, unlisted).await.expect("it is listed no more");
 }

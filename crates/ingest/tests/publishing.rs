@@ -8,6 +8,7 @@ use common::{Camera, Clip, PATIENCE, Server, channel};
 use media::EndCause;
 use media::rtmp::client::ClientEvent;
 use media::timeline::TimelineEvent;
+use turepe_ingest::Role;
 use world::{Clock as _, SystemClock};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,8 +133,8 @@ async fn connections_are_listed_and_one_is_dropped_by_its_number() {
     let bystander = Camera::connect(&server, "camera-2").await.unwrap();
     let all = server.connections.all();
     assert_eq!(
-        all.iter().map(|one| one.channel_id).collect::<Vec<_>>(),
-        [Some(channel(1)), Some(channel(2))]
+        all.iter().map(|one| one.role).collect::<Vec<_>>(),
+        [1, 2].map(|number| Some(Role::Publishes(channel(number))))
     );
     assert!(all[0].received_bytes > 10_000 && all[0].sent_bytes > 3000, "{:?}", all[0]);
     assert!(server.connections.drop_connection(all[0].id));

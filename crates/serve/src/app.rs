@@ -2,7 +2,7 @@
 
 use crate::{
     frames::Frames, handlers::Readiness, http::answers::Answers, limits::BUCKET_URL_LIFE, metrics::Measured,
-    operators::Operators, token::Signer, viewing::Viewing,
+    monitor::FlvPlayers, operators::Operators, token::Signer, viewing::Viewing,
 };
 use archive::Archive;
 use catalog::Catalog;
@@ -89,6 +89,7 @@ pub(crate) struct Parts {
     pub(crate) answers: Arc<Answers>,
     pub(crate) measured: Vec<Arc<dyn Measured>>,
     pub(crate) covers: Option<Covers>,
+    pub(crate) flv_players: FlvPlayers,
 }
 
 impl App {

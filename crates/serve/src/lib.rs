@@ -30,7 +30,7 @@ mod viewing;
 pub use app::{BucketAccess, Live, ServeConfig};
 pub use http::listen::Listeners;
 pub use metrics::{Exposition, Measured};
-pub use monitor::{ClientFacts, Monitor, MonitorDoor, MonitorSource, StreamFacts};
+pub use monitor::{ClientFacts, ClientKind, FlvPlayers, Monitor, MonitorDoor, MonitorSource, StreamFacts};
 pub use openapi::openapi_json;
 pub use problem::{Problem, ProblemCode, ProblemDocument};
 pub use server::{ServeError, Server};

@@ -5,7 +5,7 @@ use crate::{
     frames::Frames,
     handlers::{self, Readiness},
     http::{guard, listen, listen::Listeners},
-    monitor::Monitor,
+    monitor::{FlvPlayers, Monitor},
     openapi::Document,
     operators::Operators,
     problem::{Problem, ProblemCode},
@@ -86,6 +86,7 @@ impl Server {
             answers: Arc::default(),
             measured: config.measured.clone(),
             covers: config.covers.clone(),
+            flv_players: FlvPlayers::default(),
         };
         Ok(Self { app: App::new(parts), srs: None, monitor: None })
     }
@@ -106,6 +107,12 @@ impl Server {
     #[must_use]
     pub fn viewing(&self) -> Viewing {
         self.app.viewing.clone()
+    }
+
+    /// Who watches by HTTP-FLV, now and later.
+    #[must_use]
+    pub fn flv_players(&self) -> FlvPlayers {
+        self.app.flv_players.clone()
     }
 
     /// All routes, with everything around them.

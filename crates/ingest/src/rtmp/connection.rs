@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use world::Clock;
 
-use super::connections::{Connections, Listed};
+use super::connections::{Connections, Listed, Role};
 use super::error::ConnectionError;
 use super::link::Link;
 use super::playing::Sending;
@@ -350,7 +350,7 @@ impl Connection {
             newest_us: i64::MIN,
             lease,
         });
-        self.listed.publishes(Some(channel));
+        self.listed.does(Some(Role::Publishes(channel)));
         self.reading.set_publishing(true);
         self.link.tick().map_err(ConnectionError::Socket)
     }
@@ -364,6 +364,7 @@ impl Connection {
             Some(feed) => {
                 tracing::debug!(connection, %peer, "player accepted");
                 self.session.accept_play();
+                self.listed.does(Some(Role::Plays(feed.channel_id())));
                 self.feed = Some(feed);
                 self.has_played = true;
             }
@@ -386,11 +387,12 @@ impl Connection {
             if sending.is_empty() {
                 self.flush()?;
             }
-            sending.write(&mut self.link)?;
+            self.listed.sent(sending.write(&mut self.link)?);
             if self.session.should_close() {
                 return Ok(Some(Ended::Closed));
             }
             if !self.session.is_playing() && sending.is_empty() {
+                self.listed.does(None);
                 return Ok(None);
             }
             let waits = !sending.is_empty() || !self.transmit.is_empty() || self.link.wants_write();
@@ -398,6 +400,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 _ = stopped.changed() => return Ok(Some(Ended::Stopping)),
+                () = self.listed.dropped() => return Err(Dismissed::Dropped.into()),
                 result = self.link.readable() => {
                     result.map_err(ConnectionError::Socket)?;
                     if let Some(ended) = Box::pin(self.read(stopped)).await? {
@@ -419,7 +422,7 @@ impl Connection {
         if let Some(mut publishing) = self.publishing.take() {
             publishing.timeline.end(self.shared.clock.now_us(), cause);
             publishing.pass_on();
-            self.listed.publishes(None);
+            self.listed.does(None);
             self.reading.set_publishing(false);
             // If this fails the socket is lost, which the next read or write reports.
             if let Err(error) = self.link.drive() {

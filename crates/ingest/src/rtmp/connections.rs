@@ -21,19 +21,28 @@ pub struct ConnectionStatus {
     pub peer: SocketAddr,
     /// UTC microseconds since when it is connected.
     pub since_us: i64,
-    /// The channel that it publishes; [`None`] while it does not.
-    pub channel_id: Option<Uuid>,
+    /// What it does; [`None`] while it does neither.
+    pub role: Option<Role>,
     /// Bytes that came.
     pub received_bytes: u64,
     /// Bytes that it was sent or that wait for it.
     pub sent_bytes: u64,
 }
 
+/// What a connection is there for, and the channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// It publishes the channel.
+    Publishes(Uuid),
+    /// It plays the channel.
+    Plays(Uuid),
+}
+
 #[derive(Debug)]
 struct Entry {
     peer: SocketAddr,
     since_us: i64,
-    channel_id: Mutex<Option<Uuid>>,
+    role: Mutex<Option<Role>>,
     received_bytes: AtomicU64,
     sent_bytes: AtomicU64,
     dropped: Notify,
@@ -70,7 +79,7 @@ impl Connections {
         let entry = Arc::new(Entry {
             peer,
             since_us,
-            channel_id: Mutex::default(),
+            role: Mutex::default(),
             received_bytes: AtomicU64::new(0),
             sent_bytes: AtomicU64::new(0),
             dropped: Notify::new(),
@@ -91,7 +100,7 @@ impl Entry {
             id,
             peer: self.peer,
             since_us: self.since_us,
-            channel_id: *self.channel_id.lock().unwrap_or_else(PoisonError::into_inner),
+            role: *self.role.lock().unwrap_or_else(PoisonError::into_inner),
             received_bytes: self.received_bytes.load(Ordering::Relaxed),
             sent_bytes: self.sent_bytes.load(Ordering::Relaxed),
         }
@@ -112,9 +121,9 @@ impl Listed {
         self.entry.dropped.notified().await;
     }
 
-    /// What it publishes from now on.
-    pub(crate) fn publishes(&self, channel_id: Option<Uuid>) {
-        *self.entry.channel_id.lock().unwrap_or_else(PoisonError::into_inner) = channel_id;
+    /// What it does from now on.
+    pub(crate) fn does(&self, role: Option<Role>) {
+        *self.entry.role.lock().unwrap_or_else(PoisonError::into_inner) = role;
     }
 
     /// Bytes that came.
@@ -144,13 +153,14 @@ mod tests {
         let peer = SocketAddr::from(([10, 0, 0, 1], 5));
         let first = connections.enter(1, peer, 7);
         let second = connections.enter(2, peer, 8);
-        first.publishes(Some(Uuid::nil()));
+        first.does(Some(Role::Publishes(Uuid::nil())));
         first.received(3);
         first.received(4);
         first.sent(1);
         let status = connections.all()[0];
         assert_eq!((status.id, status.peer, status.since_us), (1, peer, 7));
-        assert_eq!((status.channel_id, status.received_bytes, status.sent_bytes), (Some(Uuid::nil()), 7, 1));
+        let role = Some(Role::Publishes(Uuid::nil()));
+        assert_eq!((status.role, status.received_bytes, status.sent_bytes), (role, 7, 1));
         // Dropped before it looks: the notice is kept.
         assert!(connections.drop_connection(2) && !connections.drop_connection(3));
         second.dropped().await;

@@ -14,6 +14,6 @@ mod server;
 mod socket;
 mod transmit;
 
-pub use connections::{ConnectionStatus, Connections};
+pub use connections::{ConnectionStatus, Connections, Role};
 pub use registry::Publishers;
 pub use server::{RtmpConfig, RtmpServer};

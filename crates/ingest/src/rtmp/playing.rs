@@ -41,13 +41,14 @@ impl Sending {
         self.waiting_since.map(|since| since + PLAYER_WRITE_TIMEOUT)
     }
 
-    /// Writes what the socket takes now, without waiting.
-    pub(super) fn write(&mut self, link: &mut Link) -> Result<(), ConnectionError> {
+    /// Writes what the socket takes now, without waiting, and tells how many bytes that were.
+    pub(super) fn write(&mut self, link: &mut Link) -> Result<u64, ConnectionError> {
+        let mut sent_bytes = 0;
         while let Some(run) = &self.run {
             let pieces = if self.own.is_empty() { run.rtmp(self.chunk_size) } else { &self.own };
             let Some(rest) = pieces.get(self.piece..).filter(|rest| !rest.is_empty()) else {
                 *self = Self::default();
-                return Ok(());
+                return Ok(sent_bytes);
             };
             let mut slices = [IoSlice::new(&[]); MAX_PLAY_SLICES];
             let mut count = 0;
@@ -59,6 +60,7 @@ impl Sending {
             }
             match link.write_vectored(slices.get(..count).unwrap_or_default()) {
                 Ok(written) => {
+                    sent_bytes += written as u64;
                     let mut at = self.offset + written;
                     let passed = rest.iter().take_while(|piece| {
                         let is_passed = at >= piece.len();
@@ -77,11 +79,11 @@ impl Sending {
                     if now.duration_since(since) >= PLAYER_WRITE_TIMEOUT {
                         return Err(ConnectionError::PlayerStalled { limit: PLAYER_WRITE_TIMEOUT });
                     }
-                    return Ok(());
+                    return Ok(sent_bytes);
                 }
                 Err(error) => return Err(ConnectionError::Socket(error)),
             }
         }
-        Ok(())
+        Ok(sent_bytes)
     }
 }

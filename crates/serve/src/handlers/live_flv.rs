@@ -3,14 +3,16 @@
 use crate::{
     api,
     app::App,
+    http::Peer,
     limits::LIVE_WAIT,
+    monitor::ListedPlayer,
     problem::{Problem, ProblemDocument},
     query::ApiPath,
     viewing::not_live,
 };
 use axum::{
     body::Body,
-    extract::State,
+    extract::{Extension, State},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
@@ -31,6 +33,7 @@ const FLV: HeaderValue = HeaderValue::from_static("video/x-flv");
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json")))]
 pub(crate) async fn get_live_flv(
     State(app): State<App>,
+    Extension(Peer(peer)): Extension<Peer>,
     ApiPath(file): ApiPath<String>,
 ) -> Result<Response, Problem> {
     let name = super::stem(&file, ".flv")?;
@@ -38,24 +41,33 @@ pub(crate) async fn get_live_flv(
     let mut reader = app.hubs.tags(channel).ok_or_else(not_live)?;
     // The head of the file says which tracks there are, so it waits for the first tags.
     let first = tokio::time::timeout(LIVE_WAIT, reader.next()).await.ok().flatten().ok_or_else(not_live)?;
+    let listed = app.flv_players.enter(peer, channel, app.clock.now_us());
     let headers =
         [(header::CONTENT_TYPE, FLV), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    Ok((headers, Body::from_stream(body(first, reader))).into_response())
+    Ok((headers, Body::from_stream(body(first, reader, listed))).into_response())
 }
 
 /// The file's head and first tags in one piece, then a piece for each run.
-fn body(first: Arc<TagRun>, reader: TagReader) -> impl stream::Stream<Item = Result<Bytes, Infallible>> {
+fn body(
+    first: Arc<TagRun>,
+    reader: TagReader,
+    listed: ListedPlayer,
+) -> impl stream::Stream<Item = Result<Bytes, Infallible>> {
     let has = |roles: &[TagRole]| first.tags().iter().any(|tag| roles.contains(&tag.role));
     let has_video = has(&[TagRole::VideoHeader, TagRole::KeyFrame, TagRole::Video]);
     let has_audio = has(&[TagRole::AudioHeader, TagRole::Audio]);
     let mut head = BytesMut::with_capacity(13 + first.flv().len());
     write_file_header(has_video, has_audio, &mut head);
     head.extend_from_slice(first.flv());
-    stream::unfold((Some(head.freeze()), reader), |(head, mut reader)| async move {
+    stream::unfold((Some(head.freeze()), reader, listed), |(head, mut reader, listed)| async move {
         let piece = match head {
             Some(head) => head,
-            None => reader.next().await?.flv().clone(),
+            None => tokio::select! {
+                run = reader.next() => run?.flv().clone(),
+                () = listed.dropped() => return None,
+            },
         };
-        Some((Ok(piece), (None, reader)))
+        listed.sent(piece.len());
+        Some((Ok(piece), (None, reader, listed)))
     })
 }

@@ -1,7 +1,7 @@
 //! The answers. An error is status 200 and a number, as SRS has it.
 
 use super::{
-    ClientFacts, Monitor, StreamFacts,
+    ClientFacts, ClientKind, Monitor, StreamFacts,
     door::nothing,
     rates::Of,
     shapes::{self, Envelope, Shape},
@@ -99,7 +99,8 @@ impl Monitor {
         let now_us = self.inner.clock.now_us();
         let rate = self.rates().rate(Of::Stream(stream.channel_id), now_us, stream.counters());
         let here = clients.iter().filter(|client| client.channel_id == stream.channel_id);
-        let publisher = here.clone().find(|client| client.is_publisher).map(|client| client.id);
+        let publisher =
+            here.clone().find(|client| client.kind == ClientKind::Publisher).map(|client| client.id);
         let sent_bytes = here.clone().map(|client| client.sent_bytes).sum();
         shapes::Stream::new(stream, rate, now_us, publisher, here.count(), sent_bytes)
     }

@@ -5,10 +5,11 @@
 //! and who may ask. Not here: where the facts come from ([`MonitorSource`]).
 //!
 //! What SRS names by stream key is named by the channel's id here: `name`, `url` and `tcUrl` hold nothing that a publisher
-//! has sent. Players on the web are not connections of a channel and are not listed.
+//! has sent. Players of HLS are not connections of a channel and are not listed.
 
 mod door;
 mod handlers;
+mod players;
 mod rates;
 mod shapes;
 
@@ -32,11 +33,13 @@ use uuid::Uuid;
 use world::{Clock, Usage};
 
 pub use door::MonitorDoor;
+pub use players::FlvPlayers;
+pub(crate) use players::ListedPlayer;
 
 /// How often rates are sampled.
 pub(crate) const SAMPLE_TICK: Duration = Duration::from_secs(5);
 
-/// One RTMP connection that publishes or plays a channel.
+/// One connection that publishes or plays a channel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClientFacts {
     /// Its number; never used again.
@@ -45,14 +48,25 @@ pub struct ClientFacts {
     pub peer: SocketAddr,
     /// The channel.
     pub channel_id: Uuid,
-    /// Whether it publishes; else it plays.
-    pub is_publisher: bool,
+    /// What it is.
+    pub kind: ClientKind,
     /// UTC microseconds since when it is connected.
     pub since_us: i64,
     /// Bytes that came from it.
     pub received_bytes: u64,
     /// Bytes that it was sent.
     pub sent_bytes: u64,
+}
+
+/// How a client is connected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientKind {
+    /// It publishes by RTMP.
+    Publisher,
+    /// It plays by RTMP.
+    RtmpPlayer,
+    /// It plays by HTTP-FLV.
+    FlvPlayer,
 }
 
 /// One channel that is published or listened to.
@@ -76,7 +90,7 @@ pub trait MonitorSource: Send + Sync + 'static {
     fn clients(&self) -> Vec<ClientFacts>;
     /// All channels that are published or listened to, by id.
     fn streams(&self) -> Vec<StreamFacts>;
-    /// RTMP connections of every kind, also those that have not said what they want.
+    /// Connections of every kind, also those of RTMP that have not said what they want.
     fn connections(&self) -> usize;
     /// Disconnects a client; false where there is none of that number.
     fn drop_client(&self, id: u64) -> bool;

@@ -117,6 +117,7 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::{ClientFacts, Counters, Of, Rate, Rates};
+    use crate::monitor::ClientKind;
     use uuid::Uuid;
     use world::Usage;
 
@@ -127,7 +128,7 @@ mod tests {
             id: 1,
             peer: "127.0.0.1:5".parse().unwrap(),
             channel_id: Uuid::nil(),
-            is_publisher: true,
+            kind: ClientKind::Publisher,
             since_us: 0,
             received_bytes,
             sent_bytes: 0,

@@ -1,6 +1,6 @@
 //! What SRS 6 writes, in its order. Where it has something that a node has not, it is 0 or empty.
 
-use super::{ClientFacts, StreamFacts, rates::Rate};
+use super::{ClientFacts, ClientKind, StreamFacts, rates::Rate};
 use media::{AudioConfig, VideoCodec, VideoConfig};
 use serde::Serialize;
 use world::Usage;
@@ -373,8 +373,12 @@ impl Client {
             tc_url: TC_URL,
             url: format!("/live/{channel}"),
             name: channel,
-            kind: if client.is_publisher { "fmle-publish" } else { "rtmp-play" },
-            publish: client.is_publisher,
+            kind: match client.kind {
+                ClientKind::Publisher => "fmle-publish",
+                ClientKind::RtmpPlayer => "rtmp-play",
+                ClientKind::FlvPlayer => "flv-play",
+            },
+            publish: client.kind == ClientKind::Publisher,
             alive: round(now_us.saturating_sub(client.since_us).max(0) as f64 / 1e6),
             send_bytes: client.sent_bytes,
             recv_bytes: client.received_bytes,

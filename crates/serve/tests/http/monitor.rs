@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tokio::net::TcpListener;
-use turepe_serve::{ClientFacts, Monitor, MonitorDoor, MonitorSource, StreamFacts};
+use turepe_serve::{ClientFacts, ClientKind, Monitor, MonitorDoor, MonitorSource, StreamFacts};
 use uuid::Uuid;
 use world::SimulatedClock;
 
@@ -84,7 +84,7 @@ fn publisher(id: u64, channel: u128) -> ClientFacts {
         id,
         peer: "192.168.1.10:40000".parse().unwrap(),
         channel_id: Uuid::from_u128(channel),
-        is_publisher: true,
+        kind: ClientKind::Publisher,
         since_us: at(NOW),
         received_bytes: 1_000_000,
         sent_bytes: 3500,

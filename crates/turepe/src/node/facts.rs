@@ -1,30 +1,37 @@
 //! What monitoring asks of this node.
 
-use ingest::Connections;
+use ingest::{ConnectionStatus, Connections, Role};
 use live::Live;
-use serve::{ClientFacts, MonitorSource, StreamFacts};
+use serve::{ClientFacts, ClientKind, FlvPlayers, MonitorSource, StreamFacts};
 
 /// The hubs and the connections.
 pub(super) struct NodeFacts {
     pub(super) live: Live,
     pub(super) connections: Connections,
+    pub(super) flv_players: FlvPlayers,
+}
+
+/// A connection as it is listed, once it has said what it wants.
+fn client(connection: ConnectionStatus) -> Option<ClientFacts> {
+    let (kind, channel_id) = match connection.role? {
+        Role::Publishes(channel_id) => (ClientKind::Publisher, channel_id),
+        Role::Plays(channel_id) => (ClientKind::RtmpPlayer, channel_id),
+    };
+    Some(ClientFacts {
+        id: connection.id,
+        peer: connection.peer,
+        channel_id,
+        kind,
+        since_us: connection.since_us,
+        received_bytes: connection.received_bytes,
+        sent_bytes: connection.sent_bytes,
+    })
 }
 
 impl MonitorSource for NodeFacts {
     fn clients(&self) -> Vec<ClientFacts> {
-        let all = self.connections.all().into_iter();
-        let busy = all.filter_map(|connection| {
-            Some(ClientFacts {
-                id: connection.id,
-                peer: connection.peer,
-                channel_id: connection.channel_id?,
-                is_publisher: true,
-                since_us: connection.since_us,
-                received_bytes: connection.received_bytes,
-                sent_bytes: connection.sent_bytes,
-            })
-        });
-        busy.collect()
+        let by_rtmp = self.connections.all().into_iter().filter_map(client);
+        by_rtmp.chain(self.flv_players.all()).collect()
     }
 
     fn streams(&self) -> Vec<StreamFacts> {
@@ -40,10 +47,10 @@ impl MonitorSource for NodeFacts {
     }
 
     fn connections(&self) -> usize {
-        self.connections.len()
+        self.connections.len() + self.flv_players.len()
     }
 
     fn drop_client(&self, id: u64) -> bool {
-        self.connections.drop_connection(id)
+        self.connections.drop_connection(id) || self.flv_players.drop_player(id)
     }
 }

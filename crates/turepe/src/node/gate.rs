@@ -11,6 +11,7 @@ use live::{Live, TagReader};
 use media::flv::TagRun;
 use media::rtmp::StreamKey;
 use serve::Viewing;
+use uuid::Uuid;
 
 use super::keys::StreamKeys;
 use super::sink::RecordingSink;
@@ -54,18 +55,26 @@ impl Gate for CatalogGate {
             // A channel's id or a signed token, as in the addresses of the web; players add queries of their own.
             let name = name.expose().split('?').next().unwrap_or_default();
             let channel = self.viewing.channel(name).await?;
-            let feed: Box<dyn Feed> = Box::new(Tags(self.live.tags(channel)?));
+            let feed: Box<dyn Feed> =
+                Box::new(Tags { channel_id: channel, reader: self.live.tags(channel)? });
             Some(feed)
         })
     }
 }
 
 /// A channel's tags as a player is sent them.
-struct Tags(TagReader);
+struct Tags {
+    channel_id: Uuid,
+    reader: TagReader,
+}
 
 impl Feed for Tags {
+    fn channel_id(&self) -> Uuid {
+        self.channel_id
+    }
+
     fn next(&mut self) -> BoxFuture<'_, Option<Arc<TagRun>>> {
-        Box::pin(self.0.next())
+        Box::pin(self.reader.next())
     }
 }
 

@@ -126,7 +126,11 @@ impl Node {
         let files = dvr.clone().map(|dvr| Arc::new(dvr) as Arc<dyn DvrFiles>);
         let srs = Srs::new(config.srs.config(rtmp_address), keys, Arc::new(NoTargets), files, clock.clone());
         let srs_api = listen::srs_api(&config.srs_api)?;
-        let facts = NodeFacts { live: live.clone(), connections: rtmp.connections() };
+        let facts = NodeFacts {
+            live: live.clone(),
+            connections: rtmp.connections(),
+            flv_players: server.flv_players(),
+        };
         let monitor = Monitor::new(config.srs_api.door(), server_id(config), Arc::new(facts), clock);
         let server = server.with_srs(srs.clone()).with_monitor(monitor.clone());
         Ok(Self {

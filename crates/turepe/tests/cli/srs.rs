@@ -161,3 +161,57 @@ fn srs_is_configured_for_the_ports_in_force() {
     assert_eq!(values["hooks"], "http://127.0.0.1:8088/srs/hooks");
     assert_eq!((&values["listen"], &values["httpApiListen"]), (&1935.into(), &"127.0.0.1:1985".into()));
 }
+
+/// Players are clients as SRS has them: listed with their kind, counted with their stream, and ended by their number.
+#[test]
+fn players_are_listed_counted_and_dropped() {
+    let tool = Tool::new();
+    let channel = tool.club();
+    let (id, key) = (channel["id"].as_str().unwrap(), channel["streamKey"].as_str().unwrap());
+    let (http, rtmp, api) = (free_port(), free_port(), free_port());
+    let sets =
+        [format!("http.listen={http}"), format!("rtmp.listen={rtmp}"), format!("srs_api.listen={api}")];
+    let words = sets.iter().flat_map(|set| ["--set", set.as_str()]);
+    let mut node = tool.start(&["serve"].into_iter().chain(words).collect::<Vec<_>>());
+    node.wait_for("Website");
+    let clip = Tool::clip();
+    let url = format!("rtmp://{rtmp}/live/{key}");
+    let _camera = tool.start(&["publish", "--loop", "--quiet", clip.to_str().unwrap(), &url]);
+    let watch = |method: &str, path: &str| {
+        let (status, body) = ask(api, method, path, "");
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str::<Value>(&body).unwrap()
+    };
+    let stream = || watch("GET", "/api/v1/streams")["streams"][0].clone();
+    until("the stream to be live", || (stream()["publish"]["active"] == true).then_some(()));
+    let play = |url: String| {
+        let mut command = std::process::Command::new("ffmpeg");
+        tool.spawn(command.args(["-v", "error", "-nostdin", "-re", "-i", &url, "-f", "null", "-"]))
+    };
+    let players = [
+        ("rtmp-play", play(format!("rtmp://{rtmp}/live/{id}"))),
+        ("flv-play", play(format!("http://{http}/live/{id}.flv"))),
+    ];
+    let connections = || {
+        let summaries = watch("GET", "/api/v1/summaries");
+        summaries["data"]["system"]["conn_srs"].as_u64().unwrap()
+    };
+    for (kind, mut player) in players {
+        let client = until(kind, || {
+            let clients = watch("GET", "/api/v1/clients")["clients"].clone();
+            let found = clients.as_array().unwrap().iter().find(|client| client["type"] == kind).cloned();
+            found.filter(|client| client["send_bytes"].as_u64() > Some(10_000))
+        });
+        assert_eq!((&client["publish"], &client["name"]), (&false.into(), &id.into()), "{client}");
+        assert_eq!((&client["ip"], &client["url"]), (&"127.0.0.1".into(), &format!("/live/{id}").into()));
+        let (counted, listed) = (connections(), watch("GET", "/api/v1/clients")["clients"].clone());
+        assert_eq!(stream()["clients"].as_u64(), listed.as_array().map(|all| all.len() as u64));
+        let one = format!("/api/v1/clients/{}", client["id"].as_str().unwrap());
+        assert_eq!(watch("GET", &one)["client"]["id"], client["id"]);
+        assert_eq!(watch("DELETE", &one)["code"], 0);
+        player.wait();
+        until("the list without it", || (watch("GET", &one)["code"] == 2049).then_some(()));
+        until("the summary without it", || (connections() < counted).then_some(()));
+    }
+    assert_eq!(stream()["clients"], 1, "the camera is left");
+}
