@@ -24,6 +24,7 @@ mod reindex;
 mod serve_command;
 mod signals;
 mod srs_conf;
+mod tls;
 mod verify;
 
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use catalog::Catalog;
 
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::node::{Node, PortSearch};
+use crate::node::{Addresses, Node, PortSearch};
 use crate::{output, signals};
 
 /// Exit code after a second Ctrl-C: 128 and the number of SIGINT, as shells have it.
@@ -16,13 +16,19 @@ const FORCED: i32 = 130;
 pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     signals::raise_open_files();
     let node = Node::open(config, PortSearch::Exact).await?;
-    let (http, rtmp) = (node.http_address()?, node.rtmp_address()?);
-    tracing::info!(%http, %rtmp, data = %config.node.data.display(), "node started");
+    let addresses = node.addresses();
+    let Addresses { http, https, rtmp, rtmps } = addresses;
+    let shown = |address: Option<SocketAddr>| address.map(tracing::field::display);
+    let (https_shown, rtmps_shown) = (shown(https), shown(rtmps));
+    tracing::info!(%http, https = https_shown, %rtmp, rtmps = rtmps_shown, data = %config.node.data.display(), "node started");
+    let website = https.map_or_else(
+        || format!("http://{}/", reachable(http)),
+        |https| format!("https://{}/ and http://{}/", reachable(https), reachable(http)),
+    );
     output::line(format_args!(
-        "Tu Repe {}\n  Website     http://{}/\n  Publish to  {}   (with a stream key of `turepe admin channel add`)\n  Data        {}",
+        "Tu Repe {}\n  Website     {website}\n  Publish to  {}   (with a stream key of `turepe admin channel add`)\n  Data        {}",
         env!("CARGO_PKG_VERSION"),
-        reachable(http),
-        publish_url(config, rtmp),
+        publish_urls(config, &addresses),
         config.node.data.display(),
     ))?;
     first_steps(node.catalog()).await?;
@@ -55,12 +61,18 @@ impl std::fmt::Display for SocketAddrText {
 }
 
 /// What to enter in OBS.
-fn publish_url(config: &Config, rtmp: SocketAddr) -> String {
+fn publish_urls(config: &Config, addresses: &Addresses) -> String {
     // Port 0 in the configuration is known only now.
-    if config.rtmp.listen.port() == 0 {
-        format!("rtmp://{}/live", reachable(rtmp))
+    let plain = if config.rtmp.listen.port() == 0 {
+        format!("rtmp://{}/live", reachable(addresses.rtmp))
     } else {
         config.rtmp.public_url.clone()
+    };
+    match addresses.rtmps {
+        Some(rtmps) if !plain.starts_with("rtmps://") => {
+            format!("rtmps://{}/live or {plain}", reachable(rtmps))
+        }
+        _ => plain,
     }
 }
 

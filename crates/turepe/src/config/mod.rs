@@ -11,6 +11,7 @@ mod sources;
 mod span;
 mod srs;
 mod store;
+mod tls;
 
 pub(crate) use covers::Covers;
 pub(crate) use directory::Directory;
@@ -21,6 +22,7 @@ pub(crate) use sources::{DEFAULT_TOML, Sources};
 pub(crate) use span::Span;
 pub(crate) use srs::{Srs, SrsApi, near};
 pub(crate) use store::{Retention, Store};
+pub(crate) use tls::Tls;
 
 /// Why the configuration is not accepted.
 #[derive(Debug, thiserror::Error)]

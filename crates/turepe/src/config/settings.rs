@@ -10,13 +10,16 @@ use catalog::{DatabaseOptions, masked_url};
 use serde_json::{Value, json};
 
 use super::sources::{Setting, Settings, Sources};
-use super::{ConfigError, Covers, Directory, Retention, Secret, Span, Srs, SrsApi, Store};
+use super::tls::{optional_listen, shown};
+use super::{ConfigError, Covers, Directory, Retention, Secret, Span, Srs, SrsApi, Store, Tls};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// `[node]`
     pub(crate) node: Node,
+    /// `[tls]`; `None` where nothing speaks TLS.
+    pub(crate) tls: Option<Tls>,
     /// `[http]`
     pub(crate) http: Http,
     /// `[rtmp]`
@@ -59,6 +62,8 @@ pub(crate) struct Node {
 pub(crate) struct Http {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
+    /// Where to listen for HTTPS; [`Config::tls`] is set with it.
+    pub(crate) tls_listen: Option<SocketAddr>,
     /// Lets operators in from anywhere.
     pub(crate) operations_token: Option<Secret>,
     /// Where people reach the website; `None` when nobody has said.
@@ -70,7 +75,9 @@ pub(crate) struct Http {
 pub(crate) struct Rtmp {
     /// Where to listen.
     pub(crate) listen: SocketAddr,
-    /// What people enter in OBS; derived from `listen` when it is not set.
+    /// Where to listen for RTMPS; [`Config::tls`] is set with it.
+    pub(crate) tls_listen: Option<SocketAddr>,
+    /// What people enter in OBS; derived from the ports when it is not set.
     pub(crate) public_url: String,
     /// In all.
     pub(crate) max_connections: u32,
@@ -160,15 +167,20 @@ impl Config {
         let keys = Keys(&settings);
         let data: PathBuf = keys.parse("node.data", |text| folder_or_file(text, "a folder"))?;
         let rtmp_listen = keys.parse("rtmp.listen", listen)?;
+        let rtmp_tls = keys.parse("rtmp.tls_listen", optional_listen)?;
+        let http_tls = keys.parse("http.tls_listen", optional_listen)?;
         let config = Self {
+            tls: Tls::read(&keys, [("http.tls_listen", http_tls), ("rtmp.tls_listen", rtmp_tls)])?,
             http: Http {
                 listen: keys.parse("http.listen", listen)?,
+                tls_listen: http_tls,
                 operations_token: keys.parse("http.operations_token", token)?,
                 public_url: keys.parse("http.public_url", website)?,
             },
             rtmp: Rtmp {
                 listen: rtmp_listen,
-                public_url: keys.parse("rtmp.public_url", |text| public_url(text, rtmp_listen))?,
+                tls_listen: rtmp_tls,
+                public_url: keys.parse("rtmp.public_url", |text| public_url(text, rtmp_listen, rtmp_tls))?,
                 max_connections: keys.parse("rtmp.max_connections", |text| number(text, 1, 1_000_000))?,
                 max_connections_per_address: keys
                     .parse("rtmp.max_connections_per_address", |text| number(text, 1, 1_000_000))?,
@@ -209,11 +221,25 @@ impl Config {
                 data,
             },
         };
-        if config.http.listen == config.rtmp.listen && config.http.listen.port() != 0 {
-            let reason = format!("`http.listen` already uses {}", config.http.listen);
-            return Err(keys.invalid("rtmp.listen", reason));
+        let ports = config.ports();
+        for (at, (key, port)) in ports.iter().enumerate() {
+            let taken = ports.iter().take(at).find(|(_, other)| other == port && port.port() != 0);
+            if let Some((other, _)) = taken {
+                return Err(keys.invalid(key, format!("`{other}` already uses {port}")));
+            }
         }
         Ok(config)
+    }
+
+    /// The ports of players and publishers, by the name of their setting.
+    pub(crate) fn ports(&self) -> Vec<(&'static str, SocketAddr)> {
+        let all = [
+            ("http.listen", Some(self.http.listen)),
+            ("rtmp.listen", Some(self.rtmp.listen)),
+            ("http.tls_listen", self.http.tls_listen),
+            ("rtmp.tls_listen", self.rtmp.tls_listen),
+        ];
+        all.into_iter().filter_map(|(key, port)| Some((key, port?))).collect()
     }
 
     /// Where segments grow.
@@ -225,13 +251,16 @@ impl Config {
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "node": { "data": self.node.data, "ffmpeg": self.node.ffmpeg },
+            "tls": Tls::to_json(self.tls.as_ref()),
             "http": {
                 "listen": self.http.listen.to_string(),
+                "tls_listen": shown(self.http.tls_listen),
                 "operations_token": self.http.operations_token.as_ref().map_or("", |_| "***"),
                 "public_url": self.http.public_url.as_deref().unwrap_or_default(),
             },
             "rtmp": {
                 "listen": self.rtmp.listen.to_string(),
+                "tls_listen": shown(self.rtmp.tls_listen),
                 "public_url": self.rtmp.public_url,
                 "max_connections": self.rtmp.max_connections,
                 "max_connections_per_address": self.rtmp.max_connections_per_address,
@@ -268,6 +297,7 @@ impl Config {
         // Sections in the order of the documented defaults.
         for section in [
             "node",
+            "tls",
             "http",
             "rtmp",
             "live",
@@ -366,13 +396,19 @@ fn segment(text: &str) -> Result<Span, String> {
     Ok(span)
 }
 
-fn public_url(text: &str, listen: SocketAddr) -> Result<String, String> {
+fn public_url(text: &str, listen: SocketAddr, tls: Option<SocketAddr>) -> Result<String, String> {
     if text.is_empty() {
+        // A plain port that only this machine reaches is none to enter in OBS.
+        if let Some(tls) = tls.filter(|_| listen.ip().is_loopback()) {
+            let port = if tls.port() == 443 { String::new() } else { format!(":{}", tls.port()) };
+            return Ok(format!("rtmps://localhost{port}/live"));
+        }
         let port = if listen.port() == 1935 { String::new() } else { format!(":{}", listen.port()) };
         return Ok(format!("rtmp://localhost{port}/live"));
     }
     let rest = text
         .strip_prefix("rtmp://")
+        .or_else(|| text.strip_prefix("rtmps://"))
         .filter(|rest| rest.split_once('/').is_some_and(|(h, a)| !h.is_empty() && !a.is_empty()));
     match rest {
         Some(_) => Ok(text.trim_end_matches('/').to_owned()),

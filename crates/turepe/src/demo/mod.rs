@@ -55,9 +55,9 @@ pub(crate) async fn run(arguments: &Demo, config: &Config) -> Result<(), Failure
         () = &mut interrupted => return Ok(()),
     };
     let Prepared { node, cameras } = prepared;
-    let (http, rtmp) = (node.http_address()?, node.rtmp_address()?);
-    let cameras = cameras.start(rtmp)?;
-    output::line(format_args!("\n  Open http://{}/    (Ctrl-C ends the demo)\n", reachable(http)))?;
+    let addresses = node.addresses();
+    let cameras = cameras.start(addresses.rtmp)?;
+    output::line(format_args!("\n  Open http://{}/    (Ctrl-C ends the demo)\n", reachable(addresses.http)))?;
     node.run(interrupted).await;
     // After the node: the recordings end because the program does, not because a camera failed.
     cameras.stop().await;

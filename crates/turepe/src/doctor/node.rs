@@ -45,9 +45,7 @@ pub(super) async fn database(patient: &Patient<'_>) -> Vec<Finding> {
 }
 
 pub(super) async fn ports(patient: &Patient<'_>) -> Vec<Finding> {
-    let config = patient.config;
-    let ports = [("http.listen", config.http.listen), ("rtmp.listen", config.rtmp.listen)];
-    ports.into_iter().map(|(key, address)| port(key, address, patient.is_running)).collect()
+    patient.config.ports().into_iter().map(|(key, address)| port(key, address, patient.is_running)).collect()
 }
 
 fn port(key: &str, address: SocketAddr, is_running: bool) -> Finding {

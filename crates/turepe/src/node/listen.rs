@@ -4,10 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 
 use ingest::RtmpServer;
+use serve::Listeners;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::config::SrsApi;
+use super::Addresses;
+use crate::config::{Config, SrsApi};
 use crate::failure::{Failure, Kind};
+use crate::tls::{Tls, TlsError};
 
 /// Connections that wait while all workers are busy.
 const HTTP_BACKLOG: u32 = 1024;
@@ -24,8 +27,41 @@ pub(crate) enum PortSearch {
     NextFree,
 }
 
-pub(super) fn http(listen: SocketAddr, search: PortSearch) -> Result<TcpListener, Failure> {
-    find(listen, search, "http.listen", bind_http)
+/// The ports of HTTP, and where they are.
+pub(super) struct Http {
+    pub(super) listeners: Listeners,
+    plain: SocketAddr,
+    secure: Option<SocketAddr>,
+}
+
+pub(super) fn http(config: &Config, search: PortSearch, tls: Option<&Tls>) -> Result<Http, Failure> {
+    let plain = find(config.http.listen, search, "http.listen", bind_http)?;
+    let mut http = Http { plain: address_of(&plain)?, secure: None, listeners: plain.into() };
+    if let (Some(listen), Some(tls)) = (config.http.tls_listen, tls) {
+        let secure = find(listen, search, "http.tls_listen", bind_http)?;
+        http.secure = Some(address_of(&secure)?);
+        http.listeners = http.listeners.with_tls(secure, tls.http().map_err(unusable)?);
+    }
+    Ok(http)
+}
+
+/// Where a node listens.
+pub(super) fn addresses(http: &Http, rtmp: &RtmpServer) -> Result<Addresses, Failure> {
+    let problem = |error| Failure::context("the RTMP port", error);
+    Ok(Addresses {
+        http: http.plain,
+        https: http.secure,
+        rtmp: rtmp.local_addr().map_err(problem)?,
+        rtmps: rtmp.tls_addr().map_err(problem)?,
+    })
+}
+
+fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener.local_addr().map_err(|error| Failure::context("the HTTP port", error))
+}
+
+fn unusable(error: TlsError) -> Failure {
+    Failure::usage(format!("configuration: {error}"))
 }
 
 /// Monitoring. A port that nobody has chosen and that is taken, perhaps by SRS, keeps no node from recording.
@@ -49,18 +85,24 @@ fn bind_http(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 pub(super) fn rtmp(
-    listen: SocketAddr,
+    config: &Config,
     search: PortSearch,
+    tls: Option<&Tls>,
     bind: impl Fn(SocketAddr) -> io::Result<RtmpServer>,
 ) -> Result<RtmpServer, Failure> {
-    find(listen, search, "rtmp.listen", bind)
+    let mut server = find(config.rtmp.listen, search, "rtmp.listen", bind)?;
+    if let (Some(listen), Some(tls)) = (config.rtmp.tls_listen, tls) {
+        let tls = tls.rtmp().map_err(unusable)?;
+        find(listen, search, "rtmp.tls_listen", |address| server.bind_tls(address, tls.clone()))?;
+    }
+    Ok(server)
 }
 
 fn find<T>(
     listen: SocketAddr,
     search: PortSearch,
     key: &str,
-    bind: impl Fn(SocketAddr) -> io::Result<T>,
+    mut bind: impl FnMut(SocketAddr) -> io::Result<T>,
 ) -> Result<T, Failure> {
     let last = match search {
         PortSearch::Exact => listen.port(),

@@ -21,7 +21,7 @@ use directory::Directory;
 use ingest::{RtmpConfig, RtmpServer};
 use live::Live;
 use live::covers::Covers;
-use serve::{BucketAccess, Dvr, DvrFiles, Monitor, NoTargets, ServeConfig, Server, Srs};
+use serve::{BucketAccess, Dvr, DvrFiles, Listeners, Measured, Monitor, NoTargets, ServeConfig, Server, Srs};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -37,6 +37,7 @@ use self::metrics::RoomMetrics;
 use crate::config::Config;
 use crate::data_folder::{self, Lock};
 use crate::failure::Failure;
+use crate::tls::Tls;
 
 /// From the first signal to the end of the process, whatever hangs.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(2800);
@@ -47,13 +48,28 @@ const DIRECTORY_FILE: &str = "directory.json";
 /// Which of SRS's recordings were taken, in the data folder.
 const DVR_FILE: &str = "srs_dvr.txt";
 
+/// Where a node listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addresses {
+    /// HTTP
+    pub(crate) http: SocketAddr,
+    /// HTTPS
+    pub(crate) https: Option<SocketAddr>,
+    /// RTMP
+    pub(crate) rtmp: SocketAddr,
+    /// RTMPS
+    pub(crate) rtmps: Option<SocketAddr>,
+}
+
 /// A node whose ports are bound and that does not run yet.
 pub(crate) struct Node {
     catalog: Catalog,
     archive: Archive,
     publishers: Arc<Publishers>,
     server: Server,
-    http: TcpListener,
+    http: Listeners,
+    addresses: Addresses,
+    tls: Option<Tls>,
     rtmp: RtmpServer,
     directory: Option<Directory>,
     live: Live,
@@ -72,7 +88,9 @@ impl Node {
         let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let lock = Lock::take(config)?;
-        let http = listen::http(config.http.listen, ports)?;
+        let tls = config.tls.as_ref().map(|files| Tls::open(files, disk.clone(), clock.clone())).transpose();
+        let tls = tls.map_err(|error| Failure::usage(format!("configuration: {error}")))?;
+        let http = listen::http(config, ports, tls.as_ref())?;
         let catalog = data_folder::await_catalog(config).await?;
         let bucket = config.store.bucket(&clock);
         let bucket = bucket.map_err(|error| Failure::context("cannot use the bucket", error))?;
@@ -99,7 +117,7 @@ impl Node {
             hubs: live.clone(),
             covers: Some(covers.clone()),
             operations_token: config.http.operations_token.as_ref().map(|token| token.expose().to_owned()),
-            measured: vec![metrics.clone()],
+            measured: measured(&metrics, tls.as_ref()),
         };
         let live_channels = Arc::new(LiveChannels(live.clone()));
         let server =
@@ -114,17 +132,18 @@ impl Node {
             covers.clone(),
             server.viewing(),
         ));
-        let rtmp = listen::rtmp(config.rtmp.listen, ports, |listen| {
+        let rtmp = listen::rtmp(config, ports, tls.as_ref(), |listen| {
             RtmpServer::bind(rtmp_config(config, listen), gate.clone(), clock.clone())
         })?;
         metrics.set_publishers(rtmp.publishers());
-        let rtmp_address = rtmp.local_addr().map_err(|error| Failure::context("the RTMP port", error))?;
+        let addresses = listen::addresses(&http, &rtmp)?;
         let dvr = config
             .srs
             .dvr(config.node.data.join(DVR_FILE))
             .map(|dvr| Dvr::new(dvr, archive.clone(), keys.clone(), Arc::new(SystemDisk), clock.clone()));
         let files = dvr.clone().map(|dvr| Arc::new(dvr) as Arc<dyn DvrFiles>);
-        let srs = Srs::new(config.srs.config(rtmp_address), keys, Arc::new(NoTargets), files, clock.clone());
+        let srs =
+            Srs::new(config.srs.config(addresses.rtmp), keys, Arc::new(NoTargets), files, clock.clone());
         let srs_api = listen::srs_api(&config.srs_api)?;
         let facts = NodeFacts {
             live: live.clone(),
@@ -138,7 +157,9 @@ impl Node {
             archive,
             publishers,
             server,
-            http,
+            http: http.listeners,
+            addresses,
+            tls,
             rtmp,
             directory,
             live,
@@ -151,14 +172,9 @@ impl Node {
         })
     }
 
-    /// Where HTTP is served.
-    pub(crate) fn http_address(&self) -> Result<SocketAddr, Failure> {
-        self.http.local_addr().map_err(|error| Failure::context("the HTTP port", error))
-    }
-
-    /// Where publishers are awaited.
-    pub(crate) fn rtmp_address(&self) -> Result<SocketAddr, Failure> {
-        self.rtmp.local_addr().map_err(|error| Failure::context("the RTMP port", error))
+    /// Where it listens.
+    pub(crate) fn addresses(&self) -> Addresses {
+        self.addresses
     }
 
     /// The catalog, for what the command wants to say about it.
@@ -186,6 +202,9 @@ impl Node {
         let covers = tokio::spawn(async move { self.covers.run(roster, covered).await });
         let watching = tokio::spawn(self.monitor.run(self.srs_api, wait(stopped.clone())));
         tokio::spawn(self.srs.reconcile(wait(stopped.clone())));
+        if let Some(tls) = self.tls {
+            tokio::spawn(tls.follow(wait(stopped.clone())));
+        }
         if let Some(dvr) = self.dvr {
             tokio::spawn(dvr.run(wait(stopped)));
         }
@@ -229,6 +248,13 @@ impl Node {
             );
         }
     }
+}
+
+/// Whoever has numbers for `/metrics`.
+fn measured(rooms: &Arc<RoomMetrics>, tls: Option<&Tls>) -> Vec<Arc<dyn Measured>> {
+    let mut all: Vec<Arc<dyn Measured>> = vec![rooms.clone()];
+    all.extend(tls.map(|tls| Arc::new(tls.clone()) as Arc<dyn Measured>));
+    all
 }
 
 /// What monitoring tells nodes apart by: the same after a restart.
