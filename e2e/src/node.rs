@@ -165,6 +165,11 @@ impl Node {
         std::fs::read_to_string(format!("/proc/{id}/cmdline")).expect("the command line")
     }
 
+    /// Its process.
+    pub fn process(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     fn log_path(&self) -> PathBuf {
         self.data.join("test.log")
     }
