@@ -33,6 +33,15 @@ impl SrsServer {
     pub fn new(authority: impl Into<String>) -> Self {
         Self { authority: authority.into(), basic: None, every: RECONCILE_INTERVAL }
     }
+
+    /// Asks it once for its streams, and tells how many are published.
+    ///
+    /// # Errors
+    ///
+    /// When it is away, or is no SRS 6.
+    pub async fn count_streams(&self) -> io::Result<usize> {
+        list(self).await.map(|(_, published)| published.len()).map_err(io::Error::other)
+    }
 }
 
 impl fmt::Debug for SrsServer {

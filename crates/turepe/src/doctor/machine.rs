@@ -2,9 +2,11 @@
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit};
+use tokio::process::Command;
 use world::{Clock as _, Disk as _, SystemClock, SystemDisk};
 
 use super::{Finding, Patient};
@@ -22,6 +24,15 @@ const FILES_BESIDE: u64 = 1024;
 
 /// Connections that wait to be accepted, as the HTTP listener asks for.
 const WANTED_BACKLOG: u64 = 1024;
+
+/// What is advised where it is less.
+const RIGHT_BACKLOG: u64 = 4096;
+
+/// Ports of outgoing connections that a node may have in use or in TIME_WAIT: uploads, playback through the node, databases.
+const WANTED_PORTS: u64 = 10_000;
+
+/// How long timedatectl may take.
+const CLOCK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// 2026-01-01T00:00:00Z: this program is younger than that.
 const EARLIEST_US: i64 = 1_767_225_600_000_000;
@@ -112,15 +123,36 @@ pub(super) async fn speed(patient: &Patient<'_>) -> Vec<Finding> {
 
 pub(super) async fn clock(_: &Patient<'_>) -> Vec<Finding> {
     let now_us = SystemClock.now_us();
+    vec![judge_clock(now_us, is_synchronised().await)]
+}
+
+fn judge_clock(now_us: i64, is_synchronised: Option<bool>) -> Finding {
+    const FIX: &str = "sudo timedatectl set-ntp true";
     let now = crate::admin::instant(now_us);
-    vec![if now_us < EARLIEST_US {
-        Finding::bad(
-            format!("it is not {now}: matches would be filed under that"),
-            "timedatectl set-ntp true",
-        )
-    } else {
-        Finding::good(format!("it is {now}"))
-    }]
+    match is_synchronised {
+        _ if now_us < EARLIEST_US => {
+            Finding::bad(format!("it is not {now}: matches would be filed under that"), FIX)
+        }
+        Some(true) => Finding::good(format!("it is {now}, kept by NTP")),
+        Some(false) => Finding::warning(
+            format!("it is {now}, and nothing keeps it right: matches drift away from the club's clock"),
+            FIX,
+        ),
+        None => Finding::good(format!("it is {now} (nothing here tells whether NTP keeps it)")),
+    }
+}
+
+/// Whether the kernel's clock follows another, as systemd tells it; `None` where it does not, as in containers.
+async fn is_synchronised() -> Option<bool> {
+    let mut command = Command::new("timedatectl");
+    command.args(["show", "--property=NTPSynchronized", "--value"]);
+    command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(CLOCK_PATIENCE, command.output()).await.ok()?.ok()?;
+    match output.stdout.trim_ascii() {
+        b"yes" => Some(true),
+        b"no" => Some(false),
+        _ => None,
+    }
 }
 
 pub(super) async fn open_files(patient: &Patient<'_>) -> Vec<Finding> {
@@ -137,21 +169,63 @@ pub(super) async fn open_files(patient: &Patient<'_>) -> Vec<Finding> {
 }
 
 pub(super) async fn backlog(_: &Patient<'_>) -> Vec<Finding> {
-    let path = Path::new("/proc/sys/net/core/somaxconn");
-    let mut text = [0; 20];
-    let read = SystemDisk.open(path).and_then(|file| file.read_at(&mut text, 0));
-    let text = read.ok().and_then(|read| std::str::from_utf8(text.get(..read)?).ok());
-    let Some(limit) = text.and_then(|text| text.trim().parse::<u64>().ok()) else {
+    let limits = [
+        ("net.core.somaxconn", "may wait to be accepted"),
+        ("net.ipv4.tcp_max_syn_backlog", "may be half open"),
+    ];
+    let look = |(name, what): (&str, &str)| {
+        let limit = *sysctl(name)?.first()?;
+        Some(if limit < WANTED_BACKLOG {
+            Finding::warning(
+                format!("{limit} connections {what}; when all come at once, more do"),
+                format!("sudo sysctl -w {name}={RIGHT_BACKLOG}"),
+            )
+        } else {
+            Finding::good(format!("{limit} connections {what}"))
+        })
+    };
+    limits.into_iter().filter_map(look).collect()
+}
+
+pub(super) async fn port_range(patient: &Patient<'_>) -> Vec<Finding> {
+    let range = sysctl("net.ipv4.ip_local_port_range");
+    let Some((low, high)) = range.and_then(|range| Some((*range.first()?, *range.get(1)?))) else {
         return Vec::new();
     };
-    vec![if limit < WANTED_BACKLOG {
+    let ports: Vec<_> = patient.config.ports().into_iter().map(|(key, port)| (key, port.port())).collect();
+    judge_range(low, high, &ports)
+}
+
+/// `ports` are ours, by the name of their setting.
+fn judge_range(low: u64, high: u64, ports: &[(&str, u16)]) -> Vec<Finding> {
+    let count = (high + 1).saturating_sub(low);
+    let says = format!("outgoing connections take ports {low} to {high}");
+    let mut found = vec![if count < WANTED_PORTS {
         Finding::warning(
-            format!("{limit} connections may wait to be accepted; when all come at once, more do"),
-            "sudo sysctl -w net.core.somaxconn=4096",
+            format!("{says}: {count}, which may run out while uploads fail and begin anew"),
+            "sudo sysctl -w net.ipv4.ip_local_port_range='32768 60999'",
         )
     } else {
-        Finding::good(format!("{limit} connections may wait to be accepted"))
-    }]
+        Finding::good(says)
+    }];
+    for (key, port) in ports.iter().filter(|(_, port)| (low..=high).contains(&u64::from(*port))) {
+        found.push(Finding::warning(
+            format!(
+                "`{key}` is among them: when the node starts, an outgoing connection may have port {port}"
+            ),
+            format!("sudo sysctl -w net.ipv4.ip_local_reserved_ports={port}   (or a port below {low})"),
+        ));
+    }
+    found
+}
+
+/// The numbers of a setting of the kernel; `None` where it has none of that name.
+fn sysctl(name: &str) -> Option<Vec<u64>> {
+    let path = Path::new("/proc/sys").join(name.replace('.', "/"));
+    let mut text = [0; 64];
+    let read = SystemDisk.open(&path).and_then(|file| file.read_at(&mut text, 0)).ok()?;
+    let text = std::str::from_utf8(text.get(..read)?).ok()?;
+    text.split_whitespace().map(|number| number.parse().ok()).collect()
 }
 
 /// Writes and syncs some bytes and removes them again; how long each round took, the shortest first.
@@ -173,4 +247,36 @@ fn probe(folder: &Path, rounds: usize) -> io::Result<Vec<Duration>> {
     removed?;
     times.sort();
     Ok(times)
+}
+
+#[cfg(test)]
+mod tests {
+    use archive::bucket::Verdict;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_nothing_keeps_is_warned_of() {
+        for (now_us, is_synchronised, verdict) in [
+            (EARLIEST_US, Some(true), Verdict::Good),
+            (EARLIEST_US, None, Verdict::Good),
+            (EARLIEST_US, Some(false), Verdict::Warning),
+            (EARLIEST_US - 1, Some(true), Verdict::Bad),
+        ] {
+            let finding = judge_clock(now_us, is_synchronised);
+            assert_eq!(finding.verdict, verdict, "{}", finding.says);
+            assert_eq!(finding.fix.is_some(), verdict != Verdict::Good);
+        }
+    }
+
+    #[test]
+    fn few_ports_and_our_own_among_them_are_warned_of() {
+        let ports = [("http.listen", 8080), ("rtmp.listen", 40_000)];
+        let found = judge_range(32_768, 60_999, &ports);
+        assert_eq!((found.len(), found[0].verdict), (2, Verdict::Good));
+        assert!(found[1].fix.as_deref().is_some_and(|fix| fix.contains("ip_local_reserved_ports=40000")));
+        let found = judge_range(50_000, 50_999, &ports);
+        assert!(found.len() == 1 && found[0].says.contains("50000 to 50999: 1000"));
+        assert_eq!(sysctl("net.core.no_such_thing"), None);
+    }
 }

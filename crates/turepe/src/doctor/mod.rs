@@ -2,12 +2,14 @@
 //! it.
 //!
 //! A check is one line in [`CHECKS`] and a function that looks at one thing and says what it found. Belongs here: the list,
-//! and how findings are told. Not here: what is looked at (`machine`, `node`, `bucket`, `directory`).
+//! and how findings are told. Not here: what is looked at (`machine`, `node`, `tls`, `bucket`, `directory`, `srs`).
 
 mod bucket;
 mod directory;
 mod machine;
 mod node;
+mod srs;
+mod tls;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -64,11 +66,14 @@ const CHECKS: &[(&str, Check)] = &[
     ("clock", |patient| Box::pin(machine::clock(patient))),
     ("files", |patient| Box::pin(machine::open_files(patient))),
     ("backlog", |patient| Box::pin(machine::backlog(patient))),
+    ("portrange", |patient| Box::pin(machine::port_range(patient))),
     ("database", |patient| Box::pin(node::database(patient))),
     ("ports", |patient| Box::pin(node::ports(patient))),
+    ("tls", |patient| Box::pin(tls::check(patient))),
     ("ffmpeg", |patient| Box::pin(node::ffmpeg(patient))),
     ("bucket", |patient| Box::pin(bucket::check(patient))),
     ("directory", |patient| Box::pin(directory::check(patient))),
+    ("srs", |patient| Box::pin(srs::check(patient))),
 ];
 
 /// Looks at everything. Call it inside a runtime.

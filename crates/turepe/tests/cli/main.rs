@@ -17,4 +17,5 @@ mod publish;
 mod serve;
 mod srs;
 mod tool;
+mod tls;
 mod upkeep;

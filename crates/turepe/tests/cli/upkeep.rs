@@ -117,7 +117,20 @@ fn doctor_says_what_is_wrong_and_how_it_is_mended() {
     };
     let (code, report) = doctor(&[]);
     assert_eq!(code, Some(0), "{report:#}");
-    for check in ["data", "space", "disk", "clock", "files", "database", "ports", "ffmpeg", "bucket"] {
+    let told = [
+        "data",
+        "space",
+        "disk",
+        "clock",
+        "files",
+        "backlog",
+        "portrange",
+        "database",
+        "ports",
+        "ffmpeg",
+        "bucket",
+    ];
+    for check in told {
         assert!(!of(&report, check).is_empty(), "{check} in {report:#}");
     }
     assert!(!tool.folder().join("data").exists(), "looking makes nothing");
@@ -132,6 +145,12 @@ fn doctor_says_what_is_wrong_and_how_it_is_mended() {
     assert_eq!(of(&report, "space")[0]["verdict"], "bad");
     assert_eq!(of(&report, "ffmpeg")[0]["verdict"], "warning");
     drop(taken);
+
+    // An SRS that is away.
+    let (code, report) = doctor(&["--set", &format!("srs.server=http://{}", free_port())]);
+    assert_eq!(code, Some(6));
+    let found = &of(&report, "srs")[0];
+    assert!(found["fix"].as_str().unwrap().starts_with("curl -i http://127.0.0.1:"), "{found}");
 
     // A bucket that nobody answers for, and no address of the website.
     let url = format!("store.url=s3://b/p?endpoint=http://{}&region=x", free_port());
