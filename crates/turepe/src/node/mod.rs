@@ -108,7 +108,7 @@ impl Node {
         let publishers = Arc::new(Publishers::new(catalog.clone()));
         let bucket =
             BucketAccess { origin: config.store.bucket_origin(), url_life: config.store.url_life.duration() };
-        let metrics = Arc::new(RoomMetrics::new(live.clone()));
+        let metrics = Arc::new(RoomMetrics::new(live.clone(), covers.clone(), directory.clone()));
         let serve_config = ServeConfig {
             data: config.node.data.clone(),
             ffmpeg: config.node.ffmpeg.clone(),

@@ -10,12 +10,13 @@ mod admin;
 mod config;
 mod demo;
 mod directory;
+mod metrics;
 mod migrate;
 #[path = "../../../directory/tests/support/mod.rs"]
 mod peers;
 mod publish;
 mod serve;
 mod srs;
-mod tool;
 mod tls;
+mod tool;
 mod upkeep;
