@@ -117,9 +117,10 @@ pub(crate) fn bench(what: &str, rest: &[String]) -> Result<()> {
         "hooks" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "hooks", "--"]),
         _ => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "replay", "--"]),
     };
-    if matches!(what, "record" | "replay" | "hooks") {
+    if matches!(what, "record" | "replay" | "hooks" | "idle") {
         run(&mut cargo(&["build", "--release", "--package", "turepe"]))?;
     }
+        "idle" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "idle", "--"]),
     run(command.args(rest))
 }
 
