@@ -65,6 +65,16 @@ const POSTGRES: Need = Need {
 const OPENSSL: Need =
     Need { probe: Probe::Program("openssl"), package: "openssl", why: "certificates for databases in tests" };
 
+const OBS: Need = Need {
+    probe: Probe::Program("obs"),
+    package: "obs-studio",
+    why: "publishes as people do from their desks",
+};
+const XVFB: Need =
+    Need { probe: Probe::Program("xvfb-run"), package: "xvfb", why: "the screen that OBS asks for" };
+const XAUTH: Need =
+    Need { probe: Probe::Program("xauth"), package: "xauth", why: "lets OBS onto that screen" };
+
 /// Pinned: FFmpeg 7 and later publish `hvc1` by Enhanced RTMP.
 const MODERN_FFMPEG: &str = "imageio-ffmpeg==0.8.1";
 /// Vite 8 needs it.
@@ -86,6 +96,12 @@ pub(crate) fn for_tests() -> Result<()> {
 /// What `bench` needs.
 pub(crate) fn for_benches() -> Result<()> {
     debian(&[FFMPEG, FONT, NGINX, NGINX_PROGRAM, MARIADB, POSTGRES])
+}
+
+/// What `obs` needs beside the tests' own.
+pub(crate) fn for_obs() -> Result<()> {
+    for_tests()?;
+    debian(&[OBS, XVFB, XAUTH])
 }
 
 /// Node and npm, which we do not install: the README asks for them.

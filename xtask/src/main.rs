@@ -39,6 +39,8 @@ enum Verb {
     Web,
     /// Run the buckets' suite on the S3 service that TUREPE_TEST_S3_* name (docs/buckets.md)
     BucketTest,
+    /// Install OBS and an X server without a screen, have OBS publish to a node, and play back what was recorded
+    Obs,
     /// Make the demo clip again (crates/turepe/assets/demo.mp4)
     Clip,
     /// Measure: `media`, `catalog` (on all three databases), `live`, `record` and `idle` (against nginx-rtmp), `sync` (the cost of durability), `covers`, `replay` (against ffmpeg) or `hooks` (answers to SRS)
@@ -105,6 +107,7 @@ fn main() -> ExitCode {
         Verb::Setup => install::for_tests(),
         Verb::Web => install::node().and_then(|()| run::build_web()),
         Verb::BucketTest => run::bucket_test(),
+        Verb::Obs => install::for_obs().and_then(|()| run::obs()),
         Verb::Clip => install::for_tests().and_then(|()| run::clip()),
         Verb::Soak { what } => install::for_tests().and_then(|()| match what {
             Soak::Kill { kills, publishers, seed } => run::soak_kill(kills, publishers, seed),

@@ -105,6 +105,12 @@ pub(crate) fn bucket_test() -> Result<()> {
     run(&mut cargo(&test))
 }
 
+/// Has OBS publish to a node, and plays back what was recorded.
+pub(crate) fn obs() -> Result<()> {
+    step("Publish from OBS", "no window is seen");
+    run(&mut cargo(&["test", "--package", "turepe-e2e", "--test", "obs", "--", "--ignored", "--nocapture"]))
+}
+
 /// Runs a measurement.
 pub(crate) fn bench(what: &str, rest: &[String]) -> Result<()> {
     let mut command = match what {
@@ -114,13 +120,13 @@ pub(crate) fn bench(what: &str, rest: &[String]) -> Result<()> {
         "covers" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "covers", "--"]),
         "sync" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "sync", "--"]),
         "live" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "live", "--"]),
+        "idle" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "idle", "--"]),
         "hooks" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "hooks", "--"]),
         _ => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "replay", "--"]),
     };
     if matches!(what, "record" | "replay" | "hooks" | "idle") {
         run(&mut cargo(&["build", "--release", "--package", "turepe"]))?;
     }
-        "idle" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "idle", "--"]),
     run(command.args(rest))
 }
 
