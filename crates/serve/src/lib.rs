@@ -27,14 +27,14 @@ mod token;
 mod ui;
 mod viewing;
 
-pub use app::{BucketAccess, Live, ServeConfig};
+pub use app::{BucketAccess, Live, Relays, ServeConfig};
 pub use metrics::{Exposition, Measured};
 pub use monitor::{ClientFacts, Monitor, MonitorDoor, MonitorSource, StreamFacts};
 pub use openapi::openapi_json;
 pub use problem::{Problem, ProblemCode, ProblemDocument};
 pub use server::{ServeError, Server};
 pub use srs::{
-    Dvr, DvrConfig, DvrFiles, DvrPattern, ForwardTargets, KeyFrom, Keys, KeysAway, Network, NoTargets,
-    OnUnknownKey, Srs, SrsConfig, SrsPublication, SrsServer, Trust,
+    Dvr, DvrConfig, DvrFiles, DvrPattern, FORWARDED, ForwardTarget, ForwardTargets, KeyFrom, Keys, KeysAway,
+    Network, NoTargets, OnUnknownKey, Srs, SrsConfig, SrsPublication, SrsServer, Trust,
 };
 pub use viewing::Viewing;

@@ -4,6 +4,7 @@
 
 mod covers;
 mod directory;
+mod relay;
 mod secret;
 mod settings;
 mod size;
@@ -12,6 +13,7 @@ mod span;
 mod srs;
 mod store;
 
+pub(crate) use self::relay::Relay;
 pub(crate) use covers::Covers;
 pub(crate) use directory::Directory;
 pub(crate) use secret::Secret;

@@ -2,12 +2,13 @@
 //! it.
 //!
 //! A check is one line in [`CHECKS`] and a function that looks at one thing and says what it found. Belongs here: the list,
-//! and how findings are told. Not here: what is looked at (`machine`, `node`, `bucket`, `directory`).
+//! and how findings are told. Not here: what is looked at (`machine`, `node`, `bucket`, `directory`, `relay`).
 
 mod bucket;
 mod directory;
 mod machine;
 mod node;
+mod relay;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -69,6 +70,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("ffmpeg", |patient| Box::pin(node::ffmpeg(patient))),
     ("bucket", |patient| Box::pin(bucket::check(patient))),
     ("directory", |patient| Box::pin(directory::check(patient))),
+    ("relay", |patient| Box::pin(relay::check(patient))),
 ];
 
 /// Looks at everything. Call it inside a runtime.

@@ -10,9 +10,11 @@ use live::covers::Covers;
 use live::{Live, TagReader};
 use media::flv::TagRun;
 use media::rtmp::StreamKey;
+use relay::Relays;
 use serve::Viewing;
 
 use super::keys::StreamKeys;
+use super::relays::publishing;
 use super::sink::RecordingSink;
 
 /// Lets in whose key opens a channel, and opens a recording for them.
@@ -21,6 +23,7 @@ pub(super) struct CatalogGate {
     archive: Archive,
     live: Live,
     covers: Covers,
+    relays: Relays,
     viewing: Viewing,
 }
 
@@ -30,15 +33,17 @@ impl CatalogGate {
         archive: Archive,
         live: Live,
         covers: Covers,
+        relays: Relays,
         viewing: Viewing,
     ) -> Self {
-        Self { keys, archive, live, covers, viewing }
+        Self { keys, archive, live, covers, relays, viewing }
     }
 
     async fn judge(&self, key: StreamKey) -> Result<Publication, Refusal> {
         let route = self.keys.route(&key).await?;
         let target = RecorderTarget { channel_id: route.channel.id, prefix: prefix(&route) };
-        let sink = RecordingSink::new(self.archive.clone(), self.live.clone(), self.covers.clone(), target);
+        let sink = RecordingSink::new(self.archive.clone(), self.live.clone(), self.covers.clone(), target)
+            .with_relays(self.relays.clone(), publishing(&key));
         Ok(Publication { channel_id: route.channel.id, sink: Box::new(sink) })
     }
 }
