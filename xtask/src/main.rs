@@ -41,10 +41,10 @@ enum Verb {
     BucketTest,
     /// Make the demo clip again (crates/turepe/assets/demo.mp4)
     Clip,
-    /// Measure: `media`, `catalog` (on all three databases), `live` and `record` (against nginx-rtmp), `sync` (the cost of durability), `covers`, `replay` (against ffmpeg) or `hooks` (answers to SRS)
+    /// Measure: `media`, `catalog` (on all three databases), `live`, `record` and `relay` (against nginx-rtmp), `sync` (the cost of durability), `covers`, `replay` (against ffmpeg) or `hooks` (answers to SRS)
     Bench {
         /// Which measurement
-        #[arg(value_parser = ["media", "catalog", "live", "record", "sync", "covers", "replay", "hooks"])]
+        #[arg(value_parser = ["media", "catalog", "live", "record", "relay", "sync", "covers", "replay", "hooks"])]
         what: String,
         /// Passed on to the measurement
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -113,11 +113,12 @@ pub(crate) fn bench(what: &str, rest: &[String]) -> Result<()> {
         "record" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "record", "--"]),
         "covers" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "covers", "--"]),
         "sync" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "sync", "--"]),
+        "relay" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "relay", "--"]),
         "live" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "live", "--"]),
         "hooks" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "hooks", "--"]),
         _ => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "replay", "--"]),
     };
-    if matches!(what, "record" | "replay" | "hooks") {
+    if matches!(what, "record" | "relay" | "replay" | "hooks") {
         run(&mut cargo(&["build", "--release", "--package", "turepe"]))?;
     }
     run(command.args(rest))
