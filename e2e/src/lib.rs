@@ -14,6 +14,7 @@ mod demo;
 mod exact;
 mod kill;
 mod media;
+mod nginx;
 mod node;
 mod publisher;
 
@@ -23,7 +24,9 @@ pub use demo::{Demo, browser, browser_live, browser_with_bucket};
 pub use exact::{assert_increasing, recorded, replay_is_exact, save, us};
 pub use kill::{KillPlan, KillReport, kill_at_random};
 pub use media::{
-    Frame, Probe, SEVERAL_HOSTS, counters, decode_warnings, holes, missing_before_hole, packets, probe,
+    Frame, Probe, SEVERAL_HOSTS, counters, decode_warnings, holes, is_cut_of, missing_before_hole, packets,
+    payloads, probe,
 };
+pub use nginx::Nginx;
 pub use node::{Court, Node, NodeOptions, get, now_us, program, rfc3339, wait_until};
 pub use publisher::Publisher;

@@ -143,3 +143,26 @@ pub fn packets(input: &str, stream: &str, input_options: &[&str]) -> Vec<Frame> 
         })
         .collect()
 }
+
+/// Hashes of what the packets of one stream (`v` or `a`) hold, in file order.
+pub fn payloads(input: &str, stream: &str) -> Vec<String> {
+    let output = Command::new(tool("ffprobe"))
+        .args(["-v", "error", "-select_streams", stream, "-show_data_hash", "md5"])
+        .args(["-show_entries", "packet=data_hash", "-of", "csv=p=0", input])
+        .output()
+        .expect("ffprobe starts");
+    assert!(output.status.success(), "ffprobe {input}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    // A packet with side data has an empty line and a comma before its hash.
+    text.lines()
+        .map(|line| line.trim_matches([',', ' ']))
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Whether a sequence is cut out of another one that is repeated without end.
+#[must_use]
+pub fn is_cut_of(part: &[String], whole: &[String]) -> bool {
+    (0..whole.len()).any(|first| part.iter().eq(whole.iter().cycle().skip(first).take(part.len())))
+}

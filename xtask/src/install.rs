@@ -47,7 +47,7 @@ const VENV: Need = Need {
 const NGINX: Need = Need {
     probe: Probe::File("/usr/lib/nginx/modules/ngx_rtmp_module.so"),
     package: "libnginx-mod-rtmp",
-    why: "the peer that recording is measured against",
+    why: "the peer that recording and relaying are tested with and measured against",
 };
 const NGINX_PROGRAM: Need =
     Need { probe: Probe::Program("nginx"), package: "nginx-light", why: "runs the nginx-rtmp module" };
@@ -88,7 +88,7 @@ pub(crate) fn for_demo() -> Result<()> {
 
 /// What `test` needs.
 pub(crate) fn for_tests() -> Result<()> {
-    debian(&[FFMPEG, FONT, CHROMIUM, VENV, MARIADB, POSTGRES, OPENSSL])?;
+    debian(&[FFMPEG, FONT, CHROMIUM, VENV, NGINX, NGINX_PROGRAM, MARIADB, POSTGRES, OPENSSL])?;
     node()?;
     modern_ffmpeg()
 }

@@ -43,10 +43,10 @@ enum Verb {
     Obs,
     /// Make the demo clip again (crates/turepe/assets/demo.mp4)
     Clip,
-    /// Measure: `media`, `catalog` (on all three databases), `live`, `record` and `idle` (against nginx-rtmp), `sync` (the cost of durability), `covers`, `replay` (against ffmpeg) or `hooks` (answers to SRS)
+    /// Measure: `media`, `catalog` (on all three databases), `live`, `record`, `relay` and `idle` (against nginx-rtmp), `sync` (the cost of durability), `covers`, `replay` (against ffmpeg) or `hooks` (answers to SRS)
     Bench {
         /// Which measurement
-        #[arg(value_parser = ["media", "catalog", "live", "record", "idle", "sync", "covers", "replay", "hooks"])]
+        #[arg(value_parser = ["media", "catalog", "live", "record", "relay", "idle", "sync", "covers", "replay", "hooks"])]
         what: String,
         /// Passed on to the measurement
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -119,12 +119,13 @@ pub(crate) fn bench(what: &str, rest: &[String]) -> Result<()> {
         "record" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "record", "--"]),
         "covers" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "covers", "--"]),
         "sync" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "sync", "--"]),
+        "relay" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "relay", "--"]),
         "live" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "live", "--"]),
         "idle" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "idle", "--"]),
         "hooks" => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "hooks", "--"]),
         _ => cargo(&["run", "--release", "--package", "turepe-bench", "--bin", "replay", "--"]),
     };
-    if matches!(what, "record" | "replay" | "hooks" | "idle") {
+    if matches!(what, "record" | "relay" | "replay" | "hooks" | "idle") {
         run(&mut cargo(&["build", "--release", "--package", "turepe"]))?;
     }
     run(command.args(rest))

@@ -14,8 +14,8 @@ use sea_orm::{
 
 use crate::engine::Engine;
 use crate::entity::{
-    channel, club, club_schedule, court, deletion, gap, growing_segment, init, protection, segment,
-    segment_index, setting, unstored_segment, upload, upload_part,
+    channel, club, club_schedule, court, deletion, gap, growing_segment, init, protection, relay_target,
+    segment, segment_index, setting, unstored_segment, upload, upload_part,
 };
 use crate::error::CatalogError;
 use crate::migration;
@@ -54,11 +54,12 @@ pub struct TableCopied {
 }
 
 /// All tables, those that others belong to first.
-const TABLES: [Work; 15] = [
+const TABLES: [Work; 16] = [
     Work::of::<club::Entity>(),
     Work::of::<club_schedule::Entity>(),
     Work::of::<court::Entity>(),
     Work::of::<channel::Entity>(),
+    Work::of::<relay_target::Entity>(),
     Work::of::<segment::Entity>(),
     Work::of::<growing_segment::Entity>(),
     Work::of::<segment_index::Entity>(),
@@ -121,6 +122,7 @@ table!(segment_index, "segment_indexes", LONG_ROWS, SegmentId = segment_id);
 table!(unstored_segment, "unstored_segments", ROWS, SegmentId = segment_id);
 table!(upload, "uploads", ROWS, SegmentId = segment_id);
 table!(upload_part, "upload_parts", ROWS, SegmentId = segment_id, Number = number);
+table!(relay_target, "relay_targets", ROWS, Id = id);
 table!(protection, "protections", ROWS, Id = id);
 table!(deletion, "deletions", ROWS, SegmentId = segment_id);
 table!(init, "inits", LONG_ROWS, Hash = hash);

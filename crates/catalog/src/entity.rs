@@ -281,6 +281,35 @@ pub mod protection {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// Where else a channel goes.
+pub mod relay_target {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "relay_targets")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub channel_id: Uuid,
+        pub name: Option<String>,
+        /// Holds the target's key.
+        pub url: String,
+        pub created_us: i64,
+    }
+
+    impl std::fmt::Debug for Model {
+        /// Without the address.
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("relay_target::Model").field("id", &self.id).finish_non_exhaustive()
+        }
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 /// What was deleted, why, and whether its bytes are gone yet.
 pub mod deletion {
     use sea_orm::entity::prelude::*;

@@ -7,6 +7,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::engine::{Trouble, trouble};
+use crate::relay_targets::MAX_RELAY_TARGETS_PER_CHANNEL;
 use crate::schedule::{HoursError, MAX_APPOINTMENT_DURATION_MIN, MIN_APPOINTMENT_DURATION_MIN};
 use crate::segments::MAX_SEGMENT_US;
 use crate::validate::{MAX_NAME_CHARS, MAX_RETENTION_DAYS, MAX_SLUG_BYTES};
@@ -24,6 +25,8 @@ pub enum Kind {
     Segment,
     /// A range that outlives retention.
     Protection,
+    /// A server that a channel is relayed to.
+    RelayTarget,
 }
 
 impl fmt::Display for Kind {
@@ -34,6 +37,7 @@ impl fmt::Display for Kind {
             Self::Channel => "channel",
             Self::Segment => "segment",
             Self::Protection => "protected range",
+            Self::RelayTarget => "relay target",
         })
     }
 }
@@ -218,6 +222,12 @@ pub enum InvalidInput {
     /// Not a camera address. The address is not repeated: it may hold a password.
     #[error("a camera is pulled from an address like rtsp://user:password@host:554/path; this is {0}")]
     PullUrl(&'static str),
+    /// Not an address to relay to. The address is not repeated: it holds a key.
+    #[error("a channel is relayed to an address like rtmp://host:1935/app/key: {0}")]
+    RelayUrl(String),
+    /// A channel has as many targets as it may have.
+    #[error("a channel is relayed to at most {MAX_RELAY_TARGETS_PER_CHANNEL} targets")]
+    TooManyRelayTargets,
     /// Not a segment's time range.
     #[error(
         "a segment ends after it starts and lasts at most {} minutes, not {duration_us} µs",

@@ -29,6 +29,7 @@ mod options;
 mod plans;
 mod publishers;
 mod rebuild;
+mod relay_targets;
 mod retention;
 pub mod schedule;
 mod segments;
@@ -49,6 +50,7 @@ pub use maintenance::{Maintenance, SchemaStatus};
 pub use options::{DatabaseOptions, masked_url};
 pub use publishers::{MAX_KNOWN_PUBLISHERS, Publishers};
 pub use rebuild::{FoundChannel, UNKNOWN_APPOINTMENT_DURATION_MIN, UNKNOWN_HOURS, UNKNOWN_ZONE};
+pub use relay_targets::{MAX_RELAY_TARGETS_PER_CHANNEL, MAX_RELAY_URL_BYTES, NewRelayTarget, RelayTarget};
 pub use retention::{Deletion, DeletionReason, NewProtection, Protection};
 pub use schedule::{Schedule, WeekHours};
 pub use segments::{

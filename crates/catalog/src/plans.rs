@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::entity::{deletion, gap, protection};
 use crate::{
-    Catalog, NewChannel, NewClub, NewSegment, Place, SealedSegment, Source, channels, gaps, retention,
-    segments, uploads,
+    Catalog, NewChannel, NewClub, NewRelayTarget, NewSegment, Place, SealedSegment, Source, channels, gaps,
+    relay_targets, retention, segments, uploads,
 };
 
 /// A question and what its plan may do.
@@ -53,6 +53,12 @@ fn questions(backend: DbBackend, channel_id: Uuid) -> Vec<Question> {
         Question { is_sorted: true, ..question(backend, "parts", uploads::tests::query_parts()) },
         question(backend, "expired", retention::tests::query_expired()),
     ];
+    let [targets_of, all_targets] = relay_targets::tests::queries(channel_id);
+    all.push(question(backend, "relay targets of a channel", targets_of));
+    all.push(Question {
+        short: Some("relay_targets"),
+        ..question(backend, "all relay targets", all_targets)
+    });
     all.extend(gaps::tests::queries(channel_id).map(|query| question(backend, "gaps", query)));
     all.extend(retention::tests::queries_local().map(|query| question(backend, "local copies", query)));
     all.extend(
@@ -163,6 +169,15 @@ async fn fill(catalog: &Catalog) -> Uuid {
     });
     let rows: Vec<_> = rows.collect();
     catalog.insert_sealed_segments(rows).await.unwrap();
+    for channel_id in &channels {
+        for number in 0..5 {
+            let url = format!("rtmp://target.example/live/{number}");
+            catalog
+                .add_relay_target(NewRelayTarget { channel_id: *channel_id, name: None, url })
+                .await
+                .unwrap();
+        }
+    }
     let writer = catalog.engine.begin().await.unwrap();
     for channel_id in &channels {
         let gaps = (0..100_i64).map(|number| gap::ActiveModel {
@@ -197,7 +212,7 @@ async fn fill(catalog: &Catalog) -> Uuid {
     }
     let analyse = match catalog.engine.backend() {
         DbBackend::MySql => {
-            "ANALYZE TABLE clubs, courts, channels, segments, segment_indexes, unstored_segments, gaps, deletions, protections"
+            "ANALYZE TABLE clubs, courts, channels, segments, segment_indexes, unstored_segments, gaps, deletions, protections, relay_targets"
         }
         _ => "ANALYZE",
     };

@@ -8,7 +8,7 @@ use media::EndCause;
 use sea_orm::{ConnectionTrait as _, Database};
 use turepe_catalog::{
     Catalog, CatalogError, CopyProgress, DatabaseOptions, DeletionReason, Maintenance, NewChannel,
-    NewProtection, Place, SealedSegment, Source, copy,
+    NewProtection, NewRelayTarget, Place, SealedSegment, Source, copy,
 };
 
 mod common;
@@ -88,6 +88,12 @@ async fn fill(catalog: &Catalog) {
         reason: "final".into(),
     };
     catalog.protect(protected).await.unwrap();
+    let target = NewRelayTarget {
+        channel_id: court_channel.id,
+        name: Some("Big screen".into()),
+        url: "rtmp://target.example/live/key".into(),
+    };
+    catalog.add_relay_target(target).await.unwrap();
     catalog.delete_segments(&[first], DeletionReason::Admin, Some(EndCause::Unknown)).await.unwrap();
     catalog.put_init("0123456789abcdef0123456789abcdef", &[0, 159, 146, 150]).await.unwrap();
     for (start_us, end_us) in [(DAY - 9 * QUARTER, DAY - 8 * QUARTER), (DAY - 7 * QUARTER, DAY - 6 * QUARTER)]
@@ -106,6 +112,7 @@ async fn everything(catalog: &Catalog) -> Vec<String> {
         format!("{:?}", catalog.growing_segments().await.unwrap()),
         format!("{:?}", catalog.unstored().await.unwrap()),
         format!("{:?}", catalog.deletions(None, 100).await.unwrap()),
+        format!("{:?}", catalog.relay_targets().await.unwrap()),
         format!("{:?}", catalog.init("0123456789abcdef0123456789abcdef").await.unwrap()),
         format!("{:?}", catalog.secret("media").await.unwrap()),
     ];
@@ -134,7 +141,7 @@ async fn a_copy_has_everything_and_is_counted(home: Home) {
         assert!(now.done <= now.total && before.is_none_or(|before| before.done <= now.done));
     };
     let copied = copy(&options(&source), &options(&home), &mut progress).await.unwrap();
-    assert_eq!(copied.len(), 15);
+    assert_eq!(copied.len(), 16);
     assert!(copied.iter().all(|table| table.rows > 0), "the test fills every table: {copied:?}");
     for table in &copied {
         let last = seen[table.table];

@@ -7,6 +7,7 @@ CREATE TABLE "gaps" ( "channel_id" uuid_text NOT NULL, "start_us" integer NOT NU
 CREATE TABLE "growing_segments" ( "segment_id" uuid_text NOT NULL PRIMARY KEY, FOREIGN KEY ("segment_id") REFERENCES "segments" ("id") ON DELETE CASCADE );
 CREATE TABLE "inits" ( "hash" varchar(64) NOT NULL PRIMARY KEY, "content" blob NOT NULL );
 CREATE TABLE "protections" ( "id" uuid_text NOT NULL PRIMARY KEY, "channel_id" uuid_text NOT NULL, "from_us" integer NOT NULL, "to_us" integer NOT NULL, "reason" varchar(200) NOT NULL, "created_us" integer NOT NULL, FOREIGN KEY ("channel_id") REFERENCES "channels" ("id") ON DELETE CASCADE );
+CREATE TABLE "relay_targets" ( "id" uuid_text NOT NULL PRIMARY KEY, "channel_id" uuid_text NOT NULL, "name" varchar(200) NULL, "url" varchar(2048) NOT NULL, "created_us" integer NOT NULL, FOREIGN KEY ("channel_id") REFERENCES "channels" ("id") ON DELETE CASCADE );
 CREATE TABLE "seaql_migrations" ( "version" varchar NOT NULL PRIMARY KEY, "applied_at" integer NOT NULL );
 CREATE TABLE "segment_indexes" ( "segment_id" uuid_text NOT NULL PRIMARY KEY, "fragments" blob NOT NULL, FOREIGN KEY ("segment_id") REFERENCES "segments" ("id") ON DELETE CASCADE );
 CREATE TABLE "segments" ( "id" uuid_text NOT NULL PRIMARY KEY, "channel_id" uuid_text NOT NULL, "session_id" uuid_text NOT NULL, "start_us" integer NOT NULL, "end_us" integer NULL, "state" varchar(8) NOT NULL, "size_bytes" integer NOT NULL, "moov_offset" integer NOT NULL, "object_name" varchar(512) NOT NULL, "init_hash" varchar(64) NOT NULL, "local_copy" smallint NOT NULL DEFAULT 1, "stored_us" integer NULL, "etag" varchar(128) NULL, "crc32" integer NULL, FOREIGN KEY ("channel_id") REFERENCES "channels" ("id") ON DELETE NO ACTION );
@@ -21,5 +22,6 @@ CREATE UNIQUE INDEX "courts_club_id_slug" ON "courts" ("club_id", "slug");
 CREATE INDEX "deletions_done_us_requested_us" ON "deletions" ("done_us", "requested_us");
 CREATE INDEX "deletions_requested_us" ON "deletions" ("requested_us", "segment_id");
 CREATE INDEX "protections_channel_id_to_us" ON "protections" ("channel_id", "to_us");
+CREATE INDEX "relay_targets_channel_id_id" ON "relay_targets" ("channel_id", "id");
 CREATE INDEX "segments_channel_id_start_us" ON "segments" ("channel_id", "start_us", "end_us");
 CREATE INDEX "segments_local_copy_start_us" ON "segments" ("local_copy", "start_us", "state", "end_us");

@@ -29,7 +29,7 @@ pub struct Live {
 struct Inner {
     hubs: RwLock<HashMap<Uuid, Arc<Hub>>>,
     publishers: AtomicU64,
-    /// Counts publishers that came and went.
+    /// Counts publishers that came and went, and channels that ended.
     changes: watch::Sender<u64>,
     window_us: i64,
 }
@@ -115,7 +115,8 @@ impl Live {
         self.hub(channel_id).map(WindowReader)
     }
 
-    /// Changes whenever a publisher comes or goes: who waits for a channel asks again then.
+    /// Changes whenever a publisher comes or goes, and when a channel ends after its last one: who waits for either asks again
+    /// then.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes.subscribe()
@@ -201,6 +202,7 @@ impl Inner {
         if !hub.end_players(number) {
             return;
         }
+        self.changes.send_modify(|changes| *changes += 1);
         if !hub.has_subscribers() && hubs.get(&hub.channel_id).is_some_and(|known| Arc::ptr_eq(known, hub)) {
             hubs.remove(&hub.channel_id);
         }

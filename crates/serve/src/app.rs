@@ -1,8 +1,8 @@
 //! What every handler reaches: the rooms behind this one, the clock and the signer.
 
 use crate::{
-    frames::Frames, handlers::Readiness, http::answers::Answers, limits::BUCKET_URL_LIFE, metrics::Measured,
-    monitor::FlvPlayers, operators::Operators, token::Signer, viewing::Viewing,
+    api::ChannelRelay, frames::Frames, handlers::Readiness, http::answers::Answers, limits::BUCKET_URL_LIFE,
+    metrics::Measured, monitor::FlvPlayers, operators::Operators, token::Signer, viewing::Viewing,
 };
 use archive::Archive;
 use catalog::Catalog;
@@ -15,6 +15,12 @@ use world::{Clock, Disk};
 pub trait Live: Send + Sync + 'static {
     /// Whether a publisher of this channel is connected and its session runs.
     fn is_live(&self, channel: Uuid) -> bool;
+}
+
+/// Who knows where channels are relayed to.
+pub trait Relays: Send + Sync + 'static {
+    /// Each pair of a channel and a target, without a secret. Answered from memory.
+    fn relays(&self) -> Vec<ChannelRelay>;
 }
 
 /// Settings of this room.
@@ -36,6 +42,8 @@ pub struct ServeConfig {
     pub measured: Vec<Arc<dyn Measured>>,
     /// The covers of live channels; without them every cover is unknown.
     pub covers: Option<Covers>,
+    /// Where channels are relayed to; without it, nowhere.
+    pub relays: Option<Arc<dyn Relays>>,
 }
 
 /// How players reach what the bucket has.
@@ -65,6 +73,7 @@ impl ServeConfig {
             operations_token: None,
             measured: Vec::new(),
             covers: None,
+            relays: None,
         }
     }
 }
@@ -90,6 +99,7 @@ pub(crate) struct Parts {
     pub(crate) measured: Vec<Arc<dyn Measured>>,
     pub(crate) covers: Option<Covers>,
     pub(crate) flv_players: FlvPlayers,
+    pub(crate) relays: Option<Arc<dyn Relays>>,
 }
 
 impl App {

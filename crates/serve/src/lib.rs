@@ -27,7 +27,7 @@ mod token;
 mod ui;
 mod viewing;
 
-pub use app::{BucketAccess, Live, ServeConfig};
+pub use app::{BucketAccess, Live, Relays, ServeConfig};
 pub use http::listen::Listeners;
 pub use metrics::{Exposition, Measured};
 pub use monitor::{ClientFacts, ClientKind, FlvPlayers, Monitor, MonitorDoor, MonitorSource, StreamFacts};
@@ -35,7 +35,7 @@ pub use openapi::openapi_json;
 pub use problem::{Problem, ProblemCode, ProblemDocument};
 pub use server::{ServeError, Server};
 pub use srs::{
-    Dvr, DvrConfig, DvrFiles, DvrPattern, ForwardTargets, KeyFrom, Keys, KeysAway, Network, NoTargets,
-    OnUnknownKey, Srs, SrsConfig, SrsPublication, SrsServer, Trust,
+    Dvr, DvrConfig, DvrFiles, DvrPattern, FORWARDED, ForwardTarget, ForwardTargets, KeyFrom, Keys, KeysAway,
+    Network, NoTargets, OnUnknownKey, Srs, SrsConfig, SrsPublication, SrsServer, Trust,
 };
 pub use viewing::Viewing;

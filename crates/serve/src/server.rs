@@ -87,6 +87,7 @@ impl Server {
             measured: config.measured.clone(),
             covers: config.covers.clone(),
             flv_players: FlvPlayers::default(),
+            relays: config.relays.clone(),
         };
         Ok(Self { app: App::new(parts), srs: None, monitor: None })
     }
@@ -178,6 +179,7 @@ fn described() -> [OpenApiRouter<App>; 3] {
         .routes(routes!(handlers::healthz))
         .routes(routes!(handlers::readyz))
         .routes(routes!(handlers::get_ledger))
+        .routes(routes!(handlers::get_relays))
         .routes(routes!(handlers::get_metrics));
     [api, playlists, operations]
 }

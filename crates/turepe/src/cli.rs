@@ -208,6 +208,9 @@ pub(crate) enum Admin {
     /// Channels: the cameras of a court
     #[command(subcommand)]
     Channel(ChannelCommand),
+    /// Servers that single channels are relayed to
+    #[command(subcommand)]
+    Relay(RelayCommand),
     /// Ranges of footage that outlive retention and a full disk
     #[command(subcommand)]
     Protect(ProtectCommand),
@@ -220,6 +223,50 @@ pub(crate) enum Admin {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum RelayCommand {
+    /// Relay a channel to one more server while it is live
+    Add {
+        /// Id of the channel
+        #[arg(long, value_name = "ID")]
+        channel: uuid::Uuid,
+        /// rtmp://host[:port]/app/key or rtmps://…, as the target gave it; - reads it from standard input, where no list of
+        /// processes shows it
+        #[arg(long)]
+        url: String,
+        /// Name as people read it
+        #[arg(long)]
+        name: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the targets of single channels, without their keys
+    List {
+        /// Only of this channel
+        #[arg(long, value_name = "ID")]
+        channel: Option<uuid::Uuid>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Relay a channel no longer to a target
+    Remove {
+        /// Id of the target
+        id: uuid::Uuid,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl std::fmt::Debug for RelayCommand {
+    /// Without the address.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RelayCommand")
+    }
 }
 
 #[derive(Subcommand, Debug)]

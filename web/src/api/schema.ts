@@ -113,6 +113,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/node/relays": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where channels are relayed to, what state each relay is in, and why.
+         * @description For those who run the server, as the ledger is. Keys of targets are never told.
+         */
+        get: operations["getRelays"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/frame/{token}.jpg": {
         parameters: {
             query?: never;
@@ -231,7 +251,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The same and more in numbers, for Prometheus.
+         * What the ledger tells and more, in numbers, for Prometheus.
          * @description For those who run the server, as the ledger is.
          */
         get: operations["getMetrics"];
@@ -329,6 +349,44 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description One channel at one target. */
+        ChannelRelay: {
+            /** @description The target's address, with `***` in the place of its key. */
+            address: string;
+            /**
+             * Format: uuid
+             * @description The channel.
+             */
+            channelId: string;
+            liveSince: components["schemas"]["Instant"] | null;
+            /** @description What people call the target; null where nobody has said. */
+            name: string | null;
+            nextTryAt: components["schemas"]["Instant"] | null;
+            /** @description Why it does not run, in English; null while it does. */
+            reason: string | null;
+            /**
+             * Format: int64
+             * @description How often it had to begin anew since then.
+             */
+            reconnects: number;
+            /**
+             * Format: int64
+             * @description Bytes sent since the channel went live.
+             */
+            sentBytes: number;
+            /**
+             * Format: int64
+             * @description How often the target was too slow and was taken to the newest keyframe since then.
+             */
+            skipped: number;
+            /**
+             * @description What it does: `waiting` (nothing to send), `connecting`, `live`, `backingOff` (waits to try again), `stopped` (does not try
+             *     again), `bySrs` (the SRS node in front serves it); more may come.
+             */
+            state: string;
+            /** @description The target's id; `all-1`, `all-2` and so on are targets of all channels, which are a setting. */
+            targetId: string;
+        };
         /** @description A channel of a court. */
         ChannelSummary: {
             /**
@@ -625,6 +683,11 @@ export interface components {
              * @description How long ago the oldest segment ended that the bucket has not confirmed, in seconds; 0 when there is none.
              */
             uploadLagS: number;
+        };
+        /** @description Where the channels of this node are relayed to, and how that goes. */
+        NodeRelays: {
+            /** @description Each pair of a channel and a target: those that run, and the targets of single channels that are not live. */
+            relays: components["schemas"]["ChannelRelay"][];
         };
         /** @description One opening period of the week. */
         OpeningHours: {
@@ -999,6 +1062,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NodeLedger"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    getRelays: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The relays */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeRelays"];
                 };
             };
             /** @description A problem */

@@ -23,6 +23,7 @@ mod columns;
 mod m0001_first;
 mod m0002_bucket;
 mod m0003_live_access;
+mod m0004_relay;
 #[cfg(test)]
 mod tests;
 
@@ -63,8 +64,8 @@ pub(crate) enum Step {
 }
 
 /// All migrations in order.
-const MIGRATIONS: [Migration; 3] =
-    [m0001_first::MIGRATION, m0002_bucket::MIGRATION, m0003_live_access::MIGRATION];
+const MIGRATIONS: [Migration; 4] =
+    [m0001_first::MIGRATION, m0002_bucket::MIGRATION, m0003_live_access::MIGRATION, m0004_relay::MIGRATION];
 
 /// The names of all migrations in order.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {

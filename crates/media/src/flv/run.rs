@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{FlvTag, FlvTagKind, TagRole};
+use crate::amf0::Value;
 use crate::rtmp::chunk::ChunkWriter;
 use crate::rtmp::{MessageHeader, Transmit, message_type};
 
@@ -63,6 +64,25 @@ impl TagRun {
     /// As RTMP chunks on any message stream.
     #[must_use]
     pub fn rtmp_on(&self, stream_id: u32, chunk_size: u32) -> Vec<Bytes> {
+        self.chunks(stream_id, chunk_size, &[])
+    }
+
+    /// As RTMP chunks for a server that it is published to: metadata as `@setDataFrame`, as publishers send it. Without
+    /// metadata and on message stream [`PLAY_STREAM`] these are the chunks of [`TagRun::rtmp`], which then can be sent instead.
+    #[must_use]
+    pub fn rtmp_published(&self, stream_id: u32, chunk_size: u32) -> Vec<Bytes> {
+        let mut set_data_frame = BytesMut::new();
+        Value::string("@setDataFrame").encode(&mut set_data_frame);
+        self.chunks(stream_id, chunk_size, &set_data_frame)
+    }
+
+    /// Whether a tag of it is metadata.
+    #[must_use]
+    pub fn has_metadata(&self) -> bool {
+        self.tags.iter().any(|tag| tag.role == TagRole::Metadata)
+    }
+
+    fn chunks(&self, stream_id: u32, chunk_size: u32, before_metadata: &[u8]) -> Vec<Bytes> {
         let mut writer = ChunkWriter::new();
         writer.set_chunk_size(chunk_size);
         let mut out = Transmit::default();
@@ -74,7 +94,8 @@ impl TagRun {
             };
             let header =
                 MessageHeader { chunk_stream_id, timestamp_ms: tag.timestamp_ms, type_id, stream_id };
-            writer.write(&header, tag.prefix.as_slice(), tag.payload.clone(), &mut out);
+            let prefix = if tag.role == TagRole::Metadata { before_metadata } else { tag.prefix.as_slice() };
+            writer.write(&header, prefix, tag.payload.clone(), &mut out);
         }
         std::iter::from_fn(|| out.pop()).collect()
     }
@@ -143,6 +164,19 @@ mod tests {
                 assert_eq!(message.payload, tag.payload);
             }
         }
+    }
+
+    #[test]
+    fn metadata_is_published_as_publishers_do() {
+        let run = run();
+        assert!(run.has_metadata());
+        let mut reader = ChunkReader::new();
+        let mut input = BytesMut::new();
+        run.rtmp_published(1, 128).iter().for_each(|piece| input.extend_from_slice(piece));
+        let messages: Vec<_> = std::iter::from_fn(|| reader.read(&mut input).unwrap()).collect();
+        assert_eq!(messages.len(), run.tags().len());
+        assert_eq!(messages[0].payload, run.tags()[0].payload);
+        assert_eq!(&messages[2].payload[..], b"\x02\x00\x0d@setDataFrame\x02\x00\x0aonMetaData");
     }
 
     #[test]

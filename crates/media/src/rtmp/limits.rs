@@ -28,6 +28,10 @@ pub const MAX_CHUNK_SIZE: u32 = 0x7fff_ffff;
 /// Chunk size of both ends until one says otherwise (RTMP §5.4.1), in bytes.
 pub const DEFAULT_CHUNK_SIZE: u32 = 128;
 
+/// Chunk size that we announce wherever media goes out, in bytes: large, so that most frames go out in one piece, and one for players
+/// and relays, so that what is made for one of them does for all.
+pub const SEND_CHUNK_SIZE: u32 = 60_000;
+
 /// Message streams that one connection may create.
 pub const MAX_MESSAGE_STREAMS: u32 = 16;
 
@@ -64,3 +68,4 @@ const _: () = assert!(MAX_DATA_MESSAGE_BYTES <= MAX_MESSAGE_BYTES);
 const _: () = assert!(MAX_COMMAND_MESSAGE_BYTES as u64 <= MAX_PRE_PUBLISH_BYTES);
 const _: () = assert!(MAX_UNREAD_BYTES >= RECEIVE_BYTES);
 const _: () = assert!(MAX_CHUNK_STREAMS < 0xff);
+const _: () = assert!(SEND_CHUNK_SIZE > DEFAULT_CHUNK_SIZE && SEND_CHUNK_SIZE <= MAX_CHUNK_SIZE);

@@ -85,6 +85,12 @@ impl RtmpUrl {
             format!("{scheme}://{host}:{}/{}", self.port, self.app)
         }
     }
+
+    /// The address for people and logs: without the key and its query.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        format!("{}/***", self.tc_url())
+    }
 }
 
 fn split_authority(authority: &str) -> Result<(&str, Option<&str>), UrlError> {
@@ -115,6 +121,7 @@ mod tests {
         assert_eq!((url.host.as_str(), url.port, url.app.as_str()), ("::1", 1443, "a/b"));
         assert_eq!(url.tc_url(), "rtmps://[::1]:1443/a/b");
         assert!(!format!("{url:?}").contains("KEY"));
+        assert_eq!(url.masked(), "rtmps://[::1]:1443/a/b/***");
     }
 
     #[test]

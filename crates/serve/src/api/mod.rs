@@ -6,12 +6,14 @@
 mod club;
 mod instant;
 mod ledger;
+mod relays;
 mod replay;
 mod slots;
 
 pub use club::{ChannelSummary, ClubList, ClubProfile, ClubSummary, CourtSummary, OpeningHours, Weekday};
 pub use instant::Instant;
 pub use ledger::{LedgerAlarm, LedgerKeeper, LedgerTrouble, LedgerUpload, NodeLedger};
+pub use relays::{ChannelRelay, NodeRelays};
 pub use replay::{ClubName, CourtName, GapCause, Replay, ReplayFragment, ReplayGap};
 pub use slots::{DayCoverage, DaySlots, MonthDays, SlotState, SlotSummary};
 

@@ -1,7 +1,7 @@
 //! What the node says of itself to those who run it.
 
 use crate::{
-    api::NodeLedger,
+    api::{NodeLedger, NodeRelays},
     app::App,
     metrics,
     operators::Operator,
@@ -27,7 +27,17 @@ pub(crate) async fn get_ledger(_: Operator, State(app): State<App>) -> Result<Js
     Ok(Json(app.archive.ledger().await?.into()))
 }
 
-/// The same and more in numbers, for Prometheus.
+/// Where channels are relayed to, what state each relay is in, and why.
+///
+/// For those who run the server, as the ledger is. Keys of targets are never told.
+#[utoipa::path(get, path = "/api/node/relays", tag = "operations", operation_id = "getRelays",
+    responses((status = 200, description = "The relays", body = NodeRelays),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json")))]
+pub(crate) async fn get_relays(_: Operator, State(app): State<App>) -> Json<NodeRelays> {
+    Json(NodeRelays { relays: app.relays.as_ref().map_or_else(Vec::new, |relays| relays.relays()) })
+}
+
+/// What the ledger tells and more, in numbers, for Prometheus.
 ///
 /// For those who run the server, as the ledger is.
 #[utoipa::path(get, path = "/metrics", tag = "operations", operation_id = "getMetrics",

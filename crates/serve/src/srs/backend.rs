@@ -39,9 +39,22 @@ pub struct KeysAway;
 
 /// Where else SRS is to send a channel, beside our own ingest.
 pub trait ForwardTargets: Send + Sync + 'static {
-    /// Addresses as SRS takes them, `rtmp://host:port/app/name`.
-    fn urls(&self, channel_id: Uuid) -> Vec<String>;
+    /// The targets of a channel that SRS can serve; `key` is what its publisher showed.
+    fn targets(&self, channel_id: Uuid, key: &StreamKey) -> Vec<ForwardTarget>;
 }
+
+/// A target that SRS can serve.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ForwardTarget {
+    /// What it is told apart by: letters, digits and hyphens.
+    pub id: String,
+    /// As SRS takes it, `rtmp://host:port/app/name`. It may hold a key.
+    pub url: String,
+}
+
+/// The parameter of our own ingest's address that says what else SRS was told: its value are ids of targets, joined by `_`. With
+/// it a publication says itself whom nobody else has to serve, whatever became of this process since the answer.
+pub const FORWARDED: &str = "forwarded";
 
 /// Takes the files that SRS's own recorder (`dvr`) has finished.
 pub trait DvrFiles: Send + Sync + 'static {
@@ -54,7 +67,7 @@ pub trait DvrFiles: Send + Sync + 'static {
 pub struct NoTargets;
 
 impl ForwardTargets for NoTargets {
-    fn urls(&self, _channel_id: Uuid) -> Vec<String> {
+    fn targets(&self, _channel_id: Uuid, _key: &StreamKey) -> Vec<ForwardTarget> {
         Vec::new()
     }
 }
@@ -238,9 +251,14 @@ impl Srs {
     }
 
     fn forward_to(&self, channel: Option<Uuid>, key: Option<&StreamKey>) -> Vec<String> {
-        let own = key.map(|key| format!("{}/{}", self.inner.config.ingest, key.expose()));
-        let others = channel.map(|channel| self.inner.targets.urls(channel)).unwrap_or_default();
-        own.into_iter().chain(others).collect()
+        let Some(key) = key else { return Vec::new() };
+        let targets = channel.map(|channel| self.inner.targets.targets(channel, key)).unwrap_or_default();
+        let mut own = format!("{}/{}", self.inner.config.ingest, key.expose());
+        if !targets.is_empty() {
+            let ids: Vec<&str> = targets.iter().map(|target| target.id.as_str()).collect();
+            own.push_str(&format!("?{FORWARDED}={}", ids.join("_")));
+        }
+        std::iter::once(own).chain(targets.into_iter().map(|target| target.url)).collect()
     }
 
     /// What a key is worth: from memory, or after one look-up of bounded length.

@@ -10,7 +10,7 @@
 //! - [`backend`] decides, [`reconcile`] asks SRS, [`handler`] answers over HTTP.
 //!
 //! A key and everything that may contain one (the stream's name, its parameters, the path of a DVR file) is [`Hidden`](hidden::Hidden): it
-//! cannot be printed. It leaves through one door, the forward address to our own ingest.
+//! cannot be printed. It leaves through one door, the answer to `on_forward`: our own ingest, and targets that take the key.
 
 mod backend;
 mod call;
@@ -24,7 +24,10 @@ mod reconcile;
 mod sessions;
 mod trust;
 
-pub use backend::{DvrFiles, ForwardTargets, Keys, KeysAway, NoTargets, OnUnknownKey, Srs, SrsConfig};
+pub use backend::{
+    DvrFiles, FORWARDED, ForwardTarget, ForwardTargets, Keys, KeysAway, NoTargets, OnUnknownKey, Srs,
+    SrsConfig,
+};
 pub use call::KeyFrom;
 pub use dvr::{Dvr, DvrConfig, DvrPattern};
 pub use reconcile::SrsServer;

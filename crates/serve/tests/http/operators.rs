@@ -2,7 +2,7 @@
 
 use crate::node::{Node, problem};
 use std::sync::Arc;
-use turepe_serve::{Exposition, Measured};
+use turepe_serve::{Exposition, Measured, Relays, api::ChannelRelay};
 
 const NOW: &str = "2026-11-21T11:30:00Z";
 const TOKEN: &str = "0123456789abcdef";
@@ -16,8 +16,44 @@ impl Measured for Another {
     }
 }
 
+/// One relay that does not run.
+struct OneRelay;
+
+impl Relays for OneRelay {
+    fn relays(&self) -> Vec<ChannelRelay> {
+        vec![ChannelRelay {
+            channel_id: uuid::Uuid::nil(),
+            target_id: "all-1".into(),
+            name: None,
+            address: "rtmp://target.example/live/***".into(),
+            state: "backingOff".into(),
+            live_since: None,
+            reason: Some("the target closed the connection".into()),
+            next_try_at: None,
+            sent_bytes: 7,
+            reconnects: 1,
+            skipped: 0,
+        }]
+    }
+}
+
+#[tokio::test]
+async fn relays_are_told_with_state_and_reason() {
+    let told = recorded().await.json("/api/node/relays").await;
+    let relay = &told["relays"][0];
+    assert_eq!(
+        (&relay["state"], &relay["address"]),
+        (&"backingOff".into(), &"rtmp://target.example/live/***".into())
+    );
+    assert_eq!(
+        (&relay["reason"], &relay["sentBytes"]),
+        (&"the target closed the connection".into(), &7.into())
+    );
+}
+
 async fn recorded() -> Node {
     let node = Node::with(NOW, |config| {
+        config.relays = Some(Arc::new(OneRelay));
         config.operations_token = Some(TOKEN.into());
         config.measured.push(Arc::new(Another));
     })

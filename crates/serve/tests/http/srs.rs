@@ -20,8 +20,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use turepe_serve::{
-    Dvr, DvrConfig, DvrFiles, ForwardTargets, KeyFrom, Keys, KeysAway, OnUnknownKey, Srs, SrsConfig,
-    SrsPublication, SrsServer, Trust,
+    Dvr, DvrConfig, DvrFiles, ForwardTarget, ForwardTargets, KeyFrom, Keys, KeysAway, OnUnknownKey, Srs,
+    SrsConfig, SrsPublication, SrsServer, Trust,
 };
 use uuid::Uuid;
 
@@ -53,8 +53,8 @@ impl Keys for CatalogKeys {
 struct OneTarget;
 
 impl ForwardTargets for OneTarget {
-    fn urls(&self, _channel: Uuid) -> Vec<String> {
-        vec![RELAY.to_owned()]
+    fn targets(&self, _channel: Uuid, _key: &StreamKey) -> Vec<ForwardTarget> {
+        vec![ForwardTarget { id: "all-1".to_owned(), url: RELAY.to_owned() }]
     }
 }
 
@@ -196,7 +196,7 @@ async fn who_may_publish_is_answered_in_the_words_of_srs() {
         let (status, body) = behind.call(path, &event("on_forward", "c3", &key, "?x=1")).await;
         let answer: Value = serde_json::from_str(&body).unwrap();
         assert_eq!((status, &answer["code"]), (200, &0.into()));
-        assert_eq!(answer["data"], json!({ "urls": [format!("{INGEST}/{key}"), RELAY] }));
+        assert_eq!(answer["data"], json!({ "urls": [format!("{INGEST}/{key}?forwarded=all-1"), RELAY] }));
         let (_, body) = behind.call(path, &event("on_forward", "c3", "guessed", "")).await;
         assert_eq!(body, r#"{"code":403}"#);
     }
@@ -220,7 +220,7 @@ async fn an_unknown_key_is_let_in_where_that_is_wanted_and_sent_nowhere() {
     // The same connection begins again with the right one.
     assert_eq!(call("on_publish", &own).await, r#"{"code":0}"#);
     assert_eq!(behind.srs.publications()[0].channel_id, Some(behind.channel));
-    assert!(call("on_forward", &own).await.contains(&format!("{INGEST}/{}\"", behind.key)));
+    assert!(call("on_forward", &own).await.contains(&format!("{INGEST}/{}?", behind.key)));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod club;
 mod court;
 mod deletions;
 mod protect;
+mod relay;
 
 use catalog::{Catalog, CatalogError, Club, Court, Kind as RowKind};
 
@@ -23,6 +24,7 @@ pub(crate) async fn run(command: &Admin, config: &Config) -> Result<(), Failure>
         Admin::Club(command) => club::run(command, &catalog).await,
         Admin::Court(command) => court::run(command, &catalog).await,
         Admin::Channel(command) => channel::run(command, &catalog, config).await,
+        Admin::Relay(command) => relay::run(command, &catalog, config).await,
         Admin::Protect(command) => protect::run(command, &catalog).await,
         Admin::Deletions { limit, json } => deletions::list(&catalog, *limit, *json).await,
     };

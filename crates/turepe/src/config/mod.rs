@@ -4,6 +4,7 @@
 
 mod covers;
 mod directory;
+mod relay;
 mod secret;
 mod settings;
 mod size;
@@ -13,6 +14,7 @@ mod srs;
 mod store;
 mod tls;
 
+pub(crate) use self::relay::Relay;
 pub(crate) use covers::Covers;
 pub(crate) use directory::Directory;
 pub(crate) use secret::Secret;

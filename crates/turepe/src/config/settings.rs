@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::sources::{Setting, Settings, Sources};
 use super::tls::{optional_listen, shown};
-use super::{ConfigError, Covers, Directory, Retention, Secret, Span, Srs, SrsApi, Store, Tls};
+use super::{ConfigError, Covers, Directory, Relay, Retention, Secret, Span, Srs, SrsApi, Store, Tls};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) retention: Retention,
     /// `[directory]`
     pub(crate) directory: Directory,
+    /// `[relay]`
+    pub(crate) relay: Relay,
     /// `[srs]`
     pub(crate) srs: Srs,
     /// `[srs_api]`
@@ -204,6 +206,7 @@ impl Config {
             store: Store::read(&keys, &settings, &data)?,
             retention: Retention::read(&keys)?,
             directory: Directory::read(&keys, &settings)?,
+            relay: Relay::read(&keys, &settings, rtmp_listen)?,
             srs: Srs::read(&keys)?,
             srs_api: SrsApi::read(&keys, &settings)?,
             log: Log {
@@ -282,6 +285,7 @@ impl Config {
             "store": self.store.to_json(&self.node.data),
             "retention": self.retention.to_json(),
             "directory": self.directory.to_json(),
+            "relay": self.relay.to_json(),
             "srs": self.srs.to_json(),
             "srs_api": self.srs_api.to_json(),
             "log": {
@@ -307,6 +311,7 @@ impl Config {
             "store",
             "retention",
             "directory",
+            "relay",
             "srs",
             "srs_api",
             "log",
@@ -514,6 +519,9 @@ mod tests {
             ("database.url", "oracle://u:topsecret@h/db", "not supported"),
             ("database.max_connections", "0", "no whole number"),
             ("database.connect_timeout", "1h", "outside 100ms to 1m"),
+            ("relay.targets", "rtmp://topsecret", "target 1: the address must end in /application"),
+            ("relay.targets", "rtmp://a/live,http://topsecret/live", "target 2: the address must begin"),
+            ("relay.targets", "rtmp://127.0.0.1/live?topsecret", "target 1 is this node's own ingest"),
             ("srs.trusted", "localhost", "no network"),
             ("srs.secret", "short", "must have 12 to 128"),
             ("srs.key", "param:", "neither `stream` nor `param:NAME`"),
@@ -584,6 +592,31 @@ mod tests {
         assert_eq!(config.database.options.statement_timeout, Duration::from_secs(30));
         assert_eq!(config.database.options.connect_timeout, DatabaseOptions::DEFAULT_CONNECT_TIMEOUT);
         assert_eq!(config.database.options.max_connections, DatabaseOptions::DEFAULT_MAX_CONNECTIONS);
+    }
+
+    #[test]
+    fn relay_targets_are_a_list_or_the_established_variable_and_masked() {
+        let read = |file: &str, environment: &[(&str, &str)]| {
+            Config::read(&Sources {
+                file: Some(("turepe.toml".to_owned(), file.to_owned())),
+                environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+                ..Sources::default()
+            })
+        };
+        let listed = "[relay]\ntargets = [\"rtmp://a/live\", \"rtmps://b/app?token=topsecret\"]\n";
+        let config = read(listed, &[]).expect("valid");
+        assert_eq!(config.relay.targets.len(), 2);
+        assert!(!config.to_toml().contains("topsecret") && !format!("{config:?}").contains("topsecret"));
+        assert!(config.to_toml().contains("rtmps://b/app/***"), "{}", config.to_toml());
+        let forward = [("TARGET_FORWARD_URL", "rtmp://c/live, rtmp://d/live")];
+        assert_eq!(read("", &forward).expect("valid").relay.targets.len(), 2);
+        // What is said here counts.
+        let config = read("[relay]\ntargets = \"rtmp://a/live\"\n", &forward).expect("valid");
+        assert_eq!(config.relay.targets[0].authority(), ("a", 1935));
+        assert!(read("[relay]\ntargets = \"none\"\n", &forward).expect("valid").relay.targets.is_empty());
+        let message = read("", &[("TARGET_FORWARD_URL", "topsecret")]).expect_err("none").to_string();
+        assert!(message.contains("`relay.targets` from TARGET_FORWARD_URL in environment"), "{message}");
+        assert!(!message.contains("topsecret"), "{message}");
     }
 
     #[test]

@@ -15,7 +15,8 @@ pub(crate) const DEFAULT_TOML: &str = include_str!("../../turepe.default.toml");
 const ENVIRONMENT_PREFIX: &str = "TUREPE_";
 
 /// Names that other programs of this field have established. They mean what the modules of their sections say.
-const ESTABLISHED: [&str; 4] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "SUPABASE_URL", "SUPABASE_KEY"];
+const ESTABLISHED: [&str; 5] =
+    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "SUPABASE_URL", "SUPABASE_KEY", "TARGET_FORWARD_URL"];
 
 /// Everything that may speak about settings, read but not understood yet.
 #[derive(Clone, Default, Debug)]
@@ -185,7 +186,12 @@ fn flatten(prefix: &str, value: Value, into: &mut Vec<(String, String)>) {
                 flatten(&path, value, into);
             }
         }
-        // A list has no meaning in any key: its text will be refused there, with the key's name.
+        // A list is its words, separated by commas, as people write it in a variable; where a key takes one word alone, it is
+        // refused there, with the key's name.
+        ValueKind::Array(values) => {
+            let words: Vec<String> = values.into_iter().map(|value| value.kind.to_string()).collect();
+            into.push((prefix.to_owned(), words.join(", ")));
+        }
         kind => into.push((prefix.to_owned(), kind.to_string())),
     }
 }

@@ -2,12 +2,13 @@
 //! it.
 //!
 //! A check is one line in [`CHECKS`] and a function that looks at one thing and says what it found. Belongs here: the list,
-//! and how findings are told. Not here: what is looked at (`machine`, `node`, `tls`, `bucket`, `directory`, `srs`).
+//! and how findings are told. Not here: what is looked at (`machine`, `node`, `tls`, `bucket`, `directory`, `relay`, `srs`).
 
 mod bucket;
 mod directory;
 mod machine;
 mod node;
+mod relay;
 mod srs;
 mod tls;
 
@@ -74,6 +75,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("bucket", |patient| Box::pin(bucket::check(patient))),
     ("directory", |patient| Box::pin(directory::check(patient))),
     ("srs", |patient| Box::pin(srs::check(patient))),
+    ("relay", |patient| Box::pin(relay::check(patient))),
 ];
 
 /// Looks at everything. Call it inside a runtime.

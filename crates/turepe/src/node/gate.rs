@@ -10,10 +10,12 @@ use live::covers::Covers;
 use live::{Live, TagReader};
 use media::flv::TagRun;
 use media::rtmp::StreamKey;
+use relay::Relays;
 use serve::Viewing;
 use uuid::Uuid;
 
 use super::keys::StreamKeys;
+use super::relays::publishing;
 use super::sink::RecordingSink;
 
 /// Lets in whose key opens a channel, and opens a recording for them.
@@ -22,6 +24,7 @@ pub(super) struct CatalogGate {
     archive: Archive,
     live: Live,
     covers: Covers,
+    relays: Relays,
     viewing: Viewing,
 }
 
@@ -31,15 +34,17 @@ impl CatalogGate {
         archive: Archive,
         live: Live,
         covers: Covers,
+        relays: Relays,
         viewing: Viewing,
     ) -> Self {
-        Self { keys, archive, live, covers, viewing }
+        Self { keys, archive, live, covers, relays, viewing }
     }
 
     async fn judge(&self, key: StreamKey) -> Result<Publication, Refusal> {
         let route = self.keys.route(&key).await?;
         let target = RecorderTarget { channel_id: route.channel.id, prefix: prefix(&route) };
-        let sink = RecordingSink::new(self.archive.clone(), self.live.clone(), self.covers.clone(), target);
+        let sink = RecordingSink::new(self.archive.clone(), self.live.clone(), self.covers.clone(), target)
+            .with_relays(self.relays.clone(), publishing(&key));
         Ok(Publication { channel_id: route.channel.id, sink: Box::new(sink) })
     }
 }

@@ -1,11 +1,13 @@
 //! Numbers of the rooms that `serve` does not know, for its `/metrics`: one place to add them.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use directory::Directory;
 use ingest::Publishers;
 use live::Live;
 use live::covers::Covers;
+use relay::{Relays, State};
 use serve::{Exposition, Measured};
 
 /// The rooms with numbers.
@@ -13,13 +15,14 @@ pub(super) struct RoomMetrics {
     live: Live,
     covers: Covers,
     directory: Option<Directory>,
+    relays: Relays,
     /// Set once the RTMP port is bound, which is after the HTTP server is made.
     publishers: OnceLock<Publishers>,
 }
 
 impl RoomMetrics {
-    pub(super) fn new(live: Live, covers: Covers, directory: Option<Directory>) -> Self {
-        Self { live, covers, directory, publishers: OnceLock::new() }
+    pub(super) fn new(live: Live, covers: Covers, directory: Option<Directory>, relays: Relays) -> Self {
+        Self { live, covers, directory, relays, publishers: OnceLock::new() }
     }
 
     pub(super) fn set_publishers(&self, publishers: Publishers) {
@@ -62,5 +65,30 @@ impl Measured for RoomMetrics {
                 is_up,
             );
         }
+        let statuses = self.relays.statuses();
+        let of = |word: &str| statuses.iter().filter(|status| status.state.word() == word).count() as f64;
+        out.gauges(
+            "turepe_relays",
+            "Pairs of a channel and a relay target, by state.",
+            "state",
+            State::WORDS.map(|word| (word, of(word))),
+        );
+        let totals = self.relays.totals();
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed) as f64;
+        out.counter(
+            "turepe_relay_sent_bytes_total",
+            "Bytes that relay targets have taken since the start.",
+            count(&totals.sent_bytes),
+        );
+        out.counter(
+            "turepe_relay_reconnects_total",
+            "How often relays began anew since the start.",
+            count(&totals.reconnects),
+        );
+        out.counter(
+            "turepe_relay_skips_total",
+            "How often relay targets were too slow and were taken to the newest keyframe since the start.",
+            count(&totals.skipped),
+        );
     }
 }

@@ -8,6 +8,7 @@ mod gate;
 mod keys;
 mod listen;
 mod metrics;
+mod relays;
 mod sink;
 
 use std::future::Future;
@@ -21,7 +22,8 @@ use directory::Directory;
 use ingest::{RtmpConfig, RtmpServer};
 use live::Live;
 use live::covers::Covers;
-use serve::{BucketAccess, Dvr, DvrFiles, Listeners, Measured, Monitor, NoTargets, ServeConfig, Server, Srs};
+use relay::Relays;
+use serve::{BucketAccess, Dvr, DvrFiles, Listeners, Measured, Monitor, ServeConfig, Server, Srs};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -34,6 +36,7 @@ pub(crate) use self::gate::prefix;
 use self::keys::StreamKeys;
 pub(crate) use self::listen::PortSearch;
 use self::metrics::RoomMetrics;
+use self::relays::NodeRelays;
 use crate::config::Config;
 use crate::data_folder::{self, Lock};
 use crate::failure::Failure;
@@ -74,6 +77,7 @@ pub(crate) struct Node {
     directory: Option<Directory>,
     live: Live,
     covers: Covers,
+    relays: Relays,
     srs: Srs,
     dvr: Option<Dvr>,
     monitor: Monitor,
@@ -108,7 +112,14 @@ impl Node {
         let publishers = Arc::new(Publishers::new(catalog.clone()));
         let bucket =
             BucketAccess { origin: config.store.bucket_origin(), url_life: config.store.url_life.duration() };
-        let metrics = Arc::new(RoomMetrics::new(live.clone(), covers.clone(), directory.clone()));
+        let relays = Relays::new(live.clone(), clock.clone(), config.relay.targets());
+        let node_relays = Arc::new(NodeRelays(relays.clone()));
+        let metrics = Arc::new(RoomMetrics::new(
+            live.clone(),
+            covers.clone(),
+            directory.clone(),
+            relays.clone(),
+        ));
         let serve_config = ServeConfig {
             data: config.node.data.clone(),
             ffmpeg: config.node.ffmpeg.clone(),
@@ -118,6 +129,7 @@ impl Node {
             covers: Some(covers.clone()),
             operations_token: config.http.operations_token.as_ref().map(|token| token.expose().to_owned()),
             measured: measured(&metrics, tls.as_ref()),
+            relays: Some(node_relays.clone()),
         };
         let live_channels = Arc::new(LiveChannels(live.clone()));
         let server =
@@ -130,6 +142,7 @@ impl Node {
             archive.clone(),
             live.clone(),
             covers.clone(),
+            relays.clone(),
             server.viewing(),
         ));
         let rtmp = listen::rtmp(config, ports, tls.as_ref(), |listen| {
@@ -137,13 +150,13 @@ impl Node {
         })?;
         metrics.set_publishers(rtmp.publishers());
         let addresses = listen::addresses(&http, &rtmp)?;
+        relays.set_own_ingest(addresses.rtmp);
         let dvr = config
             .srs
             .dvr(config.node.data.join(DVR_FILE))
             .map(|dvr| Dvr::new(dvr, archive.clone(), keys.clone(), Arc::new(SystemDisk), clock.clone()));
         let files = dvr.clone().map(|dvr| Arc::new(dvr) as Arc<dyn DvrFiles>);
-        let srs =
-            Srs::new(config.srs.config(addresses.rtmp), keys, Arc::new(NoTargets), files, clock.clone());
+        let srs = Srs::new(config.srs.config(addresses.rtmp), keys, node_relays, files, clock.clone());
         let srs_api = listen::srs_api(&config.srs_api)?;
         let facts = NodeFacts {
             live: live.clone(),
@@ -164,6 +177,7 @@ impl Node {
             directory,
             live,
             covers,
+            relays,
             srs,
             dvr,
             monitor,
@@ -191,6 +205,8 @@ impl Node {
             drop(stopped.wait_for(|stopped| *stopped).await);
         };
         let memory = tokio::spawn(keys::keep_fresh(self.publishers));
+        let targets = tokio::spawn(relays::keep_fresh(self.catalog.clone(), self.relays.clone()));
+        let relayed = tokio::spawn(self.relays.run(wait(stopped.clone())));
         let http = tokio::spawn(self.server.run(self.http, wait(stopped.clone())));
         let publishing = Publishing { live: self.live, publishers: self.rtmp.publishers() };
         let rtmp = tokio::spawn(self.rtmp.run(wait(stopped.clone())));
@@ -212,6 +228,7 @@ impl Node {
         tracing::info!("stopping");
         stop.send_replace(true);
         memory.abort();
+        targets.abort();
         let archive = self.archive;
         let ending = async {
             let recorded = async {
@@ -227,7 +244,11 @@ impl Node {
                     tracing::error!(%error, "the directory failed");
                 }
             };
-            let ((), (), answered, covered, watched) = tokio::join!(recorded, told, http, covers, watching);
+            let ((), (), answered, covered, watched, relayed) =
+                tokio::join!(recorded, told, http, covers, watching, relayed);
+            if let Err(error) = relayed {
+                tracing::error!(%error, "relays failed");
+            }
             if let Err(error) = watched {
                 tracing::error!(%error, "the monitoring failed");
             }

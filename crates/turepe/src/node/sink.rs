@@ -1,4 +1,4 @@
-//! From a publisher to its channel's hub, recorder and cover.
+//! From a publisher to its channel's hub, recorder, cover and relays.
 
 use archive::{Archive, Recorder, RecorderTarget};
 use ingest::Sink;
@@ -7,6 +7,7 @@ use live::{Live, Missed, Outlet, Publisher};
 use media::flv::FlvTag;
 use media::fragmenter::FragmentEvent;
 use media::timeline::TimelineEvent;
+use relay::{Publication, Publishing, Relays};
 
 /// Takes a publication's samples. The channel is taken with the first of them: until then a stale connection may
 /// still be ending its session.
@@ -16,18 +17,31 @@ pub(super) struct RecordingSink {
     covers: Covers,
     target: RecorderTarget,
     publisher: Option<Publisher>,
+    /// Whom to tell of the publication, and what; until it is told.
+    relays: Option<(Relays, Publishing)>,
+    /// Until it goes, the channel's relays know the publisher's key.
+    publication: Option<Publication>,
 }
 
 impl RecordingSink {
     pub(super) fn new(archive: Archive, live: Live, covers: Covers, target: RecorderTarget) -> Self {
-        Self { archive, live, covers, target, publisher: None }
+        Self { archive, live, covers, target, publisher: None, relays: None, publication: None }
+    }
+
+    /// Tells relays of the publication, once the channel is taken.
+    pub(super) fn with_relays(self, relays: Relays, said: Publishing) -> Self {
+        Self { relays: Some((relays, said)), ..self }
     }
 
     fn publisher(&mut self) -> &mut Publisher {
         self.publisher.get_or_insert_with(|| {
             let recorder = RecorderOutlet(self.archive.recorder(self.target.clone()));
             let cover = self.covers.outlet(self.target.channel_id);
-            self.live.publish(self.target.channel_id, vec![Box::new(recorder), cover]).with_own_tags()
+            let channel_id = self.target.channel_id;
+            let publisher = self.live.publish(channel_id, vec![Box::new(recorder), cover]).with_own_tags();
+            let told = self.relays.take();
+            self.publication = told.map(|(relays, said)| relays.publishing(channel_id, said));
+            publisher
         })
     }
 }

@@ -15,6 +15,7 @@ mod migrate;
 #[path = "../../../directory/tests/support/mod.rs"]
 mod peers;
 mod publish;
+mod relay;
 mod serve;
 mod srs;
 mod tls;

@@ -29,9 +29,9 @@ impl Tool {
     /// A command line of the program, started in its folder, without settings from outside.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_turepe"));
-        for (name, _) in
-            std::env::vars().filter(|(name, _)| name.starts_with("TUREPE_") || name.starts_with("SUPABASE_"))
-        {
+        for (name, _) in std::env::vars().filter(|(name, _)| {
+            ["TUREPE_", "SUPABASE_", "TARGET_FORWARD_URL"].iter().any(|ours| name.starts_with(ours))
+        }) {
             command.env_remove(name);
         }
         // Two nodes at a time cannot both have it.

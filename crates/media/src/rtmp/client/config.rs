@@ -2,7 +2,7 @@
 
 use crate::rtmp::handshake::Scheme;
 use crate::rtmp::key::StreamKey;
-use crate::rtmp::limits::SETUP_LIMIT_US;
+use crate::rtmp::limits::{SEND_CHUNK_SIZE, SETUP_LIMIT_US};
 use crate::rtmp::url::RtmpUrl;
 
 /// Where and how to publish.
@@ -16,7 +16,7 @@ pub struct ClientConfig {
     pub key: StreamKey,
     /// What we call ourselves. Servers judge encoders by it; "FMLE/3.0" is what they know.
     pub flash_ver: String,
-    /// Our chunk size in bytes: large, so that most frames go out in one piece.
+    /// Our chunk size in bytes.
     pub chunk_size: u32,
     /// Whether the handshake is signed; simple is accepted everywhere seen.
     pub scheme: Option<Scheme>,
@@ -35,7 +35,7 @@ impl ClientConfig {
             app: url.app.clone(),
             key: url.key.clone(),
             flash_ver: "FMLE/3.0 (compatible; TuRepe)".to_owned(),
-            chunk_size: 64 * 1024,
+            chunk_size: SEND_CHUNK_SIZE,
             scheme: None,
             seed: 0,
             setup_limit_us: SETUP_LIMIT_US,

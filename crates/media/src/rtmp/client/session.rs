@@ -156,6 +156,14 @@ impl ClientSession {
         self.phase == Phase::Ready
     }
 
+    /// The message stream that media goes out on, once the server takes it: for a driver that sends a
+    /// [`TagRun`](crate::flv::TagRun) beside this session. Between two runs it may send what [`ClientSession::poll_transmit`]
+    /// gives, and nothing within one.
+    #[must_use]
+    pub fn stream_id(&self) -> u32 {
+        self.stream_id
+    }
+
     /// Whether the connection is to be closed once everything is sent.
     #[must_use]
     pub fn should_close(&self) -> bool {

@@ -1,6 +1,8 @@
 //! What a server session is told beforehand.
 
-use crate::rtmp::limits::{FIRST_MEDIA_LIMIT_US, IDLE_LIMIT_US, SETUP_LIMIT_US, WINDOW_BYTES};
+use crate::rtmp::limits::{
+    FIRST_MEDIA_LIMIT_US, IDLE_LIMIT_US, SEND_CHUNK_SIZE, SETUP_LIMIT_US, WINDOW_BYTES,
+};
 
 /// Settings of a server session; the default is right for everything but tests.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,7 +26,7 @@ impl Default for ServerConfig {
         Self {
             seed: 0,
             window_bytes: WINDOW_BYTES,
-            chunk_size: 60_000,
+            chunk_size: SEND_CHUNK_SIZE,
             setup_limit_us: SETUP_LIMIT_US,
             first_media_limit_us: FIRST_MEDIA_LIMIT_US,
             idle_limit_us: IDLE_LIMIT_US,
