@@ -14,6 +14,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub struct Usage {
     /// User and system time in seconds.
     pub cpu_s: f64,
+    /// Of that, what it used itself, without its children: those of a node make covers.
+    pub own_s: f64,
     /// Resident memory now, in MB.
     pub resident_mb: f64,
     /// Peak of it, in MB.
@@ -45,7 +47,9 @@ impl Watched {
         let mut sum = Usage::default();
         for pid in std::iter::once(self.0.id()).chain(children(self.0.id())) {
             let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-            sum.cpu_s += cpu_s(&stat);
+            let all_s = cpu_s(&stat);
+            sum.cpu_s += all_s;
+            sum.own_s += if pid == self.0.id() { times_s(&stat, 2) } else { 0.0 };
             let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
             let megabytes = |name: &str| {
                 let line = status.lines().find(|line| line.starts_with(name));
@@ -84,9 +88,14 @@ impl Drop for Watched {
 
 /// User and system time of a process and of its children that were waited for, from its `/proc/*/stat`.
 fn cpu_s(stat: &str) -> f64 {
+    times_s(stat, 4)
+}
+
+/// The first `count` of a process's user and system time, and the same of its children that were waited for.
+fn times_s(stat: &str, count: usize) -> f64 {
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     // proc(5): utime, stime, cutime and cstime are fields 14 to 17, two of which stand before the ')'.
-    fields.skip(11).take(4).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
+    fields.skip(11).take(count).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
 }
 
 /// What this process has used so far.

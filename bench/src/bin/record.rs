@@ -2,8 +2,8 @@
 //!
 //! `cargo xtask bench record [--publishers 50,100,200] [--peer ingest,record,hls] [--seconds 30] [--rounds 3]`
 //!
-//! `turepe` always does its whole job: ingest, recording synced every second, live window and index. Its peer takes the
-//! streams and does nothing with them (`ingest`), records them (`record`), or makes HLS of them (`hls`, segments of 2 s).
+//! `turepe` always does its whole job: ingest, recording synced every second, live window and index; what the processes use
+//! that make its covers stands apart (`cargo xtask bench covers`). Its peer takes the streams and does nothing with them (`ingest`), records them (`record`), or makes HLS of them (`hls`, segments of 2 s).
 //!
 //! With `--bucket` a third server in turn: `turepe serve` that brings all of it into a bucket while it records. The S3 service
 //! runs in this process, so that its work is not counted; it still takes its share of the machine.
@@ -93,6 +93,7 @@ const UPLOAD_WARM_UP: Duration = Duration::from_secs(28);
 
 struct Figures {
     cpu_us_per_stream_second: f64,
+    covers_us_per_stream_second: f64,
     memory: Usage,
     written_mb: f64,
     uploaded_mb: f64,
@@ -136,8 +137,8 @@ fn compare(run: &Run, arguments: &Arguments, clip: &Path) -> Result<()> {
         run.publishers, run.seconds, arguments.rounds
     );
     println!(
-        "{:<12} {:>28} {:>12} {:>20} {:>12}",
-        "server", "CPU µs per stream-second", "peak MB", "peak MB per stream", "written MB"
+        "{:<12} {:>28} {:>14} {:>12} {:>20} {:>12}",
+        "server", "CPU µs per stream-second", "covers beside", "peak MB", "peak MB per stream", "written MB"
     );
     let middle = |name: &str, figure: fn(&Figures) -> f64| {
         median(rows.iter().filter(|row| row.0 == name).map(|row| figure(&row.1)).collect())
@@ -146,8 +147,9 @@ fn compare(run: &Run, arguments: &Arguments, clip: &Path) -> Result<()> {
     for name in peers.clone().chain([RECORD]).chain(arguments.bucket.then_some(UPLOAD)) {
         let peak = middle(name, |f| f.memory.peak_mb);
         println!(
-            "{name:<12} {:>28.0} {peak:>12.1} {:>20.2} {:>12.0}",
+            "{name:<12} {:>28.0} {:>14.0} {peak:>12.1} {:>20.2} {:>12.0}",
             middle(name, |f| f.cpu_us_per_stream_second),
+            middle(name, |f| f.covers_us_per_stream_second),
             peak / run.publishers as f64,
             middle(name, |f| f.written_mb),
         );
@@ -206,9 +208,11 @@ fn measure(
             "only {uploaded_mb:.0} MB of {expected_mb:.0} MB were uploaded"
         );
     }
+    let covers_s = |usage: Usage| usage.cpu_s - usage.own_s;
     let stream_seconds = run.publishers as f64 * elapsed.as_secs_f64();
     Ok(Figures {
-        cpu_us_per_stream_second: (after.cpu_s - before.cpu_s) * 1e6 / stream_seconds,
+        cpu_us_per_stream_second: (after.own_s - before.own_s) * 1e6 / stream_seconds,
+        covers_us_per_stream_second: (covers_s(after) - covers_s(before)) * 1e6 / stream_seconds,
         memory: after,
         written_mb,
         uploaded_mb,

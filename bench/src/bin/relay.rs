@@ -1,5 +1,6 @@
 //! Relaying every stream to one other server: CPU per stream-second, `turepe serve` against nginx-rtmp `push`, each with relaying and
-//! without, so that what relaying adds can be told from what takes the streams in. `turepe` records all the while, as it always does.
+//! without, so that what relaying adds can be told from what takes the streams in. `turepe` records all the while, as it always does;
+//! the processes that make its covers are not counted.
 //!
 //! `cargo xtask bench relay [--publishers 50,100] [--seconds 20]`
 
@@ -146,7 +147,7 @@ fn measure(
     publisher.end("-INT")?;
     let stream_seconds = keys.len() as f64 * elapsed.as_secs_f64();
     Ok(Figures {
-        cpu_us_per_stream_second: (after.cpu_s - before.cpu_s) * 1e6 / stream_seconds,
+        cpu_us_per_stream_second: (after.own_s - before.own_s) * 1e6 / stream_seconds,
         relayed_share: received / (stream_seconds * STREAM_BYTES_PER_S),
         peak_mb: after.peak_mb,
     })

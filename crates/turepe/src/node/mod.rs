@@ -114,12 +114,8 @@ impl Node {
             BucketAccess { origin: config.store.bucket_origin(), url_life: config.store.url_life.duration() };
         let relays = Relays::new(live.clone(), clock.clone(), config.relay.targets());
         let node_relays = Arc::new(NodeRelays(relays.clone()));
-        let metrics = Arc::new(RoomMetrics::new(
-            live.clone(),
-            covers.clone(),
-            directory.clone(),
-            relays.clone(),
-        ));
+        let metrics =
+            Arc::new(RoomMetrics::new(live.clone(), covers.clone(), directory.clone(), relays.clone()));
         let serve_config = ServeConfig {
             data: config.node.data.clone(),
             ffmpeg: config.node.ffmpeg.clone(),
