@@ -15,6 +15,7 @@ use rustls::sign::CertifiedKey;
 use serve::{Exposition, Measured};
 use world::{Clock, Disk};
 
+use self::certificate::Pem;
 pub(crate) use self::certificate::{Certificate, TlsError};
 use self::reload::Reload;
 use crate::config;
@@ -39,13 +40,17 @@ struct Inner {
 }
 
 impl Tls {
-    /// Reads the files and takes them in force.
+    /// Reads the files and takes them in force, also where the certificate does not count at this time: clients refuse it, and
+    /// everything else goes on.
     pub(crate) fn open(
         files: &config::Tls,
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, TlsError> {
-        let certificate = Certificate::read(&*disk, files, clock.now_us())?;
+        let certificate = Certificate::of(&Pem::read(&*disk, files)?, files)?;
+        if let Err(error) = certificate.counts_at(clock.now_us(), files) {
+            tracing::error!("{error}; clients refuse it, and everything but TLS works");
+        }
         let current = RwLock::new(Arc::new(certificate));
         let tls = Self { inner: Arc::new(Inner { files: files.clone(), disk, clock, current }) };
         tls.warn_of_end();

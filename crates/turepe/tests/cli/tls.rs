@@ -37,12 +37,11 @@ fn a_pair_that_cannot_serve_keeps_the_node_from_starting_and_is_named() {
     let tool = Tool::new();
     let authority = Authority::new();
     let Issued { certificate, key } = authority.issue();
-    let (expired, other) = (authority.issue_until(2024), authority.issue());
+    let other = authority.issue();
     for (certificate, key, setting, says) in [
         ("", key.as_str(), "`tls.certificate`", "no certificate"),
         (&certificate, "", "`tls.key`", "no private key"),
         (&certificate, &other.key, "`tls.key`", "is not the key of"),
-        (&expired.certificate, &expired.key, "`tls.certificate`", "expired on 2024-01-01"),
     ] {
         let said = tool.fails(2, &with("serve", &settings(&tool, certificate, key)));
         assert!(said.contains(setting) && said.contains(says), "{said}");
@@ -58,6 +57,22 @@ fn a_pair_that_cannot_serve_keeps_the_node_from_starting_and_is_named() {
     // Half of it.
     let said = tool.fails(2, &["serve", "--set", "http.tls_listen=127.0.0.1:1"]);
     assert!(said.contains("`http.tls_listen` from flag") && said.contains("tls.certificate"), "{said}");
+}
+
+#[test]
+fn a_certificate_that_has_expired_keeps_nothing_else_from_working() {
+    let tool = Tool::new();
+    let Issued { certificate, key } = Authority::new().issue_until(2024);
+    let settings = settings(&tool, &certificate, &key);
+    let mut node = tool.start(&with("serve", &settings));
+    node.wait_for("expired on 2024-01-01");
+    node.wait_for("turepe admin channel add");
+    let report = tool.run(&with("doctor", &[settings, vec!["--json".into()]].concat()));
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    let found = findings.iter().find(|finding| finding["check"] == "tls").unwrap();
+    assert_eq!(found["verdict"], "bad");
+    assert!(node.interrupt().0.success());
 }
 
 #[test]
