@@ -261,7 +261,9 @@ fn a_bad_target_is_alone_with_its_trouble() {
 /// file.
 fn tls_before(server: SocketAddr, certificate: &Path) -> SocketAddr {
     let authority = Authority::new();
-    std::fs::write(certificate, authority.pem()).expect("the certificate is written");
+    std::fs::File::create_new(certificate)
+        .and_then(|mut file| file.write_all(authority.pem().as_bytes()))
+        .expect("the certificate is written");
     let config = authority.issue().server(&[]);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
