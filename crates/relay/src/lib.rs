@@ -7,8 +7,8 @@
 //!   slowly, for as long as the channel is live; memory per target has limits with names.
 //! - **Never**: SQL, HTTP, a transcode, a target's key in a log, an error or a status.
 //!
-//! [`Relays`] is the handle: [`Relays::run`] starts and ends one task ([`task`]) for each pair that [`plan`] names. A task waits
-//! until there is something to send, connects ([`dial`]), publishes ([`connection`]) and, when that ends, waits ([`backoff`]).
+//! [`Relays`] is the handle: [`Relays::run`] starts and ends one task (`task`) for each pair that `plan` names. A task waits
+//! until there is something to send, connects (`dial`), publishes (`connection`) and, when that ends, waits (`backoff`).
 //! Each reads the channel's tags with a cursor of its own, so that who is slow or away goes on at the newest keyframe.
 
 mod backoff;
