@@ -232,7 +232,7 @@ pub(crate) enum RelayCommand {
         /// Id of the channel
         #[arg(long, value_name = "ID")]
         channel: uuid::Uuid,
-        /// rtmp://host[:port]/app/key or rtmps://…, as the target gave it; - reads it from standard input, where no list of
+        /// rtmp://host:port/app/key or rtmps://…, as the target gave it; - reads it from standard input, where no list of
         /// processes shows it
         #[arg(long)]
         url: String,
