@@ -42,10 +42,11 @@ async fn copies_that_the_bucket_has_go_first_when_the_disk_fills() {
     uploading.house.config.retention.min_free_bytes = used / 4;
     let archive = uploading.open();
     archive.keep_house().await.unwrap();
+    // A round of its own may be at it, too.
+    until("the oldest copies go", async || uploading.house.rows().await[0].local_copy == LocalCopy::None)
+        .await;
     let rows = uploading.house.rows().await;
     assert_eq!(rows.len(), 6, "nothing is lost");
-    let gone: Vec<_> = rows.iter().take_while(|row| row.local_copy == LocalCopy::None).collect();
-    assert!(!gone.is_empty(), "the oldest copies go");
     assert!(rows.iter().all(|row| row.state == SegmentState::Stored));
     let ledger = archive.ledger().await.unwrap();
     assert!(ledger.keeper.evicted_segments > 0 && ledger.keeper.lost_segments == 0);
