@@ -98,7 +98,6 @@ fn write(path: &Path, text: &str) {
 }
 
 #[test]
-#[ignore = "needs OBS: cargo xtask obs"]
 fn obs_publishes_and_its_match_is_replayed() {
     let node = Node::start(NodeOptions::default());
     node.add_club("club", 60);

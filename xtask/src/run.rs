@@ -108,7 +108,7 @@ pub(crate) fn bucket_test() -> Result<()> {
 /// Has OBS publish to a node, and plays back what was recorded.
 pub(crate) fn obs() -> Result<()> {
     step("Publish from OBS", "no window is seen");
-    run(&mut cargo(&["test", "--package", "turepe-e2e", "--test", "obs", "--", "--ignored", "--nocapture"]))
+    run(&mut cargo(&["test", "--workspace", "--test", "obs", "--", "--nocapture"]))
 }
 
 /// Runs a measurement.
