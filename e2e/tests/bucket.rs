@@ -383,3 +383,32 @@ fn no_secret_is_shown() {
     assert!(!shown[0].1.contains("X-Amz-Signature"), "a signature is in the log");
     assert!(shown[1].1.contains("***"), "masked, not left out");
 }
+
+#[test]
+fn doctor_sets_a_bucket_up_for_the_pages_of_the_website() {
+    let bucket = BucketService::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let doctor = |more: &[&str]| {
+        let output = Command::new(program())
+            .args(["doctor", "--json", "--set", "http.public_url=https://club.example"])
+            .args(more)
+            .envs(bucket.settings(&[]))
+            .current_dir(folder.path())
+            .output()
+            .expect("doctor starts");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("doctor prints JSON");
+        assert!(!report.to_string().contains(SECRET_KEY), "{report:#}");
+        let findings = report["findings"].as_array().expect("findings").iter();
+        findings.filter(|finding| finding["check"] == "bucket").cloned().collect::<Vec<_>>()
+    };
+    let is_well = |findings: &[Value]| findings.iter().all(|finding| finding["verdict"] != "bad");
+    assert!(!is_well(&doctor(&[])), "pages may not play from it yet");
+    assert!(bucket.service.cors().is_none(), "looking changes nothing");
+    doctor(&["--fix"]);
+    let rules = bucket.service.cors().expect("rules").cors_rules;
+    assert!(
+        rules.iter().any(|rule| rule.allowed_origins.iter().any(|origin| origin == "https://club.example"))
+    );
+    let after = doctor(&[]);
+    assert!(is_well(&after), "{after:#?}");
+}

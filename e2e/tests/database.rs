@@ -1,7 +1,7 @@
 //! A node whose database is stopped while it records.
 //!
 //! The suite stops it for a few seconds under a few publishers. The longer run that the figures are from:
-//! `TUREPE_TEST_AWAY_S=60 TUREPE_TEST_PUBLISHERS=50 cargo test --release -p turepe-e2e --test database`
+//! `SOAK_AWAY_S=60 SOAK_PUBLISHERS=50 cargo test --release -p turepe-e2e --test database`
 
 #![expect(clippy::expect_used, reason = "a test stops at what it did not expect")]
 
@@ -17,8 +17,8 @@ fn number(variable: &str, default: u64) -> u64 {
 }
 
 fn nothing_is_lost(kind: Kind, stop: fn(&Server), go_on: fn(&Server)) {
-    let away = Duration::from_secs(number("TUREPE_TEST_AWAY_S", 5));
-    let count = number("TUREPE_TEST_PUBLISHERS", 3);
+    let away = Duration::from_secs(number("SOAK_AWAY_S", 5));
+    let count = number("SOAK_PUBLISHERS", 3);
     let server = Server::start(kind).expect("a server");
     let url = server.create_database().expect("a database");
     let node = Node::start(NodeOptions { database: Some(url), ..NodeOptions::default() });
