@@ -65,6 +65,9 @@ const POSTGRES: Need = Need {
 const OPENSSL: Need =
     Need { probe: Probe::Program("openssl"), package: "openssl", why: "certificates for databases in tests" };
 
+const CURL: Need =
+    Need { probe: Probe::Program("curl"), package: "curl", why: "asks by HTTP/2 as other programs do" };
+
 const OBS: Need = Need {
     probe: Probe::Program("obs"),
     package: "obs-studio",
@@ -88,7 +91,7 @@ pub(crate) fn for_demo() -> Result<()> {
 
 /// What `test` needs.
 pub(crate) fn for_tests() -> Result<()> {
-    debian(&[FFMPEG, FONT, CHROMIUM, VENV, NGINX, NGINX_PROGRAM, MARIADB, POSTGRES, OPENSSL])?;
+    debian(&[FFMPEG, FONT, CHROMIUM, VENV, NGINX, NGINX_PROGRAM, MARIADB, POSTGRES, OPENSSL, CURL])?;
     node()?;
     modern_ffmpeg()
 }
