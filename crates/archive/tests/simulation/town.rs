@@ -82,10 +82,6 @@ struct Had {
     death: bool,
     disk_trouble: bool,
     catalog_away: bool,
-    /// A life ended while the disk held it up: what it wanted to note went with it.
-    hung_to_death: bool,
-    /// The last tick is gone, and with it what was to tell of it; the database, which loses nothing here, is ahead of the disk.
-    power_cut: bool,
 }
 
 /// What a schedule did, so that a test that does nothing is seen.
@@ -257,7 +253,6 @@ impl Town {
 
     /// `kill -9`.
     fn kill(&mut self, life: Life) {
-        self.had.hung_to_death |= self.disk.held() > 0;
         life.witness.die();
         let Life { runtime, hold, archive, streams, catalog, .. } = life;
         {
@@ -278,7 +273,6 @@ impl Town {
         self.left.clear();
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).power_cut(&self.disk);
         self.tally.power_cuts += 1;
-        self.had.power_cut = true;
         Ok(())
     }
 
@@ -775,7 +769,7 @@ impl Town {
                 let is_explained = match gap.cause {
                     EndCause::Disk => self.had.disk_trouble || self.had.death || is_deleted,
                     EndCause::Process => self.had.death,
-                    _ => is_deleted || self.had.catalog_away || self.had.hung_to_death || self.had.power_cut,
+                    _ => is_deleted || self.had.catalog_away,
                 };
                 if !is_explained {
                     let noted = life.runtime.block_on(life.catalog.gaps_in_range(*channel_id, 0, i64::MAX));
