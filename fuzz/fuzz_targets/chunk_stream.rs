@@ -1,16 +1,16 @@
 //! Any bytes, in any cut, give the same messages and the same error, within the budget.
 #![no_main]
 
-use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use media::rtmp::Message;
 use media::rtmp::chunk::{ChunkError, ChunkReader};
 use media::rtmp::limits::MAX_PARTIAL_BYTES;
 
 fn read(bytes: &[u8], step: usize) -> (Vec<Message>, Option<ChunkError>) {
-    let (mut reader, mut input, mut messages) = (ChunkReader::new(), BytesMut::new(), Vec::new());
+    let (mut reader, mut held, mut messages) = (ChunkReader::new(), Vec::new(), Vec::new());
     for piece in bytes.chunks(step) {
-        input.extend_from_slice(piece);
+        held.extend_from_slice(piece);
+        let mut input = held.as_slice();
         loop {
             match reader.read(&mut input) {
                 Ok(Some(message)) => messages.push(message),
@@ -19,6 +19,7 @@ fn read(bytes: &[u8], step: usize) -> (Vec<Message>, Option<ChunkError>) {
             }
             assert!(reader.partial_bytes() <= MAX_PARTIAL_BYTES);
         }
+        held = input.to_vec();
     }
     (messages, None)
 }

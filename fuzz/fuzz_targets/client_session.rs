@@ -9,12 +9,9 @@ use media::rtmp::client::{ClientConfig, ClientSession};
 fuzz_target!(|bytes: &[u8]| {
     let Ok(url) = RtmpUrl::parse("rtmp://h/live/key") else { return };
     let mut session = ClientSession::new(ClientConfig::new(&url), 0);
-    session.receive_buffer().extend_from_slice(&[3]);
-    session.receive_buffer().extend_from_slice(&[0; 3072]);
-    let mut result = session.handle_input(0);
+    let mut result = session.handle_input(&[3], 0).and_then(|()| session.handle_input(&[0; 3072], 0));
     for piece in bytes.chunks(97) {
-        session.receive_buffer().extend_from_slice(piece);
-        result = result.and_then(|()| session.handle_input(0));
+        result = result.and_then(|()| session.handle_input(piece, 0));
         while session.poll_event().is_some() {}
         if session.is_ready() {
             let _ = session.send_video(0, Bytes::from_static(&[0x17; 300]));

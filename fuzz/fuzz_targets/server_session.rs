@@ -10,12 +10,9 @@ use media::rtmp::server::{ServerConfig, ServerEvent, ServerSession};
 fn serve(bytes: &[u8], step: usize) -> (Vec<ServerEvent>, Result<(), RtmpError>) {
     let mut session = ServerSession::new(ServerConfig::default(), 0);
     let mut events = Vec::new();
-    session.receive_buffer().extend_from_slice(&[3]);
-    session.receive_buffer().extend_from_slice(&[0; 3072]);
-    let mut result = session.handle_input(0);
+    let mut result = session.handle_input(&[3], 0).and_then(|()| session.handle_input(&[0; 3072], 0));
     for piece in bytes.chunks(step) {
-        session.receive_buffer().extend_from_slice(piece);
-        result = result.and_then(|()| session.handle_input(0));
+        result = result.and_then(|()| session.handle_input(piece, 0));
         while let Some(event) = session.poll_event() {
             match &event {
                 ServerEvent::PublishRequested { key, .. } if key.expose().starts_with('!') => {

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-/// Spare room offered to the first reads of a connection: a handshake is 3 kB, and a connection that only idles
-/// must cost little.
+/// Read at once from a connection that does not publish: a handshake is 3 kB.
 pub const FIRST_READ_BYTES: usize = 4 * 1024;
 
-/// Spare room offered to a read once the connection publishes: at 4 Mbit/s a tick brings 20 kB.
+/// Read at once from a connection that publishes: at 4 Mbit/s a tick brings 20 kB.
 pub const MIN_READ_BYTES: usize = 64 * 1024;
 
-/// Spare room offered when reads keep filling what is offered (high bit rates, catching up after a stall).
+/// Read at once when reads keep bringing all that was asked for (high bit rates, catching up after a stall).
 pub const MAX_READ_BYTES: usize = 256 * 1024;
 
-/// Offered to a read of a publisher that runs ahead of the clock: a few seconds of even a slow stream, so that pauses
+/// Read at once from a publisher that runs ahead of the clock: a few seconds of even a slow stream, so that pauses
 /// stay far below the idle timeout.
 pub const PACED_READ_BYTES: usize = 16 * 1024;
 

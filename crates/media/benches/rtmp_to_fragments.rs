@@ -1,7 +1,6 @@
 //! RTMP wire bytes to fragments on one core, with the allocator of the released program.
 //!
-//! The first copy, out of the "socket" into the session's receive buffer, is part of what is measured: it stands for the
-//! one that the kernel makes.
+//! The copy that the kernel makes out of the socket is no part of what is measured.
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot go on has failed")]
 

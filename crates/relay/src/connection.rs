@@ -24,10 +24,15 @@ use crate::relays::Totals;
 use crate::state::Progress;
 use crate::trouble::{Trouble, said};
 
+/// Read at once: a target has little to say to a publisher.
+const REPLY_READ_BYTES: usize = 4096;
+
 /// A connection and how far it has come.
 pub(crate) struct Connection<'a> {
     stream: Box<dyn Io>,
     client: ClientSession,
+    /// What was read and not taken in yet.
+    input: Vec<u8>,
     out: Outgoing,
     /// Whether something that was written may still be kept back, which TLS does.
     is_unflushed: bool,
@@ -61,6 +66,7 @@ impl<'a> Connection<'a> {
         Self {
             stream,
             client: ClientSession::new(config, clock.now_us()),
+            input: Vec::with_capacity(REPLY_READ_BYTES),
             out: Outgoing::default(),
             is_unflushed: false,
             progress_at: Instant::now(),
@@ -76,7 +82,7 @@ impl<'a> Connection<'a> {
     /// Until the target takes the stream.
     pub(crate) async fn establish(&mut self) -> Result<(), Trouble> {
         // The first call makes the client speak.
-        self.client.handle_input(self.clock.now_us())?;
+        self.client.handle_input(&[], self.clock.now_us())?;
         loop {
             self.offer_replies();
             match self.client.poll_event() {
@@ -178,7 +184,9 @@ impl<'a> Connection<'a> {
             if self.received_bytes > MAX_REPLY_BYTES + spare {
                 return Err(Trouble::Talkative);
             }
-            self.client.handle_input(self.clock.now_us())?;
+            let handled = self.client.handle_input(&self.input, self.clock.now_us());
+            self.input.clear();
+            handled?;
         }
         Ok(())
     }
@@ -190,7 +198,7 @@ impl<'a> Connection<'a> {
 
     fn poll_io(&mut self, cx: &mut Context<'_>) -> Poll<Result<Moved, Trouble>> {
         let has_written = self.poll_write(cx).map_err(Trouble::Lost)?;
-        let read = pin!(self.stream.read_buf(self.client.receive_buffer())).poll(cx);
+        let read = pin!(self.stream.read_buf(&mut self.input)).poll(cx);
         match read {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(Trouble::Closed)),
             Poll::Ready(Ok(count)) => {

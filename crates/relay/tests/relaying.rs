@@ -46,6 +46,7 @@ async fn target(manner: Manner) -> (SocketAddr, mpsc::Receiver<ServerEvent>) {
 
 async fn serve(mut stream: TcpStream, manner: Manner, events: mpsc::Sender<ServerEvent>) {
     let mut session = ServerSession::new(ServerConfig::default(), SystemClock.now_us());
+    let mut scratch = [0; 4096];
     loop {
         while let Some(event) = session.poll_event() {
             if matches!(event, ServerEvent::PublishRequested { .. }) {
@@ -70,10 +71,11 @@ async fn serve(mut stream: TcpStream, manner: Manner, events: mpsc::Sender<Serve
                 return;
             }
         }
-        if session.should_close() || !matches!(stream.read_buf(session.receive_buffer()).await, Ok(1..)) {
+        if session.should_close() {
             return;
         }
-        if session.handle_input(SystemClock.now_us()).is_err() {
+        let Ok(count @ 1..) = stream.read(&mut scratch).await else { return };
+        if session.handle_input(&scratch[..count], SystemClock.now_us()).is_err() {
             return;
         }
     }

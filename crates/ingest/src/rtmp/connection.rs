@@ -10,7 +10,6 @@ use media::flv::{self, FlvTag};
 use media::rtmp::StreamKey;
 use media::rtmp::server::{ServerConfig, ServerEvent, ServerSession};
 use media::timeline::{Timeline, TimelineConfig, TimelineEvent};
-use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -22,6 +21,7 @@ use super::link::Link;
 use super::playing::Sending;
 use super::reading::Reading;
 use super::registry::{Dismissed, Lease, NoLease, Publishers};
+use super::scratch;
 use super::server::RtmpConfig;
 use super::transmit::Transmit;
 use crate::gate::{Feed, Gate, Publication, Refusal, Sink};
@@ -153,7 +153,8 @@ impl Connection {
             }
             Ok(_) => tracing::debug!(connection, %peer, byte_offset, "RTMP connection closed"),
         }
-        self.close(limit, &mut stopped).await;
+        // Apart, so that a connection does not carry the room for its end all its life.
+        Box::pin(self.close(limit, &mut stopped)).await;
     }
 
     async fn serve(&mut self, stopped: &mut watch::Receiver<bool>) -> Result<Ended, ConnectionError> {
@@ -166,7 +167,7 @@ impl Connection {
                 return Ok(Ended::Closed);
             }
             if let Some(feed) = self.feed.take()
-                && let Some(ended) = self.play(feed, stopped).await?
+                && let Some(ended) = Box::pin(self.play(feed, stopped)).await?
             {
                 return Ok(ended);
             }
@@ -187,6 +188,15 @@ impl Connection {
 
     /// Waits for whatever comes first.
     async fn wait(&mut self, stopped: &mut watch::Receiver<bool>) -> Wake {
+        // Media flows, and nothing else is to be done: to look at everything when it is read again costs a fraction of being
+        // woken by whatever comes first.
+        if let Some(tick) = self.reading.tick()
+            && self.transmit.is_empty()
+            && !self.link.wants_write()
+        {
+            tokio::time::sleep_until(tick).await;
+            return self.look(stopped);
+        }
         let timer = self.next_timer();
         let pause = self.reading.not_before();
         let lease = self.publishing.as_ref().map(|publishing| &publishing.lease);
@@ -208,6 +218,20 @@ impl Connection {
         }
     }
 
+    /// What has come by the time of a tick. Deadlines are looked at after the read.
+    fn look(&self, stopped: &watch::Receiver<bool>) -> Wake {
+        let lease = self.publishing.as_ref().map(|publishing| &publishing.lease);
+        if *stopped.borrow() {
+            Wake::Stop
+        } else if let Some(dismissed) = lease.and_then(Lease::is_dismissed) {
+            Wake::Dismissed(dismissed)
+        } else if self.listed.is_dropped() {
+            Wake::Dismissed(Dismissed::Dropped)
+        } else {
+            Wake::Readable(Ok(()))
+        }
+    }
+
     fn next_timer(&self) -> Option<Instant> {
         // The session counts wall time, the runtime its own: only the distance is carried over.
         let session = self.session.poll_timeout().map(|at_us| {
@@ -226,24 +250,30 @@ impl Connection {
             return Ok(None);
         }
         let offered = self.reading.size();
-        let count = match self.link.read(self.session.receive_buffer(), offered) {
-            Ok(0) if self.publishing.is_some() => return Err(ConnectionError::Closed),
-            Ok(0) => return Ok(Some(Ended::Closed)),
-            Ok(count) => count,
+        let (link, session) = (&mut self.link, &mut self.session);
+        let read: io::Result<_> = scratch::with(|scratch| {
+            let (count, bytes) = link.read(scratch, offered)?;
+            Ok((count, session.handle_input(bytes, now_us)))
+        });
+        let (count, result) = match read {
+            Ok((0, _)) if self.publishing.is_some() => return Err(ConnectionError::Closed),
+            Ok((0, _)) => return Ok(Some(Ended::Closed)),
+            Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.reading.empty(Instant::now());
+                self.session.handle_timeout(now_us)?;
                 return Ok(None);
             }
             Err(error) => return Err(ConnectionError::of_link(error)),
         };
         self.received_bytes += count as u64;
         self.listed.received(count as u64);
-        let result = self.session.handle_input(now_us);
         // What came whole before the error is worth keeping.
         if let Some(ended) = self.handle_events(now_us, stopped).await? {
             return Ok(Some(ended));
         }
         result?;
+        self.session.handle_timeout(now_us)?;
         self.reading.arrived(count, offered, self.ahead(now_us), Instant::now());
         Ok(None)
     }
@@ -458,12 +488,12 @@ impl Connection {
             if transmit.write_all(&mut link).await.is_err() {
                 return;
             }
-            let Ok(mut stream) = link.shutdown().await else { return };
+            let Ok(stream) = link.shutdown().await else { return };
             let mut thrown_away = 0;
-            let mut scratch = [0; 4096];
-            while thrown_away < MAX_LINGER_BYTES {
-                match stream.read(&mut scratch).await {
+            while thrown_away < MAX_LINGER_BYTES && stream.readable().await.is_ok() {
+                match scratch::with(|scratch| stream.try_read(&mut scratch.received)) {
                     Ok(count) if count > 0 => thrown_away += count,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     _ => return,
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -45,6 +45,7 @@ struct Entry {
     role: Mutex<Option<Role>>,
     received_bytes: AtomicU64,
     sent_bytes: AtomicU64,
+    is_dropped: AtomicBool,
     dropped: Notify,
 }
 
@@ -70,6 +71,7 @@ impl Connections {
     /// Ends a connection; false where there is none of that number. Whoever it is may come back at once.
     pub fn drop_connection(&self, id: u64) -> bool {
         let Some(entry) = self.lock().get(&id).cloned() else { return false };
+        entry.is_dropped.store(true, Ordering::Release);
         entry.dropped.notify_one();
         true
     }
@@ -82,6 +84,7 @@ impl Connections {
             role: Mutex::default(),
             received_bytes: AtomicU64::new(0),
             sent_bytes: AtomicU64::new(0),
+            is_dropped: AtomicBool::new(false),
             dropped: Notify::new(),
         });
         self.lock().insert(id, entry.clone());
@@ -118,7 +121,14 @@ pub(crate) struct Listed {
 impl Listed {
     /// Resolves when somebody has dropped the connection.
     pub(crate) async fn dropped(&self) {
-        self.entry.dropped.notified().await;
+        while !self.is_dropped() {
+            self.entry.dropped.notified().await;
+        }
+    }
+
+    /// Whether somebody has.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.entry.is_dropped.load(Ordering::Acquire)
     }
 
     /// What it does from now on.

@@ -6,11 +6,11 @@
 use std::io::{self, BufRead as _, IoSlice, Write};
 use std::sync::Arc;
 
-use bytes::{Buf as _, BytesMut};
 use rustls::{ServerConfig, ServerConnection};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use super::scratch::Scratch;
 use super::socket::Socket;
 use crate::limits::MAX_SEALED_BYTES;
 
@@ -71,17 +71,20 @@ impl Link {
         Ok(())
     }
 
-    /// Adds what at most `limit` bytes of the socket contain to the buffer, and tells how many of the socket's bytes that
-    /// were; 0 is the end of the input, `WouldBlock` that there is nothing yet.
-    pub(super) fn read(&mut self, buffer: &mut BytesMut, limit: usize) -> io::Result<usize> {
-        let Some(tls) = &mut self.tls else { return self.socket.read(buffer, limit) };
-        let mut sealed = BytesMut::new();
-        let count = self.socket.read(&mut sealed, limit)?;
-        buffer.reserve(sealed.len());
+    /// Reads at most `limit` of the socket's bytes: how many there were, and what they say. 0 is the end of the input,
+    /// `WouldBlock` that there is nothing yet.
+    pub(super) fn read<'a>(
+        &mut self,
+        scratch: &'a mut Scratch,
+        limit: usize,
+    ) -> io::Result<(usize, &'a [u8])> {
+        let room = limit.min(scratch.received.len());
+        let count = self.socket.read(&mut scratch.received[..room])?;
+        let mut sealed = &scratch.received[..count];
+        let Some(tls) = &mut self.tls else { return Ok((count, sealed)) };
+        scratch.opened.clear();
         while !sealed.is_empty() {
-            let mut rest: &[u8] = &sealed;
-            let taken = tls.read_tls(&mut rest)?;
-            sealed.advance(taken);
+            let taken = tls.read_tls(&mut sealed)?;
             let state = match tls.process_new_packets() {
                 Ok(state) => state,
                 Err(error) => {
@@ -96,7 +99,7 @@ impl Link {
                     && !opened.is_empty()
                 {
                     let count = opened.len();
-                    buffer.extend_from_slice(opened);
+                    scratch.opened.extend_from_slice(opened);
                     reader.consume(count);
                 }
             }
@@ -107,7 +110,7 @@ impl Link {
         }
         // The replies of a handshake are due at once.
         self.flush()?;
-        Ok(count)
+        Ok((count, &scratch.opened))
     }
 
     /// Takes what can go now. Through TLS nothing is taken before the kernel has all that was sealed, so that a peer that

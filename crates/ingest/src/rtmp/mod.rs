@@ -10,6 +10,7 @@ mod link;
 mod playing;
 mod reading;
 mod registry;
+mod scratch;
 mod server;
 mod socket;
 mod transmit;

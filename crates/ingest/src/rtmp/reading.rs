@@ -12,10 +12,12 @@ use crate::limits::{
 /// Decides the size and the moment of the next read of one connection.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// Spare room to offer to the next read.
+    /// Most bytes of the next read.
     size: usize,
     /// Do not read before.
     not_before: Option<Instant>,
+    /// That is the next tick, and no pause.
+    is_tick: bool,
     /// Whether media flows: only then is waiting worth while.
     is_publishing: bool,
     /// The ticks of all connections fall on one grid, so that one wake-up of a worker serves many of them.
@@ -25,10 +27,10 @@ pub(super) struct Reading {
 impl Reading {
     /// `grid` is the same for all connections of a server.
     pub(super) fn new(grid: Instant) -> Self {
-        Self { size: FIRST_READ_BYTES, not_before: None, is_publishing: false, grid }
+        Self { size: FIRST_READ_BYTES, not_before: None, is_tick: false, is_publishing: false, grid }
     }
 
-    /// Bytes of spare room to offer.
+    /// Most bytes to read.
     pub(super) fn size(&self) -> usize {
         self.size
     }
@@ -38,13 +40,19 @@ impl Reading {
         self.not_before
     }
 
+    /// The tick at which the next read is due, where that is what it waits for.
+    pub(super) fn tick(&self) -> Option<Instant> {
+        self.not_before.filter(|_| self.is_tick)
+    }
+
     /// Media begins or ends.
     pub(super) fn set_publishing(&mut self, is_publishing: bool) {
         self.is_publishing = is_publishing;
+        (self.not_before, self.is_tick) = (None, false);
         self.size = if is_publishing { MIN_READ_BYTES } else { FIRST_READ_BYTES };
     }
 
-    /// `count` bytes arrived where `offered` would have fitted; the publisher is `ahead` of where it may be.
+    /// `count` bytes arrived where `offered` were asked for; the publisher is `ahead` of where it may be.
     pub(super) fn arrived(&mut self, count: usize, offered: usize, ahead: Duration, now: Instant) {
         self.not_before = None;
         if !self.is_publishing {
@@ -59,6 +67,7 @@ impl Reading {
             // The socket is empty: let the next packets gather, but not more than its buffer holds.
             let tick = if count < BUSY_READ_BYTES { READ_TICK } else { BUSY_READ_TICK };
             self.not_before = Some(self.next_tick(now, tick));
+            self.is_tick = true;
         }
         if count >= offered {
             self.size = (self.size * 2).min(MAX_READ_BYTES);
@@ -70,11 +79,13 @@ impl Reading {
     /// The publisher is `ahead` of where it may be: it waits, and is judged anew after at most [`MAX_PAUSE`].
     pub(super) fn pause(&mut self, ahead: Duration, now: Instant) {
         self.not_before = Some(now + ahead.min(MAX_PAUSE));
+        self.is_tick = false;
     }
 
     /// There was nothing to read.
     pub(super) fn empty(&mut self, now: Instant) {
         self.not_before = self.is_publishing.then(|| self.next_tick(now, READ_TICK));
+        self.is_tick = self.is_publishing;
     }
 
     fn next_tick(&self, now: Instant, tick: Duration) -> Instant {
@@ -105,6 +116,7 @@ mod tests {
         let now = grid + READ_TICK * 3 + Duration::from_millis(1);
         reading.arrived(1000, MIN_READ_BYTES, Duration::ZERO, now);
         assert_eq!(reading.not_before(), Some(grid + READ_TICK * 4));
+        assert_eq!(reading.tick(), reading.not_before());
     }
 
     #[test]
@@ -129,5 +141,6 @@ mod tests {
         reading.set_publishing(true);
         reading.arrived(MIN_READ_BYTES, MIN_READ_BYTES, Duration::from_secs(3600), now);
         assert_eq!((reading.size(), reading.not_before()), (PACED_READ_BYTES, Some(now + MAX_PAUSE)));
+        assert_eq!(reading.tick(), None);
     }
 }

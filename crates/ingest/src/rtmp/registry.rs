@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 use uuid::Uuid;
@@ -36,14 +35,23 @@ struct Channel {
 #[derive(Default, Debug)]
 struct Dismissal {
     notify: Notify,
-    /// Nobody takes its place: its key is no longer right.
-    is_revoked: AtomicBool,
+    reason: OnceLock<Dismissed>,
 }
 
 impl Dismissal {
+    /// The first reason stands.
+    fn give(&self, reason: Dismissed) {
+        self.reason.get_or_init(|| reason);
+        self.notify.notify_one();
+    }
+
     async fn received(&self) -> Dismissed {
-        self.notify.notified().await;
-        if self.is_revoked.load(Ordering::Acquire) { Dismissed::Revoked } else { Dismissed::Replaced }
+        loop {
+            if let Some(reason) = self.reason.get() {
+                return *reason;
+            }
+            self.notify.notified().await;
+        }
     }
 }
 
@@ -91,8 +99,7 @@ impl Publishers {
     pub fn drop_publisher(&self, channel_id: Uuid) -> bool {
         let channels = self.lock();
         let Some(channel) = channels.published.get(&channel_id) else { return false };
-        channel.dismissal.is_revoked.store(true, Ordering::Release);
-        channel.dismissal.notify.notify_one();
+        channel.dismissal.give(Dismissed::Revoked);
         true
     }
 
@@ -108,7 +115,7 @@ impl Publishers {
         let (session, previous) = match self.lock().published.entry(channel_id) {
             Entry::Occupied(mut occupied) => {
                 let channel = occupied.get_mut();
-                channel.dismissal.notify.notify_one();
+                channel.dismissal.give(Dismissed::Replaced);
                 channel.dismissal = dismissal.clone();
                 let previous = std::mem::replace(&mut channel.holder, connection);
                 (channel.session.clone(), Some(previous))
@@ -160,6 +167,11 @@ impl Lease {
     /// Resolves when the connection must let the channel go.
     pub(crate) async fn dismissed(&self) -> Dismissed {
         self.dismissal.received().await
+    }
+
+    /// Why the connection must let the channel go, if it must.
+    pub(crate) fn is_dismissed(&self) -> Option<Dismissed> {
+        self.dismissal.reason.get().copied()
     }
 
     /// Where the channel's last session ended, UTC microseconds; the distant past when it had none on this node.

@@ -5,12 +5,8 @@
 //! measured with fifty publishers of 4 Mbit/s, over a third of the whole recording. So while media flows the socket is
 //! taken out of epoll and read at ticks; an empty read costs a microsecond.
 
-use std::io::{self, IoSlice, Write as _};
+use std::io::{self, IoSlice, Read as _, Write as _};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
-use rustix::buffer::spare_capacity;
-use rustix::io::ioctl_fionread;
-use rustix::net::{RecvFlags, recv};
 use tokio::net::TcpStream;
 
 use crate::limits::WRITE_TICK;
@@ -65,27 +61,11 @@ impl Socket {
         }
     }
 
-    /// Adds at most `limit` bytes to the buffer; 0 is the end of the input, `WouldBlock` that there is nothing yet.
-    pub(super) fn read(&self, buffer: &mut BytesMut, limit: usize) -> io::Result<usize> {
+    /// Reads what is there, as far as it fits; 0 is the end of the input, `WouldBlock` that there is nothing yet.
+    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Driven(stream) => {
-                buffer.reserve(limit);
-                stream.try_read_buf(&mut buffer.limit(limit))
-            }
-            Self::Ticked(stream) => {
-                // Room for just what is there, so that a block of memory ends with the frames in it. At the end of the
-                // input there is nothing, which one byte of room tells from a pause.
-                let available = usize::try_from(ioctl_fionread(stream)?).unwrap_or(limit).clamp(1, limit);
-                let mut block = Vec::with_capacity(available);
-                let (count, _) = recv(stream, spare_capacity(&mut block), RecvFlags::empty())?;
-                if buffer.is_empty() {
-                    // The usual case, as publishers write whole messages: nothing is cleared and nothing copied.
-                    *buffer = BytesMut::from(Bytes::from(block));
-                } else {
-                    buffer.extend_from_slice(&block);
-                }
-                Ok(count)
-            }
+            Self::Driven(stream) => stream.try_read(buffer),
+            Self::Ticked(stream) => (&mut &*stream).read(buffer),
             Self::Lost => Err(lost()),
         }
     }

@@ -226,7 +226,7 @@ impl Camera {
         let url = RtmpUrl::parse(&server.url(key)).unwrap();
         let stream = TcpStream::connect(server.address).await.unwrap();
         let mut client = ClientSession::new(ClientConfig::new(&url), SystemClock.now_us());
-        client.handle_input(0).unwrap();
+        client.handle_input(&[], 0).unwrap();
         let mut camera = Self { stream, client };
         let turned_away = || ClientEvent::Closed { code: String::new(), description: "no answer".to_owned() };
         loop {
@@ -284,8 +284,9 @@ impl Camera {
     /// Reads once.
     pub async fn read(&mut self) -> std::io::Result<usize> {
         use tokio::io::AsyncReadExt as _;
-        let count = self.stream.read_buf(self.client.receive_buffer()).await?;
-        self.client.handle_input(0).unwrap();
+        let mut scratch = [0; 4096];
+        let count = self.stream.read(&mut scratch).await?;
+        self.client.handle_input(&scratch[..count], 0).unwrap();
         Ok(count)
     }
 

@@ -42,22 +42,20 @@ pub(crate) fn wire(seconds: u32, chunk_size: u32) -> Vec<u8> {
     let mut client = ClientSession::new(ClientConfig { chunk_size, ..ClientConfig::new(&url) }, 0);
     let mut server = ServerSession::new(ServerConfig::default(), 0);
     let mut wire = Vec::new();
-    client.handle_input(0).expect("a client that starts");
+    client.handle_input(&[], 0).expect("a client that starts");
     while !client.is_ready() {
         while let Some(bytes) = client.poll_transmit() {
             wire.extend_from_slice(&bytes);
-            server.receive_buffer().extend_from_slice(&bytes);
+            server.handle_input(&bytes, 0).expect("a server that agrees");
         }
-        server.handle_input(0).expect("a server that agrees");
         while let Some(event) = server.poll_event() {
             if matches!(event, ServerEvent::PublishRequested { .. }) {
                 server.accept_publish();
             }
         }
         while let Some(bytes) = server.poll_transmit() {
-            client.receive_buffer().extend_from_slice(&bytes);
+            client.handle_input(&bytes, 0).expect("a client that agrees");
         }
-        client.handle_input(0).expect("a client that agrees");
     }
     let codec = VideoCodec::H264;
     let header = VideoTag::SequenceHeader { codec, record: Bytes::from_static(RECORD) };
@@ -125,8 +123,7 @@ impl Pipeline {
 
     /// One read of the socket.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Outcome {
-        self.server.receive_buffer().extend_from_slice(bytes);
-        self.server.handle_input(self.now_us).expect("a publisher that behaves");
+        self.server.handle_input(bytes, self.now_us).expect("a publisher that behaves");
         while let Some(event) = self.server.poll_event() {
             match event {
                 ServerEvent::PublishRequested { .. } => self.server.accept_publish(),

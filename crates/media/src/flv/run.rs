@@ -156,6 +156,7 @@ mod tests {
             writer.write(&header, &[], Bytes::copy_from_slice(&60_000u32.to_be_bytes()), &mut out);
             input.extend_from_slice(&out.pop().unwrap());
             pieces.iter().for_each(|piece| input.extend_from_slice(piece));
+            let mut input = &input[..];
             let messages: Vec<_> = std::iter::from_fn(|| reader.read(&mut input).unwrap()).collect();
             let messages: Vec<_> = messages.into_iter().filter(|message| message.type_id != 1).collect();
             assert_eq!(messages.len(), run.tags().len());
@@ -173,6 +174,7 @@ mod tests {
         let mut reader = ChunkReader::new();
         let mut input = BytesMut::new();
         run.rtmp_published(1, 128).iter().for_each(|piece| input.extend_from_slice(piece));
+        let mut input = &input[..];
         let messages: Vec<_> = std::iter::from_fn(|| reader.read(&mut input).unwrap()).collect();
         assert_eq!(messages.len(), run.tags().len());
         assert_eq!(messages[0].payload, run.tags()[0].payload);

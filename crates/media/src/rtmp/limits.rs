@@ -41,15 +41,22 @@ pub const MAX_NAME_BYTES: usize = 1024;
 /// Replies that may wait to be sent, in bytes: a peer that asks and never reads is cut off.
 pub const MAX_REPLY_BYTES: usize = 256 * 1024;
 
-/// A message shorter than this is copied out of the receive buffer, so that a small record kept for hours (a sequence
-/// header) does not keep a whole receive buffer alive; a longer one in a single chunk is handed on without a copy.
-pub const ZERO_COPY_MIN_BYTES: usize = 4096;
+/// Length of the blocks in which payloads of media lie, in bytes: half a second at 4 Mbit/s.
+pub const BLOCK_BYTES: usize = 256 * 1024;
 
-/// Room offered to the socket while publishing, in bytes.
-pub const RECEIVE_BYTES: usize = 64 * 1024;
+/// Length of a connection's first block, in bytes. What is kept for as long as a publication lasts, its sequence headers, stands
+/// in it.
+pub const FIRST_BLOCK_BYTES: usize = 16 * 1024;
 
-/// Room offered to the socket before a publication, in bytes.
-pub const RECEIVE_BYTES_BEFORE_PUBLISH: usize = 4096;
+/// A payload longer than this gets memory of its own, so that no block is left half empty.
+pub const MAX_BLOCK_PAYLOAD_BYTES: usize = BLOCK_BYTES / 2;
+
+/// Blocks of one connection that are kept in mind to be used again: more than the longest live window and the recorder's queue
+/// hold.
+pub const MAX_BLOCKS: usize = 512;
+
+/// Blocks that may be free at a time: a live window lets go of a whole segment at once.
+pub const MAX_IDLE_BLOCKS: usize = 8;
 
 /// From the TCP connection to the `publish` command, in microseconds; also from one publication to the next.
 pub const SETUP_LIMIT_US: i64 = 10_000_000;
@@ -66,6 +73,6 @@ pub const WINDOW_BYTES: u32 = 2_500_000;
 const _: () = assert!(MAX_PARTIAL_BYTES > MAX_MESSAGE_BYTES);
 const _: () = assert!(MAX_DATA_MESSAGE_BYTES <= MAX_MESSAGE_BYTES);
 const _: () = assert!(MAX_COMMAND_MESSAGE_BYTES as u64 <= MAX_PRE_PUBLISH_BYTES);
-const _: () = assert!(MAX_UNREAD_BYTES >= RECEIVE_BYTES);
+const _: () = assert!(FIRST_BLOCK_BYTES <= BLOCK_BYTES && MAX_IDLE_BLOCKS < MAX_BLOCKS);
 const _: () = assert!(MAX_CHUNK_STREAMS < 0xff);
 const _: () = assert!(SEND_CHUNK_SIZE > DEFAULT_CHUNK_SIZE && SEND_CHUNK_SIZE <= MAX_CHUNK_SIZE);

@@ -3,13 +3,13 @@
 //! - **In**: bytes from a socket, `now` as UTC microseconds.
 //! - **Out**: events, bytes to send, the next deadline.
 //! - **Invariants**: any input, cut anywhere, gives the same events as in one piece; memory is bounded by [`limits`]; a
-//!   payload is copied at most once after the socket; keys appear in no `Debug`, `Display` or error text.
+//!   payload is copied once after the socket, into memory that is used again; keys appear in no `Debug`, `Display` or error text.
 //! - **Never**: a judgement about a key (the driver of the session makes it), a look into a video frame (`crate::flv`).
 //!
 //! The loop of a driver, for both [`server::ServerSession`] and [`client::ClientSession`]:
 //!
 //! ```text
-//! read the socket into receive_buffer(), then handle_input(now)   |   at poll_timeout(): handle_timeout(now)
+//! handle_input(what was read from the socket, now)   |   at poll_timeout(): handle_timeout(now)
 //! drain poll_event(), act on it
 //! drain poll_transmit() into the socket; when should_close() is true after that, close
 //! an Err of any of these: drain poll_transmit() once, log the error, close

@@ -76,8 +76,7 @@ pub(crate) fn serve(mut socket: TcpStream, refusal: Option<&str>) -> Published {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => return published,
             Err(error) => panic!("{error}"),
         };
-        session.receive_buffer().extend_from_slice(&buffer[..size]);
-        session.handle_input(0).unwrap();
+        session.handle_input(&buffer[..size], 0).unwrap();
         published.take(&mut session, refusal);
         while let Some(piece) = session.poll_transmit() {
             // The publisher may have gone already.
@@ -96,8 +95,7 @@ pub(crate) fn replay(bytes: &[u8], step: usize) -> Published {
     let mut session = ServerSession::new(ServerConfig::default(), 0);
     let mut published = Published::default();
     for piece in bytes.chunks(step) {
-        session.receive_buffer().extend_from_slice(piece);
-        session.handle_input(0).unwrap();
+        session.handle_input(piece, 0).unwrap();
         published.take(&mut session, None);
         let _sent: Vec<Bytes> = std::iter::from_fn(|| session.poll_transmit()).collect();
     }

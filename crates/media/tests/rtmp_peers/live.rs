@@ -124,14 +124,13 @@ fn file_tags(path: &str) -> Vec<(u32, Tag)> {
 fn send(port: u16, url: &str, tags: &[(u32, Tag)]) {
     let mut socket = connect(port);
     let mut session = ClientSession::new(ClientConfig::new(&RtmpUrl::parse(url).unwrap()), 0);
-    session.handle_input(0).unwrap();
+    session.handle_input(&[], 0).unwrap();
     let mut buffer = [0; 4096];
     while !session.is_ready() {
         flush(&mut session, &mut socket);
         let size = socket.read(&mut buffer).unwrap();
         assert!(size > 0, "closed by FFmpeg");
-        session.receive_buffer().extend_from_slice(&buffer[..size]);
-        session.handle_input(0).unwrap();
+        session.handle_input(&buffer[..size], 0).unwrap();
     }
     assert_eq!(session.poll_event(), Some(ClientEvent::Ready));
     session.send_metadata(&metadata()).unwrap();

@@ -195,7 +195,7 @@ impl Pipeline {
     /// The dialogue, until the publication is accepted.
     fn connect(&mut self, now_us: i64) -> Result<(), RtmpError> {
         for _ in 0..MAX_DIALOGUE_ROUNDS {
-            self.client.handle_input(now_us)?;
+            self.client.handle_input(&[], now_us)?;
             self.deliver(now_us)?;
             while let Some(event) = self.server.poll_event() {
                 if matches!(event, ServerEvent::PublishRequested { .. }) {
@@ -203,9 +203,8 @@ impl Pipeline {
                 }
             }
             while let Some(piece) = self.server.poll_transmit() {
-                self.client.receive_buffer().extend_from_slice(&piece);
+                self.client.handle_input(&piece, now_us)?;
             }
-            self.client.handle_input(now_us)?;
             if self.client.is_ready() {
                 return Ok(());
             }
@@ -218,9 +217,8 @@ impl Pipeline {
         let mut bytes = 0;
         while let Some(piece) = self.client.poll_transmit() {
             bytes += piece.len() as u64;
-            self.server.receive_buffer().extend_from_slice(&piece);
+            self.server.handle_input(&piece, now_us)?;
         }
-        self.server.handle_input(now_us)?;
         Ok(bytes)
     }
 
@@ -279,9 +277,9 @@ impl Pipeline {
         }
         // The client reads acknowledgements, or the server would stop at its limit of unread replies.
         while let Some(piece) = self.server.poll_transmit() {
-            self.client.receive_buffer().extend_from_slice(&piece);
+            self.client.handle_input(&piece, now_us).map_err(failed)?;
         }
-        self.client.handle_input(now_us).map_err(failed)
+        Ok(())
     }
 
     async fn record(&mut self, recorder: &Recorder) {

@@ -25,6 +25,9 @@ const TICK: Duration = Duration::from_millis(20);
 /// Nothing more is produced while this much waits for the socket.
 const MAX_QUEUED_BYTES: usize = 1 << 20;
 
+/// Read at once: a server has little to say to a publisher.
+const REPLY_READ_BYTES: usize = 4096;
+
 /// A server that takes nothing for this long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -154,7 +157,7 @@ impl<'a> Session<'a> {
         stream.set_nodelay(true)?;
         let mut client = ClientSession::new(ClientConfig::new(url), SystemClock.now_us());
         // The first call makes the client speak.
-        client.handle_input(SystemClock.now_us())?;
+        client.handle_input(&[], SystemClock.now_us())?;
         let mut session = Self { plan, stream, client, queue: Queue::default(), next: 0, rounds: 0 };
         tokio::select! {
             result = session.establish() => result?,
@@ -300,9 +303,10 @@ impl<'a> Session<'a> {
     }
 
     fn read(&mut self) -> Result<(), StreamError> {
-        match self.stream.try_read_buf(self.client.receive_buffer()) {
+        let mut scratch = [0; REPLY_READ_BYTES];
+        match self.stream.try_read(&mut scratch) {
             Ok(0) => Err(StreamError::Closed),
-            Ok(_) => Ok(self.client.handle_input(SystemClock.now_us())?),
+            Ok(count) => Ok(self.client.handle_input(&scratch[..count], SystemClock.now_us())?),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -3,6 +3,7 @@
 //! In: chunk headers, timestamps, assembly, the two control messages that belong to this layer (set chunk size, abort).
 //! Not in: what a message means.
 
+mod blocks;
 mod error;
 mod header;
 mod reader;

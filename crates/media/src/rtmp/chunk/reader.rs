@@ -1,25 +1,26 @@
 //! Chunks in, messages out.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
+use super::blocks::Blocks;
 use super::header::WireHeader;
 use super::streams::{ChunkStream, ChunkStreams, Misplaced};
 use super::{ChunkError, ChunkFault};
 use crate::rtmp::limits::{
     DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE, MAX_COMMAND_MESSAGE_BYTES, MAX_DATA_MESSAGE_BYTES, MAX_MESSAGE_BYTES,
-    MAX_PARTIAL_BYTES, ZERO_COPY_MIN_BYTES,
+    MAX_PARTIAL_BYTES,
 };
 use crate::rtmp::message::{Message, message_type};
 
 /// Puts messages together. Obeys "set chunk size" and "abort" itself; every other message is handed out.
 ///
-/// A payload is copied once, into a buffer of the announced size; a message of [`ZERO_COPY_MIN_BYTES`] or more that stands
-/// whole and in one chunk in the input is handed out as it stands. After an error the reader must not be used again.
+/// A payload is copied once, to where it stays. After an error the reader must not be used again.
 #[derive(Debug)]
 pub struct ChunkReader {
     chunk_size: u32,
     max_media_bytes: u32,
     streams: ChunkStreams,
+    blocks: Blocks,
     /// The slot whose chunk is being read.
     current: usize,
     /// Payload bytes of that chunk that are still to come; 0 between chunks.
@@ -42,6 +43,7 @@ impl ChunkReader {
             chunk_size: DEFAULT_CHUNK_SIZE,
             max_media_bytes: MAX_MESSAGE_BYTES,
             streams: ChunkStreams::default(),
+            blocks: Blocks::default(),
             current: 0,
             left_in_chunk: 0,
             partial_bytes: 0,
@@ -67,59 +69,39 @@ impl ChunkReader {
     }
 
     /// Takes bytes off the front of `input` until a message is whole; `None` when the input is used up (but for an incomplete
-    /// header of at most 18 bytes).
+    /// header of at most 18 bytes, which is to stand before what comes next).
     ///
     /// # Errors
     /// [`ChunkError`]: the stream is broken or goes beyond a limit.
-    pub fn read(&mut self, input: &mut BytesMut) -> Result<Option<Message>, ChunkError> {
-        let mut at = 0;
+    pub fn read(&mut self, input: &mut &[u8]) -> Result<Option<Message>, ChunkError> {
         loop {
             if self.left_in_chunk == 0 {
-                let Some(size) = self.begin_chunk(&input[at..]).map_err(|fault| self.error(at, fault))?
-                else {
-                    break;
+                let Some(size) = self.begin_chunk(input).map_err(|fault| self.error(0, fault))? else {
+                    return Ok(None);
                 };
-                at += size;
-                let stream = self.streams.slot(self.current);
-                if !stream.is_partial {
-                    let length = stream.length as usize;
-                    if length <= self.chunk_size as usize && length <= input.len() - at {
-                        // Whole and in one chunk.
-                        self.left_in_chunk = 0;
-                        self.advance(input, at);
-                        at = 0;
-                        let payload = take(input, length);
-                        self.position += length as u64;
-                        if let Some(message) = self.finish(payload)? {
-                            return Ok(Some(message));
-                        }
-                        continue;
-                    }
-                    self.begin_assembly().map_err(|fault| self.error(at, fault))?;
+                if !self.streams.slot(self.current).is_partial {
+                    self.begin_assembly().map_err(|fault| self.error(size, fault))?;
                 }
+                self.advance(input, size);
             }
-            if at == input.len() {
-                break;
-            }
-            at += self.copy_payload(&input[at..]);
+            let size = self.copy_payload(input);
+            self.advance(input, size);
             let stream = self.streams.slot(self.current);
             if self.left_in_chunk == 0 && stream.missing() == 0 {
                 stream.is_partial = false;
-                let payload = Bytes::from(std::mem::take(&mut stream.assembly));
+                let payload = std::mem::take(&mut stream.assembly).freeze();
                 self.partial_bytes -= stream.length;
-                self.advance(input, at);
-                at = 0;
                 if let Some(message) = self.finish(payload)? {
                     return Ok(Some(message));
                 }
+            } else if input.is_empty() {
+                return Ok(None);
             }
         }
-        self.advance(input, at);
-        Ok(None)
     }
 
-    fn advance(&mut self, input: &mut BytesMut, size: usize) {
-        input.advance(size);
+    fn advance(&mut self, input: &mut &[u8], size: usize) {
+        *input = input.get(size..).unwrap_or_default();
         self.position += size as u64;
     }
 
@@ -171,7 +153,11 @@ impl ChunkReader {
             return Err(ChunkFault::PartialBudget);
         }
         self.partial_bytes = partial;
-        stream.assembly = Vec::with_capacity(stream.length as usize);
+        let length = stream.length as usize;
+        stream.assembly = match stream.type_id {
+            message_type::AUDIO | message_type::VIDEO | message_type::AGGREGATE => self.blocks.room(length),
+            _ => BytesMut::with_capacity(length),
+        };
         stream.is_partial = true;
         Ok(())
     }
@@ -221,20 +207,10 @@ impl ChunkReader {
             let stream = self.streams.slot(slot);
             if stream.is_partial {
                 stream.is_partial = false;
-                stream.assembly = Vec::new();
+                stream.assembly = BytesMut::new();
                 self.partial_bytes -= stream.length;
             }
         }
         Ok(None)
     }
-}
-
-/// The first `length` bytes of the input: copied when they are few, see [`ZERO_COPY_MIN_BYTES`].
-fn take(input: &mut BytesMut, length: usize) -> Bytes {
-    if length >= ZERO_COPY_MIN_BYTES {
-        return input.split_to(length).freeze();
-    }
-    let payload = Bytes::copy_from_slice(&input[..length]);
-    input.advance(length);
-    payload
 }

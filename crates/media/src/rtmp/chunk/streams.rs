@@ -1,5 +1,7 @@
 //! What a reader remembers of each chunk stream.
 
+use bytes::BytesMut;
+
 use super::header::Fields;
 use crate::rtmp::limits::MAX_CHUNK_STREAMS;
 
@@ -18,7 +20,7 @@ pub(super) struct ChunkStream {
     /// Whether a message has begun and not ended.
     pub(super) is_partial: bool,
     /// What of it has come.
-    pub(super) assembly: Vec<u8>,
+    pub(super) assembly: BytesMut,
 }
 
 /// Why a header cannot stand where it stands.

@@ -14,9 +14,7 @@ use crate::rtmp::command::{COMMAND_CHUNK_STREAM, Command};
 use crate::rtmp::control::{self, UserControl};
 use crate::rtmp::error::{RtmpError, TimeoutOf};
 use crate::rtmp::handshake::ClientHandshake;
-use crate::rtmp::limits::{
-    MAX_COMMAND_MESSAGE_BYTES, MAX_DATA_MESSAGE_BYTES, MAX_MESSAGE_BYTES, RECEIVE_BYTES_BEFORE_PUBLISH,
-};
+use crate::rtmp::limits::{MAX_COMMAND_MESSAGE_BYTES, MAX_DATA_MESSAGE_BYTES, MAX_MESSAGE_BYTES};
 use crate::rtmp::message::{Message, MessageHeader, message_type};
 use crate::rtmp::transmit::Transmit;
 use crate::rtmp::window::ReceiveWindow;
@@ -39,13 +37,13 @@ pub(super) enum Phase {
 
 /// The client's end of one connection, see [the loop of a driver](crate::rtmp).
 ///
-/// Call [`ClientSession::handle_input`] once after connecting: it puts the first bytes of the handshake out.
+/// Call [`ClientSession::handle_input`] once after connecting, without input: it puts the first bytes of the handshake out.
 pub struct ClientSession {
     pub(super) config: ClientConfig,
     pub(super) phase: Phase,
     since_us: i64,
-    input: BytesMut,
-    unread: usize,
+    /// What has come and could not be read yet: half a handshake or chunk header.
+    held: Vec<u8>,
     handshake: ClientHandshake,
     reader: ChunkReader,
     pub(super) writer: ChunkWriter,
@@ -75,8 +73,7 @@ impl ClientSession {
             config,
             phase: Phase::Handshake,
             since_us: now_us,
-            input: BytesMut::new(),
-            unread: 0,
+            held: Vec::new(),
             handshake,
             reader,
             writer: ChunkWriter::new(),
@@ -87,22 +84,17 @@ impl ClientSession {
         }
     }
 
-    /// The buffer that the socket is to be read into (append only).
-    pub fn receive_buffer(&mut self) -> &mut BytesMut {
-        if self.input.capacity() - self.input.len() < RECEIVE_BYTES_BEFORE_PUBLISH / 4 {
-            self.input.reserve(RECEIVE_BYTES_BEFORE_PUBLISH);
-        }
-        &mut self.input
-    }
-
-    /// Reads what was added to [`ClientSession::receive_buffer`].
+    /// Takes what was read from the socket.
     ///
     /// # Errors
     /// [`RtmpError`]: close the connection.
-    pub fn handle_input(&mut self, _now_us: i64) -> Result<(), RtmpError> {
-        self.window.received(self.input.len().saturating_sub(self.unread));
-        let result = self.process();
-        self.unread = self.input.len();
+    pub fn handle_input(&mut self, input: &[u8], _now_us: i64) -> Result<(), RtmpError> {
+        self.window.received(input.len());
+        self.held.extend_from_slice(input);
+        let held = std::mem::take(&mut self.held);
+        let mut rest = held.as_slice();
+        let result = self.read(&mut rest);
+        self.held = rest.to_vec();
         if !matches!(self.phase, Phase::Handshake | Phase::Closing)
             && let Some(sequence) = self.window.due()
         {
@@ -269,19 +261,19 @@ impl ClientSession {
         }
     }
 
-    fn process(&mut self) -> Result<(), RtmpError> {
+    fn read(&mut self, input: &mut &[u8]) -> Result<(), RtmpError> {
         if self.phase == Phase::Handshake {
-            if !self.handshake.advance(&mut self.input, &mut self.out)? {
+            if !self.handshake.advance(input, &mut self.out)? {
                 return Ok(());
             }
             self.phase = Phase::Connecting;
             self.request_connect();
         }
         while self.phase != Phase::Closing {
-            let Some(message) = self.reader.read(&mut self.input)? else { return Ok(()) };
+            let Some(message) = self.reader.read(input)? else { return Ok(()) };
             self.message(&message)?;
         }
-        self.input.clear();
+        *input = &[];
         Ok(())
     }
 

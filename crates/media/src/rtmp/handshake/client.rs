@@ -1,6 +1,6 @@
 //! The client's end.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 
 use super::digest::{Scheme, Signer, find_first, sign_first, sign_second};
 use super::{HandshakeError, PACKET_BYTES, Packet, VERSION, noise};
@@ -28,7 +28,7 @@ impl ClientHandshake {
     ///
     /// # Errors
     /// [`HandshakeError`]: the peer speaks something else.
-    pub fn advance(&mut self, input: &mut BytesMut, out: &mut Transmit) -> Result<bool, HandshakeError> {
+    pub fn advance(&mut self, input: &mut &[u8], out: &mut Transmit) -> Result<bool, HandshakeError> {
         if !self.has_begun {
             let mut c1: Packet = [0; PACKET_BYTES];
             noise::fill(self.seed, &mut c1[8..]);

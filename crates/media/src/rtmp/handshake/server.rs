@@ -1,6 +1,6 @@
 //! The server's end.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 
 use super::digest::{Signer, find_first, sign_first, sign_second};
 use super::{HandshakeError, PACKET_BYTES, Packet, VERSION, noise};
@@ -29,7 +29,7 @@ impl ServerHandshake {
     ///
     /// # Errors
     /// [`HandshakeError`]: the peer speaks something else.
-    pub fn advance(&mut self, input: &mut BytesMut, out: &mut Transmit) -> Result<bool, HandshakeError> {
+    pub fn advance(&mut self, input: &mut &[u8], out: &mut Transmit) -> Result<bool, HandshakeError> {
         if !self.has_answered {
             match input.first() {
                 Some(&VERSION) => {}

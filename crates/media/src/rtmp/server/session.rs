@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::config::ServerConfig;
 use super::event::ServerEvent;
@@ -13,7 +13,6 @@ use crate::rtmp::error::{RtmpError, TimeoutOf};
 use crate::rtmp::handshake::ServerHandshake;
 use crate::rtmp::limits::{
     MAX_COMMAND_MESSAGE_BYTES, MAX_MESSAGE_BYTES, MAX_PRE_PUBLISH_BYTES, MAX_REPLY_BYTES, MAX_UNREAD_BYTES,
-    RECEIVE_BYTES, RECEIVE_BYTES_BEFORE_PUBLISH,
 };
 use crate::rtmp::message::{Message, message_type};
 use crate::rtmp::transmit::Transmit;
@@ -47,9 +46,8 @@ pub struct ServerSession {
     pub(super) now_us: i64,
     /// What the running time limit is counted from.
     pub(super) since_us: i64,
-    input: BytesMut,
-    /// Bytes of `input` that were there before the socket was read last.
-    unread: usize,
+    /// What has come and could not be read yet: half a handshake or chunk header, or what a publisher sends before it is accepted.
+    held: Vec<u8>,
     handshake: ServerHandshake,
     pub(super) reader: ChunkReader,
     pub(super) writer: ChunkWriter,
@@ -86,8 +84,7 @@ impl ServerSession {
             phase: Phase::Handshake,
             now_us,
             since_us: now_us,
-            input: BytesMut::new(),
-            unread: 0,
+            held: Vec::new(),
             handshake: ServerHandshake::new(seed),
             reader,
             writer: ChunkWriter::new(),
@@ -103,27 +100,14 @@ impl ServerSession {
         }
     }
 
-    /// The buffer that the socket is to be read into (append only), with room for at least a kilobyte.
-    pub fn receive_buffer(&mut self) -> &mut BytesMut {
-        let room = match self.phase {
-            Phase::Publishing { .. } => RECEIVE_BYTES,
-            _ => RECEIVE_BYTES_BEFORE_PUBLISH,
-        };
-        if self.input.capacity() - self.input.len() < room / 4 {
-            self.input.reserve(room);
-        }
-        &mut self.input
-    }
-
-    /// Reads what was added to [`ServerSession::receive_buffer`].
+    /// Takes what was read from the socket.
     ///
     /// # Errors
     /// [`RtmpError`]: close the connection. Events that came before the fault stand in [`ServerSession::poll_event`].
-    pub fn handle_input(&mut self, now_us: i64) -> Result<(), RtmpError> {
+    pub fn handle_input(&mut self, input: &[u8], now_us: i64) -> Result<(), RtmpError> {
         self.now_us = now_us;
-        self.window.received(self.input.len().saturating_sub(self.unread));
-        let result = self.process();
-        self.unread = self.input.len();
+        self.window.received(input.len());
+        let result = self.process(input);
         self.acknowledge();
         result?;
         if self.out.size_bytes() > MAX_REPLY_BYTES {
@@ -190,10 +174,9 @@ impl ServerSession {
         self.pre_publish_bytes = 0;
         self.reader.set_max_media_bytes(MAX_MESSAGE_BYTES);
         self.reply_publish_started();
-        if let Err(error) = self.process() {
+        if let Err(error) = self.process(&[]) {
             self.failure = Some(error);
         }
-        self.unread = self.input.len();
     }
 
     /// Refuses the publisher with `NetStream.Publish.BadName` and a description that it will show; then closes.
@@ -211,10 +194,9 @@ impl ServerSession {
             self.phase = Phase::Playing;
             self.pre_publish_bytes = 0;
             self.reply_play_started();
-            if let Err(error) = self.process() {
+            if let Err(error) = self.process(&[]) {
                 self.failure = Some(error);
             }
-            self.unread = self.input.len();
         }
     }
 
@@ -264,8 +246,7 @@ impl ServerSession {
 
     pub(super) fn close_now(&mut self) {
         self.phase = Phase::Closing;
-        self.input = BytesMut::new();
-        self.unread = 0;
+        self.held = Vec::new();
     }
 
     /// Back to waiting for `publish`.
@@ -300,9 +281,31 @@ impl ServerSession {
         error
     }
 
-    fn process(&mut self) -> Result<(), RtmpError> {
+    /// Reads what was held and what has come; what cannot be read yet is held.
+    fn process(&mut self, input: &[u8]) -> Result<(), RtmpError> {
+        let mut held = std::mem::take(&mut self.held);
+        if held.is_empty() {
+            let mut rest = input;
+            self.read(&mut rest)?;
+            // Most often nothing.
+            self.held = rest.to_vec();
+            return Ok(());
+        }
+        held.extend_from_slice(input);
+        let mut rest = held.as_slice();
+        self.read(&mut rest)?;
+        let read = held.len() - rest.len();
+        held.drain(..read);
+        if held.is_empty() {
+            held = Vec::new();
+        }
+        self.held = held;
+        Ok(())
+    }
+
+    fn read(&mut self, input: &mut &[u8]) -> Result<(), RtmpError> {
         if self.phase == Phase::Handshake {
-            match self.handshake.advance(&mut self.input, &mut self.out) {
+            match self.handshake.advance(input, &mut self.out) {
                 Ok(true) => self.phase = Phase::Fresh,
                 Ok(false) => return Ok(()),
                 Err(error) => return Err(self.fail(error.into())),
@@ -310,17 +313,17 @@ impl ServerSession {
         }
         loop {
             match self.phase {
-                Phase::Deciding | Phase::DecidingPlay if self.input.len() > MAX_UNREAD_BYTES => {
+                Phase::Deciding | Phase::DecidingPlay if input.len() > MAX_UNREAD_BYTES => {
                     return Err(self.fail(RtmpError::UnreadBudget));
                 }
                 Phase::Deciding | Phase::DecidingPlay => return Ok(()),
                 Phase::Closing => {
-                    self.input.clear();
+                    *input = &[];
                     return Ok(());
                 }
                 _ => {}
             }
-            match self.reader.read(&mut self.input) {
+            match self.reader.read(input) {
                 Ok(Some(message)) => self.message(message).map_err(|error| self.fail(error))?,
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(self.fail(error.into())),

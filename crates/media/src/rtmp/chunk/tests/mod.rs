@@ -6,16 +6,17 @@ mod vectors;
 mod wire;
 mod writer;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{ChunkError, ChunkReader};
 use crate::rtmp::Message;
 
 /// Reads all of `bytes`, handed over in pieces of `step`; the messages before the error, and the error.
 fn read_in_steps(bytes: &[u8], step: usize) -> (Vec<Message>, Option<ChunkError>) {
-    let (mut reader, mut input, mut messages) = (ChunkReader::new(), BytesMut::new(), Vec::new());
+    let (mut reader, mut held, mut messages) = (ChunkReader::new(), Vec::new(), Vec::new());
     for piece in bytes.chunks(step.max(1)) {
-        input.extend_from_slice(piece);
+        held.extend_from_slice(piece);
+        let mut input = held.as_slice();
         loop {
             match reader.read(&mut input) {
                 Ok(Some(message)) => messages.push(message),
@@ -24,6 +25,7 @@ fn read_in_steps(bytes: &[u8], step: usize) -> (Vec<Message>, Option<ChunkError>
             }
         }
         assert!(input.len() <= 18, "only part of a header may be left, not {} bytes", input.len());
+        held = input.to_vec();
     }
     (messages, None)
 }

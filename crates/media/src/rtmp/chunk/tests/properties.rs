@@ -1,6 +1,6 @@
 //! Any cut gives the same; any bytes are harmless; what is written is read.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::wire::Wire;
@@ -130,7 +130,7 @@ proptest! {
     fn any_bytes_are_harmless(bytes in prop::collection::vec(any::<u8>(), 0..2000), step in 1..100_usize) {
         let whole = read_in_steps(&bytes, bytes.len());
         prop_assert_eq!(read_in_steps(&bytes, step), whole);
-        let (mut reader, mut input) = (ChunkReader::new(), BytesMut::from(&bytes[..]));
+        let (mut reader, mut input) = (ChunkReader::new(), bytes.as_slice());
         while let Ok(Some(_)) = reader.read(&mut input) {
             prop_assert!(reader.partial_bytes() <= MAX_PARTIAL_BYTES);
         }
