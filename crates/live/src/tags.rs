@@ -149,7 +149,9 @@ impl State {
         let Some(first) = self.open.first() else { return };
         let start_ms = first.timestamp_ms;
         let number = self.first + self.kept.len() as u64;
-        let run = Arc::new(TagRun::new(std::mem::take(&mut self.open)));
+        // The next run is about as long.
+        let next = Vec::with_capacity(self.open.len());
+        let run = Arc::new(TagRun::new(std::mem::replace(&mut self.open, next)));
         let headers = self.open_headers.take();
         if headers.is_some() {
             self.entries.push_back(number);
