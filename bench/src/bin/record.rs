@@ -3,7 +3,8 @@
 //! `cargo xtask bench record [--publishers 50,100,200] [--peer ingest,record,hls] [--seconds 30] [--rounds 3]`
 //!
 //! `turepe` always does its whole job: ingest, recording synced every second, live window and index; what the processes use
-//! that make its covers stands apart (`cargo xtask bench covers`). Its peer takes the streams and does nothing with them (`ingest`), records them (`record`), or makes HLS of them (`hls`, segments of 2 s).
+//! that make its covers stands apart (`cargo xtask bench covers`). `turepe live` is the same without recording
+//! (`[archive] record = false`): ingest, live window, covers. Its peer takes the streams and does nothing with them (`ingest`), records them (`record`), or makes HLS of them (`hls`, segments of 2 s).
 //!
 //! With `--bucket` a third server in turn: `turepe serve` that brings all of it into a bucket while it records. The S3 service
 //! runs in this process, so that its work is not counted; it still takes its share of the machine.
@@ -83,10 +84,11 @@ impl std::fmt::Display for Job {
 
 /// What is measured, by the names of the table.
 const RECORD: &str = "turepe";
+const LIVE: &str = "turepe live";
 const UPLOAD: &str = "turepe + S3";
 
-/// Connections, first keyframes and caches have settled by then.
-const WARM_UP: Duration = Duration::from_secs(8);
+/// Connections, first keyframes and caches have settled by then, and the live window is full.
+const WARM_UP: Duration = Duration::from_secs(22);
 
 /// The second part of a segment goes up when two are durable.
 const UPLOAD_WARM_UP: Duration = Duration::from_secs(28);
@@ -123,13 +125,15 @@ fn compare(run: &Run, arguments: &Arguments, clip: &Path) -> Result<()> {
             rows.push((job.name(), nginx(run, clip, job)?));
         }
         eprintln!("round {round} of {}: {RECORD}", arguments.rounds);
-        rows.push((RECORD, ours(run, clip, None)?));
+        rows.push((RECORD, ours(run, clip, Storing::Disk)?));
+        eprintln!("round {round} of {}: {LIVE}", arguments.rounds);
+        rows.push((LIVE, ours(run, clip, Storing::Nowhere)?));
         if arguments.bucket {
             eprintln!("round {round} of {}: {UPLOAD}", arguments.rounds);
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
             let service = runtime.block_on(TestS3::start());
-            rows.push((UPLOAD, ours(run, clip, Some(&service))?));
+            rows.push((UPLOAD, ours(run, clip, Storing::Bucket(&service))?));
         }
     }
     println!(
@@ -144,7 +148,7 @@ fn compare(run: &Run, arguments: &Arguments, clip: &Path) -> Result<()> {
         median(rows.iter().filter(|row| row.0 == name).map(|row| figure(&row.1)).collect())
     };
     let peers = arguments.peer.iter().map(|job| job.name());
-    for name in peers.clone().chain([RECORD]).chain(arguments.bucket.then_some(UPLOAD)) {
+    for name in peers.clone().chain([RECORD, LIVE]).chain(arguments.bucket.then_some(UPLOAD)) {
         let peak = middle(name, |f| f.memory.peak_mb);
         println!(
             "{name:<12} {:>28.0} {:>14.0} {peak:>12.1} {:>20.2} {:>12.0}",
@@ -156,7 +160,9 @@ fn compare(run: &Run, arguments: &Arguments, clip: &Path) -> Result<()> {
     }
     let cpu = |name| middle(name, |f: &Figures| f.cpu_us_per_stream_second);
     for peer in peers {
-        println!("CPU, {RECORD} / {peer}: {:.2}", cpu(RECORD) / cpu(peer));
+        for ours in [RECORD, LIVE] {
+            println!("CPU, {ours} / {peer}: {:.2}", cpu(ours) / cpu(peer));
+        }
     }
     if arguments.bucket {
         println!("CPU, {UPLOAD} / {RECORD}: {:.2}", cpu(UPLOAD) / cpu(RECORD));
@@ -235,7 +241,21 @@ fn bucket_settings(service: Option<&TestS3>) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn ours(run: &Run, clip: &Path, service: Option<&TestS3>) -> Result<Figures> {
+/// Where a node puts what it records.
+#[derive(Clone, Copy)]
+enum Storing<'a> {
+    /// It does not record.
+    Nowhere,
+    Disk,
+    Bucket(&'a TestS3),
+}
+
+fn ours(run: &Run, clip: &Path, storing: Storing<'_>) -> Result<Figures> {
+    let service = match storing {
+        Storing::Bucket(service) => Some(service),
+        Storing::Disk | Storing::Nowhere => None,
+    };
+    let is_recorded = !matches!(storing, Storing::Nowhere);
     let folder = tempfile::tempdir()?;
     let (http, rtmp) = (free_port(), free_port());
     let log = std::fs::File::options().create(true).append(true).open(folder.path().join("log"))?;
@@ -245,6 +265,7 @@ fn ours(run: &Run, clip: &Path, service: Option<&TestS3>) -> Result<Figures> {
             .arg(folder.path().join("data"))
             .env("TUREPE_HTTP_LISTEN", format!("127.0.0.1:{http}"))
             .env("TUREPE_RTMP_LISTEN", format!("127.0.0.1:{rtmp}"))
+            .env("TUREPE_ARCHIVE_RECORD", is_recorded.to_string())
             .envs(bucket_settings(service))
             .current_dir(folder.path())
             .stdout(log.try_clone()?)
@@ -289,7 +310,7 @@ fn ours(run: &Run, clip: &Path, service: Option<&TestS3>) -> Result<Figures> {
         &server,
         &format!("rtmp://127.0.0.1:{rtmp}/live/"),
         &keys,
-        Some(&folder.path().join("data")),
+        is_recorded.then(|| folder.path().join("data")).as_deref(),
         service,
     )?;
     server.end("-INT")?;

@@ -34,9 +34,7 @@ impl Directory {
     pub(super) fn read(keys: &Keys<'_>, settings: &Settings) -> Result<Self, ConfigError> {
         let refresh = keys.span("directory.refresh", "1s", "1h")?;
         let reconcile_after = keys.span("directory.reconcile_after", "2s", "1d")?;
-        let reconcile = keys.parse("directory.reconcile", |text| {
-            text.parse().map_err(|_| format!("`{text}` is neither true nor false"))
-        })?;
+        let reconcile = keys.flag("directory.reconcile")?;
         if reconcile && reconcile_after.millis() < refresh.millis() * 2 {
             let reason = format!(
                 "is less than twice `directory.refresh` ({refresh}): nodes would switch each other's channels off"

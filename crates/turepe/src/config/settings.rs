@@ -101,6 +101,8 @@ pub(crate) struct Live {
 /// `[archive]`: for `archive`.
 #[derive(Clone, Debug)]
 pub(crate) struct Archive {
+    /// Whether what is published is recorded.
+    pub(crate) record: bool,
     /// Divides an hour.
     pub(crate) segment: Span,
     /// Group commit.
@@ -191,6 +193,7 @@ impl Config {
             },
             live: Live { window: keys.span("live.window", "6s", "1m")? },
             archive: Archive {
+                record: keys.flag("archive.record")?,
                 segment: keys.parse("archive.segment", segment)?,
                 sync: keys.span("archive.sync", "100ms", "1m")?,
             },
@@ -272,6 +275,7 @@ impl Config {
             },
             "live": { "window": self.live.window.to_string() },
             "archive": {
+                "record": self.archive.record,
                 "segment": self.archive.segment.to_string(),
                 "sync": self.archive.sync.to_string(),
             },
@@ -351,6 +355,10 @@ impl Keys<'_> {
             }
             Ok(span)
         })
+    }
+
+    pub(super) fn flag(&self, key: &str) -> Result<bool, ConfigError> {
+        self.parse(key, |text| text.parse().map_err(|_| format!("`{text}` is neither true nor false")))
     }
 
     pub(super) fn invalid(&self, key: &str, reason: String) -> ConfigError {
@@ -505,6 +513,7 @@ mod tests {
             ("archive.segment", "2h", "does not divide an hour"),
             ("archive.segment", "soon", "no length of time"),
             ("archive.sync", "10ms", "outside 100ms to 1m"),
+            ("archive.record", "maybe", "neither true nor false"),
             ("http.listen", "8080", "no address with port"),
             ("http.operations_token", "topsecret", "16 characters or more"),
             ("http.operations_token", "topsecret with spaces in it", "without spaces"),

@@ -16,12 +16,13 @@ use uuid::Uuid;
 
 use super::keys::StreamKeys;
 use super::relays::publishing;
-use super::sink::RecordingSink;
+use super::sink::ChannelSink;
 
-/// Lets in whose key opens a channel, and opens a recording for them.
+/// Lets in whose key opens a channel, and opens a recording for them where this node records.
 pub(super) struct CatalogGate {
     keys: Arc<StreamKeys>,
-    archive: Archive,
+    /// [`None`] where nothing is recorded.
+    archive: Option<Archive>,
     live: Live,
     covers: Covers,
     relays: Relays,
@@ -31,7 +32,7 @@ pub(super) struct CatalogGate {
 impl CatalogGate {
     pub(super) fn new(
         keys: Arc<StreamKeys>,
-        archive: Archive,
+        archive: Option<Archive>,
         live: Live,
         covers: Covers,
         relays: Relays,
@@ -42,10 +43,14 @@ impl CatalogGate {
 
     async fn judge(&self, key: StreamKey) -> Result<Publication, Refusal> {
         let route = self.keys.route(&key).await?;
-        let target = RecorderTarget { channel_id: route.channel.id, prefix: prefix(&route) };
-        let sink = RecordingSink::new(self.archive.clone(), self.live.clone(), self.covers.clone(), target)
+        let channel_id = route.channel.id;
+        let recording = self.archive.clone().map(|archive| {
+            let target = RecorderTarget { channel_id, prefix: prefix(&route) };
+            (archive, target)
+        });
+        let sink = ChannelSink::new(channel_id, recording, self.live.clone(), self.covers.clone())
             .with_relays(self.relays.clone(), publishing(&key));
-        Ok(Publication { channel_id: route.channel.id, sink: Box::new(sink) })
+        Ok(Publication { channel_id, sink: Box::new(sink) })
     }
 }
 

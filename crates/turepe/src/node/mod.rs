@@ -135,7 +135,7 @@ impl Node {
         let keys = Arc::new(StreamKeys::new(Arc::clone(&publishers), catalog.clone(), directory.clone()));
         let gate = Arc::new(CatalogGate::new(
             keys.clone(),
-            archive.clone(),
+            config.archive.record.then(|| archive.clone()),
             live.clone(),
             covers.clone(),
             relays.clone(),

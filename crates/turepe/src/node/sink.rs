@@ -8,14 +8,16 @@ use media::flv::FlvTag;
 use media::fragmenter::FragmentEvent;
 use media::timeline::TimelineEvent;
 use relay::{Publication, Publishing, Relays};
+use uuid::Uuid;
 
 /// Takes a publication's samples. The channel is taken with the first of them: until then a stale connection may
 /// still be ending its session.
-pub(super) struct RecordingSink {
-    archive: Archive,
+pub(super) struct ChannelSink {
+    channel_id: Uuid,
+    /// Where it is recorded, if it is.
+    recording: Option<(Archive, RecorderTarget)>,
     live: Live,
     covers: Covers,
-    target: RecorderTarget,
     publisher: Option<Publisher>,
     /// Whom to tell of the publication, and what; until it is told.
     relays: Option<(Relays, Publishing)>,
@@ -23,9 +25,14 @@ pub(super) struct RecordingSink {
     publication: Option<Publication>,
 }
 
-impl RecordingSink {
-    pub(super) fn new(archive: Archive, live: Live, covers: Covers, target: RecorderTarget) -> Self {
-        Self { archive, live, covers, target, publisher: None, relays: None, publication: None }
+impl ChannelSink {
+    pub(super) fn new(
+        channel_id: Uuid,
+        recording: Option<(Archive, RecorderTarget)>,
+        live: Live,
+        covers: Covers,
+    ) -> Self {
+        Self { channel_id, recording, live, covers, publisher: None, relays: None, publication: None }
     }
 
     /// Tells relays of the publication, once the channel is taken.
@@ -35,10 +42,12 @@ impl RecordingSink {
 
     fn publisher(&mut self) -> &mut Publisher {
         self.publisher.get_or_insert_with(|| {
-            let recorder = RecorderOutlet(self.archive.recorder(self.target.clone()));
-            let cover = self.covers.outlet(self.target.channel_id);
-            let channel_id = self.target.channel_id;
-            let publisher = self.live.publish(channel_id, vec![Box::new(recorder), cover]).with_own_tags();
+            let channel_id = self.channel_id;
+            let mut outlets = vec![self.covers.outlet(channel_id)];
+            if let Some((archive, target)) = self.recording.take() {
+                outlets.push(Box::new(RecorderOutlet(archive.recorder(target))));
+            }
+            let publisher = self.live.publish(channel_id, outlets).with_own_tags();
             let told = self.relays.take();
             self.publication = told.map(|(relays, said)| relays.publishing(channel_id, said));
             publisher
@@ -46,7 +55,7 @@ impl RecordingSink {
     }
 }
 
-impl Sink for RecordingSink {
+impl Sink for ChannelSink {
     fn push(&mut self, event: TimelineEvent) {
         self.publisher().push(event);
     }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::tool::{Tool, get_json, until};
+use crate::tool::{Tool, free_port, get, get_json, until};
 
 /// Coverage of the slot that is being played.
 fn coverage(http: std::net::SocketAddr) -> f64 {
@@ -41,6 +41,37 @@ fn a_file_is_published_in_real_time_and_recorded() {
     assert!(summary["failures"].as_array().unwrap().is_empty());
     until("the recording", || (coverage(http) > 0.0).then_some(()));
     until("the end of the broadcast", || (!is_live(http)).then_some(()));
+}
+
+#[test]
+fn a_node_that_does_not_record_shows_what_is_live_and_writes_no_footage() {
+    let tool = Tool::new();
+    let (http, rtmp) = (free_port(), free_port());
+    let (http_set, rtmp_set) = (format!("http.listen={http}"), format!("rtmp.listen={rtmp}"));
+    let mut node =
+        tool.start(&["serve", "--set", &http_set, "--set", &rtmp_set, "--set", "archive.record=false"]);
+    node.wait_for("Website");
+    let channel = tool.club();
+    let (id, key) = (channel["id"].as_str().unwrap(), channel["streamKey"].as_str().unwrap());
+    let clip = Tool::clip();
+    let url = format!("rtmp://{rtmp}/live/{key}");
+    let _publisher = tool.start(&["publish", clip.to_str().unwrap(), &url, "--loop"]);
+    until("the broadcast", || is_live(http).then_some(()));
+    let cover = live::covers::CoverId::of(id.parse().unwrap()).file_name();
+    until("a cover", || tool.folder().join("data/covers").join(&cover).exists().then_some(()));
+    // A recorder would have begun a segment by then.
+    until("a playlist with a whole segment", || {
+        let (status, body) = get(http, &format!("/live/{id}/index.m3u8"));
+        (status == 200 && String::from_utf8_lossy(&body).contains("#EXTINF")).then_some(())
+    });
+    assert_eq!(coverage(http), 0.0);
+    let (status, _) = node.interrupt();
+    assert!(status.success());
+    for folder in ["spool", "store"] {
+        let files = std::fs::read_dir(tool.folder().join("data").join(folder)).into_iter().flatten();
+        let names: Vec<_> = files.map(|file| file.unwrap().path()).filter(|file| file.is_dir()).collect();
+        assert!(names.is_empty(), "{names:?}");
+    }
 }
 
 #[test]
