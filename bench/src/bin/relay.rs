@@ -1,6 +1,6 @@
 //! Relaying every stream to one other server: CPU per stream-second, `turepe serve` against nginx-rtmp `push`, each with relaying and
-//! without, so that what relaying adds can be told from what takes the streams in. `turepe` records all the while, as it always does;
-//! the processes that make its covers are not counted.
+//! without, so that what relaying adds can be told from what takes the streams in. Neither records
+//! (`[archive] record = false`); the processes that make covers are not counted.
 //!
 //! `cargo xtask bench relay [--publishers 50,100] [--seconds 20]`
 
@@ -165,6 +165,8 @@ fn ours(arguments: &Arguments, clip: &Path, publishers: usize, target: Option<&T
             .env("TUREPE_HTTP_LISTEN", format!("127.0.0.1:{http}"))
             .env("TUREPE_RTMP_LISTEN", format!("127.0.0.1:{rtmp}"))
             .env("TUREPE_SRS_API_LISTEN", "")
+            // As the peer: what recording takes varies by more than relaying costs.
+            .env("TUREPE_ARCHIVE_RECORD", "false")
             .env("TUREPE_RELAY_TARGETS", targets)
             .env_remove("TARGET_FORWARD_URL")
             .current_dir(folder.path())
