@@ -87,6 +87,8 @@ impl Server {
         let data = self.folder.join("data");
         match self.kind {
             Kind::MariaDb => run(Command::new("mariadb-install-db")
+                // A server that starts clears temporary tables away, also those of others in the same folder.
+                .env("TMPDIR", &self.folder)
                 .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
                 .arg(format!("--user={}", user()?))
                 .arg(format!("--datadir={}", data.display()))),
@@ -130,6 +132,7 @@ impl Server {
             Kind::MariaDb => {
                 let mut command = Command::new(on_path_or("mariadbd", "/usr/sbin/mariadbd"));
                 command
+                    .env("TMPDIR", &self.folder)
                     .args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-log-bin"])
                     .args(["--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=2"])
                     .args(["--performance-schema=OFF", "--max-connections=500"])
