@@ -44,9 +44,9 @@ pub const MAX_REPLY_BYTES: usize = 256 * 1024;
 /// Length of the blocks in which payloads of media lie, in bytes: half a second at 4 Mbit/s.
 pub const BLOCK_BYTES: usize = 256 * 1024;
 
-/// Length of a connection's first block, in bytes. What is kept for as long as a publication lasts, its sequence headers, stands
-/// in it.
-pub const FIRST_BLOCK_BYTES: usize = 16 * 1024;
+/// A payload shorter than this gets memory of its own, so that a small record that is kept (a sequence header) does not keep a block
+/// alive: what is counted as kept stands for at most 64 times as much memory.
+pub const MIN_BLOCK_PAYLOAD_BYTES: usize = 4096;
 
 /// A payload longer than this gets memory of its own, so that no block is left half empty.
 pub const MAX_BLOCK_PAYLOAD_BYTES: usize = BLOCK_BYTES / 2;
@@ -73,6 +73,8 @@ pub const WINDOW_BYTES: u32 = 2_500_000;
 const _: () = assert!(MAX_PARTIAL_BYTES > MAX_MESSAGE_BYTES);
 const _: () = assert!(MAX_DATA_MESSAGE_BYTES <= MAX_MESSAGE_BYTES);
 const _: () = assert!(MAX_COMMAND_MESSAGE_BYTES as u64 <= MAX_PRE_PUBLISH_BYTES);
-const _: () = assert!(FIRST_BLOCK_BYTES <= BLOCK_BYTES && MAX_IDLE_BLOCKS < MAX_BLOCKS);
+const _: () = assert!(MIN_BLOCK_PAYLOAD_BYTES * 64 == BLOCK_BYTES && MAX_IDLE_BLOCKS < MAX_BLOCKS);
+const _: () =
+    assert!(MIN_BLOCK_PAYLOAD_BYTES < MAX_BLOCK_PAYLOAD_BYTES && MAX_BLOCK_PAYLOAD_BYTES < BLOCK_BYTES);
 const _: () = assert!(MAX_CHUNK_STREAMS < 0xff);
 const _: () = assert!(SEND_CHUNK_SIZE > DEFAULT_CHUNK_SIZE && SEND_CHUNK_SIZE <= MAX_CHUNK_SIZE);
