@@ -24,10 +24,6 @@ use super::limits::{
     PROBE_TIMEOUT,
 };
 
-/// Large pages, and no memory given back before the end.
-const GLIBC_TUNABLES: &str = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=268435456:\
-    glibc.malloc.trim_threshold=1073741824:glibc.malloc.top_pad=16777216";
-
 /// How ffmpeg is started on this machine.
 #[derive(Clone, Debug)]
 pub(super) struct Sandbox {
@@ -98,9 +94,6 @@ impl Sandbox {
         }
         // Each thread's own arena would count as memory that it hardly uses.
         command.env("MALLOC_ARENA_MAX", "2").env("LC_ALL", "C");
-        // Its pictures in large pages that are kept until the end: a quarter of its work was the kernel clearing small ones. Other
-        // C libraries than glibc do not look at it (glibc manual, "Memory Allocation Tunables").
-        command.env("GLIBC_TUNABLES", GLIBC_TUNABLES);
         command
     }
 }
