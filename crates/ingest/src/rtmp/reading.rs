@@ -14,20 +14,27 @@ use crate::limits::{
 pub(super) struct Reading {
     /// Most bytes of the next read.
     size: usize,
-    /// Do not read before.
-    not_before: Option<Instant>,
-    /// That is the next tick, and no pause.
-    is_tick: bool,
+    due: Due,
     /// Whether media flows: only then is waiting worth while.
     is_publishing: bool,
     /// The ticks of all connections fall on one grid, so that one wake-up of a worker serves many of them.
     grid: Instant,
 }
 
+/// When the next read may happen.
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    Now,
+    /// At the next tick.
+    Tick(Instant),
+    /// After a publisher that runs ahead has waited.
+    Pause(Instant),
+}
+
 impl Reading {
     /// `grid` is the same for all connections of a server.
     pub(super) fn new(grid: Instant) -> Self {
-        Self { size: FIRST_READ_BYTES, not_before: None, is_tick: false, is_publishing: false, grid }
+        Self { size: FIRST_READ_BYTES, due: Due::Now, is_publishing: false, grid }
     }
 
     /// Most bytes to read.
@@ -37,24 +44,30 @@ impl Reading {
 
     /// When the next read may happen; `None`: at once.
     pub(super) fn not_before(&self) -> Option<Instant> {
-        self.not_before
+        match self.due {
+            Due::Now => None,
+            Due::Tick(at) | Due::Pause(at) => Some(at),
+        }
     }
 
     /// The tick at which the next read is due, where that is what it waits for.
     pub(super) fn tick(&self) -> Option<Instant> {
-        self.not_before.filter(|_| self.is_tick)
+        match self.due {
+            Due::Tick(at) => Some(at),
+            Due::Now | Due::Pause(_) => None,
+        }
     }
 
     /// Media begins or ends.
     pub(super) fn set_publishing(&mut self, is_publishing: bool) {
         self.is_publishing = is_publishing;
-        (self.not_before, self.is_tick) = (None, false);
+        self.due = Due::Now;
         self.size = if is_publishing { MIN_READ_BYTES } else { FIRST_READ_BYTES };
     }
 
     /// `count` bytes arrived where `offered` were asked for; the publisher is `ahead` of where it may be.
     pub(super) fn arrived(&mut self, count: usize, offered: usize, ahead: Duration, now: Instant) {
-        self.not_before = None;
+        self.due = Due::Now;
         if !self.is_publishing {
             return;
         }
@@ -66,8 +79,7 @@ impl Reading {
         if count < offered {
             // The socket is empty: let the next packets gather, but not more than its buffer holds.
             let tick = if count < BUSY_READ_BYTES { READ_TICK } else { BUSY_READ_TICK };
-            self.not_before = Some(self.next_tick(now, tick));
-            self.is_tick = true;
+            self.due = Due::Tick(self.next_tick(now, tick));
         }
         if count >= offered {
             self.size = (self.size * 2).min(MAX_READ_BYTES);
@@ -78,14 +90,12 @@ impl Reading {
 
     /// The publisher is `ahead` of where it may be: it waits, and is judged anew after at most [`MAX_PAUSE`].
     pub(super) fn pause(&mut self, ahead: Duration, now: Instant) {
-        self.not_before = Some(now + ahead.min(MAX_PAUSE));
-        self.is_tick = false;
+        self.due = Due::Pause(now + ahead.min(MAX_PAUSE));
     }
 
     /// There was nothing to read.
     pub(super) fn empty(&mut self, now: Instant) {
-        self.not_before = self.is_publishing.then(|| self.next_tick(now, READ_TICK));
-        self.is_tick = self.is_publishing;
+        self.due = if self.is_publishing { Due::Tick(self.next_tick(now, READ_TICK)) } else { Due::Now };
     }
 
     fn next_tick(&self, now: Instant, tick: Duration) -> Instant {
