@@ -28,10 +28,18 @@ struct Run {
     segments: Vec<usize>,
 }
 
-/// From where on each of these segments, which are in order of their starts, is shown: `None` means not at all,
-/// [`i64::MIN`] from its beginning, and anything else from the first keyframe at or after that instant.
+/// One segment that is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shown {
+    /// Its place in what was asked about.
+    pub number: usize,
+    /// From the first keyframe at or after this instant; [`i64::MIN`] from its beginning.
+    pub from_us: i64,
+}
+
+/// Which of these segments, that are in order of their starts, are shown, in the order in which they are, which may be another.
 #[must_use]
-pub fn shown_from<S: Copy + Eq + Hash>(segments: &[Stretch<S>]) -> Vec<Option<i64>> {
+pub fn shown<S: Copy + Eq + Hash>(segments: &[Stretch<S>]) -> Vec<Shown> {
     let mut runs: Vec<Run> = Vec::new();
     let mut newest: HashMap<S, usize> = HashMap::new();
     for (number, segment) in segments.iter().enumerate() {
@@ -51,19 +59,17 @@ pub fn shown_from<S: Copy + Eq + Hash>(segments: &[Stretch<S>]) -> Vec<Option<i6
             }
         }
     }
-    let mut shown = vec![None; segments.len()];
+    let mut shown = Vec::with_capacity(segments.len());
     let mut shown_to_us = i64::MIN;
     for run in &runs {
         let is_free = run.start_us.saturating_add(OVERLAP_TOLERANCE_US) >= shown_to_us;
         for &number in &run.segments {
             let segment = &segments[number];
-            shown[number] = if is_free || segment.start_us >= shown_to_us {
-                Some(i64::MIN)
+            if is_free || segment.start_us >= shown_to_us {
+                shown.push(Shown { number, from_us: i64::MIN });
             } else if segment.end_us > shown_to_us {
-                Some(shown_to_us)
-            } else {
-                None
-            };
+                shown.push(Shown { number, from_us: shown_to_us });
+            }
         }
         shown_to_us = shown_to_us.max(run.end_us);
     }
@@ -77,6 +83,19 @@ mod tests {
     use super::*;
 
     const S: i64 = 1_000_000;
+    /// From where each of these is shown, in their own order.
+    fn shown_from<N: Copy + Eq + Hash>(segments: &[Stretch<N>]) -> Vec<Option<i64>> {
+        let mut from = vec![None; segments.len()];
+        let mut last_us = i64::MIN;
+        for shown in shown(segments) {
+            let starts_us = shown.from_us.max(segments[shown.number].start_us);
+            assert!(starts_us >= last_us, "out of order");
+            last_us = starts_us;
+            from[shown.number] = Some(shown.from_us);
+        }
+        from
+    }
+
     const WHOLE: Option<i64> = Some(i64::MIN);
 
     fn stretches(table: &[(char, i64, i64)]) -> Vec<Stretch<char>> {

@@ -42,7 +42,7 @@ pub struct Source<'a> {
     /// UTC microseconds at which it ends.
     pub end_us: i64,
     /// Nothing of it is shown before its first keyframe at or after this instant: [`i64::MIN`], or what
-    /// [`shown_from`](crate::overlap::shown_from) says.
+    /// [`shown`](crate::overlap::shown) says.
     pub shown_us: i64,
 }
 

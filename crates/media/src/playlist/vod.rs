@@ -4,7 +4,7 @@ use super::text::{push_instant, push_number, push_seconds};
 use crate::{
     SegmentIndex,
     index::{FragmentRun, ticks_to_us},
-    overlap::{Stretch, shown_from},
+    overlap::{Stretch, shown},
 };
 
 /// A run of fragments becomes an HLS media segment at the first key fragment at or after this length.
@@ -62,7 +62,7 @@ pub struct Playlist {
 /// fragment that begins before `to_us`. A range that is `finished` gives a VOD playlist; any other gives an EVENT
 /// playlist without `EXT-X-ENDLIST`, which lists only HLS media segments that will not change any more.
 ///
-/// Where segments bear the same times, they are shown as [`shown_from`] says: time in a playlist never runs backwards.
+/// Where segments bear the same times, they are shown as [`shown`] says: time in a playlist never runs backwards.
 #[must_use]
 pub fn vod(segments: &[VodSegment<'_>], from_us: i64, to_us: i64, finished: bool) -> Playlist {
     let mut playlist = Playlist::default();
@@ -75,11 +75,11 @@ pub fn vod(segments: &[VodSegment<'_>], from_us: i64, to_us: i64, finished: bool
             end_us: segment.end_us,
         })
         .collect();
-    let runs = segments
-        .iter()
-        .zip(shown_from(&stretches))
-        .filter_map(|(segment, shown_us)| {
-            let run = segment.index.run_from_us(segment.start_us, shown_us?, from_us, to_us)?;
+    let runs = shown(&stretches)
+        .into_iter()
+        .filter_map(|shown| {
+            let segment = &segments[shown.number];
+            let run = segment.index.run_from_us(segment.start_us, shown.from_us, from_us, to_us)?;
             Some((segment, run))
         })
         .collect::<Vec<_>>();

@@ -73,7 +73,7 @@ pub(super) const LATE_US: i64 = 10_000_000;
 /// A session starts where the last one ended if that is at most this far ahead of its arrival; else it starts at its arrival,
 /// and what the two have in common is shown once. Sources that send what they had queued at every reconnect would otherwise
 /// date each connection further into the future.
-pub(super) const START_AHEAD_US: i64 = 1_000_000;
+pub(super) const START_AHEAD_US: i64 = 2_000_000;
 /// A track stands still when its stamps pass less than this for each frame: fewer than a frame of sound, or of video at 200
 /// frames a second, lasts …
 pub(super) const STILL_MS_PER_FRAME: i64 = 4;

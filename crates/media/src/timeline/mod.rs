@@ -31,8 +31,8 @@
 //!
 //! After a step back, footage of two sessions bears the same times. Both stay; whoever reads shows one of them at a time.
 //!
-//! A session starts no earlier than the last one of its channel ended, also over connections, as far as that lies at most a
-//! second ahead of its first frame's arrival. Beyond, it starts at its arrival: a source that sends what it had queued at
+//! A session starts no earlier than the last one of its channel ended, also over connections, as far as that lies at most two
+//! seconds ahead of its first frame's arrival. Beyond, it starts at its arrival: a source that sends what it had queued at
 //! every reconnect would otherwise be dated further ahead with each.
 //!
 //! # Stamps that say nothing
