@@ -65,6 +65,12 @@ const POSTGRES: Need = Need {
 const OPENSSL: Need =
     Need { probe: Probe::Program("openssl"), package: "openssl", why: "certificates for databases in tests" };
 
+const FAKETIME: Need = Need {
+    probe: Probe::Program("faketime"),
+    package: "faketime",
+    why: "sets the clock of a node under test, and of nothing else",
+};
+
 const CURL: Need =
     Need { probe: Probe::Program("curl"), package: "curl", why: "asks by HTTP/2 as other programs do" };
 
@@ -91,7 +97,19 @@ pub(crate) fn for_demo() -> Result<()> {
 
 /// What `test` needs.
 pub(crate) fn for_tests() -> Result<()> {
-    debian(&[FFMPEG, FONT, CHROMIUM, VENV, NGINX, NGINX_PROGRAM, MARIADB, POSTGRES, OPENSSL, CURL])?;
+    debian(&[
+        FFMPEG,
+        FONT,
+        CHROMIUM,
+        VENV,
+        NGINX,
+        NGINX_PROGRAM,
+        MARIADB,
+        POSTGRES,
+        OPENSSL,
+        FAKETIME,
+        CURL,
+    ])?;
     node()?;
     modern_ffmpeg()
 }

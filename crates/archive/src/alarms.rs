@@ -1,6 +1,6 @@
 //! What somebody has to know at once: derived from the state of the archive, never stored.
 
-use crate::{keeper::KeeperStatus, upload::UploadStatus};
+use crate::{clock_watch::ClockStep, keeper::KeeperStatus, upload::UploadStatus};
 
 /// What is wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -13,12 +13,14 @@ pub enum AlarmKind {
     BucketRefuses,
     /// The bucket has not taken anything for a while.
     BucketAway,
+    /// The wall clock was set by more than a few seconds, within the last day.
+    ClockSet,
 }
 
 impl AlarmKind {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::RecordingStopped, Self::FootageLost, Self::BucketRefuses, Self::BucketAway];
+    pub const ALL: [Self; 5] =
+        [Self::RecordingStopped, Self::FootageLost, Self::BucketRefuses, Self::BucketAway, Self::ClockSet];
 
     /// The word for it.
     #[must_use]
@@ -28,6 +30,7 @@ impl AlarmKind {
             Self::FootageLost => "footageLost",
             Self::BucketRefuses => "bucketRefuses",
             Self::BucketAway => "bucketAway",
+            Self::ClockSet => "clockSet",
         }
     }
 }
@@ -48,6 +51,23 @@ const LOSS_ALARM_US: i64 = 86_400_000_000;
 
 /// How long a bucket may be away before it is an alarm, in microseconds.
 const AWAY_ALARM_US: i64 = 60_000_000;
+
+/// How long a step of the clock stays an alarm, in microseconds of the monotonic clock.
+const CLOCK_ALARM_US: i64 = 86_400_000_000;
+
+/// The alarm of a step of the clock.
+pub(crate) fn clock_alarm(step: Option<ClockStep>, monotonic_us: i64) -> Option<Alarm> {
+    let step = step.filter(|step| monotonic_us.saturating_sub(step.monotonic_us) < CLOCK_ALARM_US)?;
+    let by_s = step.by_us.unsigned_abs() as f64 / 1e6;
+    let which = if step.by_us < 0 { "back" } else { "forwards" };
+    Some(Alarm {
+        kind: AlarmKind::ClockSet,
+        since_us: Some(step.at_us),
+        message: format!(
+            "this node's clock was set {which} by {by_s:.1} s: footage before and after is dated by different clocks. Keep it by NTP"
+        ),
+    })
+}
 
 /// The alarms that are on.
 pub(crate) fn alarms(
@@ -93,6 +113,18 @@ mod tests {
 
     fn kinds(upload: &UploadStatus, keeper: &KeeperStatus, loss: Option<i64>, now_us: i64) -> Vec<AlarmKind> {
         alarms(upload, keeper, loss, now_us).into_iter().map(|alarm| alarm.kind).collect()
+    }
+
+    #[test]
+    fn a_step_of_the_clock_is_an_alarm_for_a_day_whatever_the_clock_says() {
+        let step = |by_us| ClockStep { by_us, at_us: 77, monotonic_us: 1_000 };
+        for (by_us, words) in [(-30_000_000, "back by 30.0 s"), (3_600_000_000, "forwards by 3600.0 s")] {
+            let alarm = clock_alarm(Some(step(by_us)), 2_000).expect("an alarm");
+            assert_eq!((alarm.kind, alarm.since_us), (AlarmKind::ClockSet, Some(77)));
+            assert!(alarm.message.contains(words), "{}", alarm.message);
+        }
+        assert_eq!(clock_alarm(Some(step(-30_000_000)), 1_000 + CLOCK_ALARM_US), None);
+        assert_eq!(clock_alarm(None, 0), None);
     }
 
     #[test]

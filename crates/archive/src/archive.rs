@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -23,6 +23,7 @@ use world::{Clock, Disk};
 use crate::{
     bucket::Bucket,
     cache::ByteCache,
+    clock_watch::{self, ClockState},
     config::ArchiveConfig,
     core::Core,
     error::ArchiveError,
@@ -155,6 +156,7 @@ impl Archive {
             config,
             disk,
             clock,
+            clock_state: ClockState::default(),
             catalog,
             store,
             bucket: bucket.clone(),
@@ -166,6 +168,7 @@ impl Archive {
             registry: Registry::default(),
             syncer: Syncer::new(sync_interval, volume.ok()),
             gap_log,
+            gap_starts: Mutex::default(),
             seal_permits: Semaphore::new(SEAL_CONCURRENCY),
             unregistered: watch::Sender::new(0),
             set_aside: Notify::new(),
@@ -173,6 +176,7 @@ impl Archive {
         });
         runtime.spawn(repair::run(Arc::clone(&core), repaired));
         runtime.spawn(keeper::run(Arc::clone(&core)));
+        runtime.spawn(clock_watch::run(Arc::clone(&core)));
         if let Some(bucket) = bucket {
             runtime.spawn(upload::run(Arc::clone(&core), bucket));
         }

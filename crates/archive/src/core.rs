@@ -1,6 +1,9 @@
 //! What the threads and tasks of one archive share.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, atomic::AtomicU64},
+};
 
 use catalog::{Catalog, Place};
 use tokio::{
@@ -8,10 +11,12 @@ use tokio::{
     sync::{Notify, Semaphore, oneshot, watch},
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 use world::{Clock, Disk};
 
 use crate::{
     bucket::Bucket,
+    clock_watch::ClockState,
     config::ArchiveConfig,
     gap_log::GapLog,
     growing::{Growing, Registry},
@@ -28,6 +33,7 @@ pub(crate) struct Core {
     pub(crate) config: ArchiveConfig,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock_state: ClockState,
     pub(crate) catalog: Catalog,
     /// What is on this side.
     pub(crate) store: Arc<dyn Store>,
@@ -42,6 +48,9 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     pub(crate) syncer: Syncer,
     pub(crate) gap_log: GapLog,
+    /// Where the gap of each channel began that is not recorded now: a clock that is set back must not leave one open in what
+    /// is the future then.
+    pub(crate) gap_starts: Mutex<HashMap<Uuid, i64>>,
     /// Longest segment that a search by time finds.
     pub(crate) longest_segment_us: i64,
     pub(crate) seal_permits: Semaphore,

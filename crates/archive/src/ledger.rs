@@ -1,8 +1,9 @@
 //! The ledger in numbers: what is safe, what is not yet, and how long the disk lasts.
 
 use crate::{
-    alarms::{Alarm, alarms},
+    alarms::{Alarm, alarms, clock_alarm},
     archive::Archive,
+    clock_watch,
     error::ArchiveError,
     keeper::KeeperStatus,
     limits::RATE_WINDOW_US,
@@ -61,7 +62,7 @@ impl Archive {
             _ => 0,
         };
         let (upload, keeper) = (core.upload.status(), core.keeper.status());
-        let recorded_bytes_per_day = core.written.per_day(now_us);
+        let recorded_bytes_per_day = core.written.per_day(core.clock.monotonic_us());
         let free = keeper.free_bytes.map(|free| free.saturating_sub(core.config.retention.min_free_bytes));
         let days_until_full = match (free, recorded_bytes_per_day) {
             (Some(free), Some(rate)) if rate > 0 => {
@@ -69,7 +70,9 @@ impl Archive {
             }
             _ => None,
         };
-        let alarms = alarms(&upload, &keeper, core.keeper.last_loss_us(), now_us);
+        let mut alarms = alarms(&upload, &keeper, core.keeper.last_loss_us(), now_us);
+        clock_watch::look(core);
+        alarms.extend(clock_alarm(core.clock_state.last_step(), core.clock.monotonic_us()));
         Ok(Ledger {
             has_bucket,
             unstored_segments: unstored.segments,

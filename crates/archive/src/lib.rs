@@ -18,6 +18,7 @@ mod alarms;
 mod archive;
 pub mod bucket;
 mod cache;
+mod clock_watch;
 mod config;
 mod core;
 mod cutter;

@@ -12,6 +12,7 @@ use media::{
         reader::read_moov,
         seal::SampleTable,
     },
+    overlap::{Stretch, shown},
 };
 use uuid::Uuid;
 
@@ -204,11 +205,14 @@ impl Archive {
     pub async fn cut(&self, channel_id: Uuid, from_us: i64, to_us: i64) -> Result<Download, ArchiveError> {
         let footage = self.footage(channel_id, from_us, to_us).await?;
         let mut etag = EtagBuilder::new("cut").number(from_us).number(to_us);
-        for piece in &footage {
+        for (piece, shown_us) in &footage {
             etag = etag.with(piece.id().as_bytes()).number(piece.len().cast_signed()).number(piece.end_us());
+            if *shown_us != i64::MIN {
+                etag = etag.number(*shown_us);
+            }
         }
         let etag = etag.finish();
-        let sources = try_join_all(footage.iter().map(|piece| self.open_piece(piece))).await?;
+        let sources = try_join_all(footage.iter().map(|(piece, _)| self.open_piece(piece))).await?;
         let cut = match self.inner.cuts.get(&etag) {
             Some(cut) => cut,
             None => {
@@ -226,9 +230,9 @@ impl Archive {
         }
         Ok(Download {
             cut,
-            segments: footage.iter().map(Piece::id).collect(),
+            segments: footage.iter().map(|(piece, _)| piece.id()).collect(),
             etag,
-            is_growing: footage.iter().any(Piece::is_growing),
+            is_growing: footage.iter().any(|(piece, _)| piece.is_growing()),
             parts,
             reader: Arc::clone(&self.inner.reader),
         })
@@ -236,20 +240,21 @@ impl Archive {
 
     async fn make_cut(
         &self,
-        footage: &[Piece],
+        footage: &[(Piece, i64)],
         sources: &[Origin],
         from_us: i64,
         to_us: i64,
     ) -> Result<Cut, ArchiveError> {
-        let tables = footage.iter().zip(sources).map(|(piece, source)| self.table(piece, source));
+        let tables = footage.iter().zip(sources).map(|((piece, _), source)| self.table(piece, source));
         let tables = try_join_all(tables).await?;
-        let times: Vec<_> = footage.iter().map(|piece| (piece.start_us(), piece.end_us())).collect();
+        let times: Vec<_> =
+            footage.iter().map(|(piece, shown_us)| (piece.start_us(), piece.end_us(), *shown_us)).collect();
         // Millions of samples make it milliseconds of work: not on the executor.
         tokio::task::spawn_blocking(move || {
             let sources: Vec<_> = tables
                 .iter()
                 .zip(times)
-                .map(|(table, (start_us, end_us))| Source { table, start_us, end_us })
+                .map(|(table, (start_us, end_us, shown_us))| Source { table, start_us, end_us, shown_us })
                 .collect();
             cut(&sources, from_us, to_us)
         })
@@ -287,8 +292,13 @@ impl Archive {
         }))
     }
 
-    /// The segments of a range, sealed and growing, in time order.
-    async fn footage(&self, channel_id: Uuid, from_us: i64, to_us: i64) -> Result<Vec<Piece>, ArchiveError> {
+    /// The segments of a range that are shown, sealed and growing, in time order, and from where on.
+    async fn footage(
+        &self,
+        channel_id: Uuid,
+        from_us: i64,
+        to_us: i64,
+    ) -> Result<Vec<(Piece, i64)>, ArchiveError> {
         let core = &self.inner.core;
         let growing = overlapping(core.registry.of_channel(channel_id), from_us, to_us);
         let rows = core.catalog.segments_in_range(channel_id, from_us, to_us).await?;
@@ -302,6 +312,13 @@ impl Archive {
         pieces.extend(growing.iter().map(Piece::growing));
         pieces.retain(|piece| piece.start_us() < to_us && piece.end_us() > from_us);
         pieces.sort_by_key(|piece| (piece.start_us(), piece.id()));
+        // What others are shown instead of need not even be opened.
+        let stretches: Vec<_> = pieces.iter().map(Piece::stretch).collect();
+        let mut pieces: Vec<_> = pieces.into_iter().map(Some).collect();
+        let pieces: Vec<_> = shown(&stretches)
+            .into_iter()
+            .filter_map(|shown| Some((pieces.get_mut(shown.number)?.take()?, shown.from_us)))
+            .collect();
         if pieces.is_empty() { Err(ArchiveError::NoFootage) } else { Ok(pieces) }
     }
 
@@ -393,6 +410,14 @@ impl Piece {
     fn growing(segment: &Arc<Growing>) -> Self {
         let (table, len, end_us) = segment.frozen();
         Self::Growing { segment: Arc::clone(segment), table: Arc::new(table), len, end_us }
+    }
+
+    fn stretch(&self) -> Stretch<Uuid> {
+        let session = match self {
+            Self::Sealed(row) => row.session_id,
+            Self::Growing { segment, .. } => segment.session_id,
+        };
+        Stretch { session, start_us: self.start_us(), end_us: self.end_us() }
     }
 
     fn id(&self) -> Uuid {

@@ -3,7 +3,7 @@
 use std::{
     io::{self, IoSlice},
     path::Path,
-    sync::Arc,
+    sync::{Arc, PoisonError},
 };
 
 use bytes::Bytes;
@@ -33,7 +33,7 @@ pub(crate) struct Recording {
     segment: Option<Open>,
     /// A gap may be open in the catalog: close it when the next segment begins.
     is_gap_known: bool,
-    /// After a failed write: not before this instant, by the wall clock.
+    /// After a failed write: not before this instant, by the monotonic clock.
     retry_at_us: Option<i64>,
     /// Nothing starts until the next keyframe because none came for too long; said once.
     is_keyless: bool,
@@ -140,7 +140,7 @@ impl Recording {
         if self.segment.as_ref().is_some_and(|open| open.growing.durability.is_failed()) {
             pending.take();
             self.end_segment(core, queue, None, Some(EndCause::Disk));
-            self.retry_at_us = Some(core.clock.now_us() + DISK_RETRY_US);
+            self.retry_at_us = Some(core.clock.monotonic_us() + DISK_RETRY_US);
         }
         if core.keeper.is_stopped() {
             self.write(core, queue, pending);
@@ -195,7 +195,7 @@ impl Recording {
                 open.growing.appended(fragments.iter().map(Arc::as_ref));
                 core.syncer.written(&open.growing);
                 let bytes = fragments.iter().map(|fragment| u64::from(fragment.size_bytes)).sum();
-                core.written.add(bytes, core.clock.now_us());
+                core.written.add(bytes, core.clock.monotonic_us());
             }
             Err(error) => self.write_failed(core, queue, &error),
         }
@@ -208,7 +208,7 @@ impl Recording {
             debug!(channel_id = %queue.channel_id, "a fragment without a session is ignored");
             return;
         };
-        if self.retry_at_us.is_some_and(|retry_at_us| core.clock.now_us() < retry_at_us) {
+        if self.retry_at_us.is_some_and(|retry_at_us| core.clock.monotonic_us() < retry_at_us) {
             return;
         }
         match open_segment(core, queue, running, fragment) {
@@ -224,7 +224,7 @@ impl Recording {
                     self.is_gap_known = false;
                 }
                 core.syncer.written(&growing);
-                core.written.add(u64::from(fragment.size_bytes), core.clock.now_us());
+                core.written.add(u64::from(fragment.size_bytes), core.clock.monotonic_us());
                 self.segment = Some(Open { growing, finish });
             }
             Err(error) => {
@@ -261,7 +261,7 @@ impl Recording {
                 "the disk does not take the recording: what comes is dropped until it does"
             );
         }
-        self.retry_at_us = Some(core.clock.now_us() + DISK_RETRY_US);
+        self.retry_at_us = Some(core.clock.monotonic_us() + DISK_RETRY_US);
         self.end_segment(core, queue, None, Some(EndCause::Disk));
     }
 
@@ -301,14 +301,20 @@ const NEAR_US: i64 = 20 * JOIN_TOLERANCE_US;
 /// Notes that nothing is recorded from an instant on.
 fn gap_begins(core: &Core, queue: &ChannelQueue, start_us: i64, cause: EndCause) {
     if !queue.is_backfill {
+        let mut starts = core.gap_starts.lock().unwrap_or_else(PoisonError::into_inner);
+        starts.entry(queue.channel_id).or_insert(start_us);
+        drop(starts);
         core.gap_log.open(queue.channel_id, start_us, cause);
     }
 }
 
-/// Notes that there is something again.
+/// Notes that there is something again. Where the clock was set back meanwhile, nothing is missing: the gap ends where it began.
 fn gap_ends(core: &Core, queue: &ChannelQueue, end_us: i64) {
     if !queue.is_backfill {
-        core.gap_log.close(queue.channel_id, end_us);
+        let mut starts = core.gap_starts.lock().unwrap_or_else(PoisonError::into_inner);
+        let start_us = starts.remove(&queue.channel_id);
+        drop(starts);
+        core.gap_log.close(queue.channel_id, start_us.map_or(end_us, |start_us| end_us.max(start_us)));
     }
 }
 

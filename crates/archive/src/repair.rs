@@ -85,7 +85,7 @@ async fn sweep(core: &Arc<Core>, is_first: bool) -> bool {
     };
     // A row whose segment is begun, sealed or repaired by somebody else is looked at again before anything is done.
     rows.retain(|row| !core.registry.has(row.id) && !files.iter().any(|file| file.name.id == row.id));
-    let started = core.clock.now_us();
+    let started = core.clock.monotonic_us();
     let count = files.len() + rows.len();
     futures_util::stream::iter(files)
         .for_each_concurrent(REPAIR_CONCURRENCY, |lost| repair_file(core, lost, is_first))
@@ -96,7 +96,7 @@ async fn sweep(core: &Arc<Core>, is_first: bool) -> bool {
     if count > 0 {
         info!(
             segments = count,
-            took_ms = (core.clock.now_us() - started) / 1000,
+            took_ms = (core.clock.monotonic_us() - started) / 1000,
             "what was left in the spool is taken up"
         );
     }

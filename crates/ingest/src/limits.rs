@@ -57,7 +57,7 @@ pub const AUTHORISE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a newcomer waits until the connection it replaces has pushed its last sample.
 pub const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A publisher whose pictures run ahead of the clock by more than this is read more slowly, so that TCP slows it down.
+/// A publisher whose pictures run ahead of the monotonic clock by more than this is read more slowly, so that TCP slows it down.
 pub const MAX_AHEAD_US: i64 = 2_000_000;
 
 /// Longest single pause of a publisher that runs ahead; its position is judged anew after it.

@@ -83,7 +83,7 @@ fn benches(criterion: &mut Criterion) {
         .iter()
         .map(|table| {
             let start_us = table.start_us().unwrap();
-            Source { table, start_us, end_us: start_us + SEGMENT_SECONDS * 1_000_000 }
+            Source { table, start_us, end_us: start_us + SEGMENT_SECONDS * 1_000_000, shown_us: i64::MIN }
         })
         .collect();
     let range = (600_040_000, 600_040_000 + 5_400_000_000);

@@ -13,6 +13,7 @@ mod fragment;
 pub mod fragmenter;
 pub mod index;
 pub mod mp4;
+pub mod overlap;
 pub mod playlist;
 pub mod rtmp;
 mod sample;

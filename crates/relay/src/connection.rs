@@ -65,7 +65,7 @@ impl<'a> Connection<'a> {
         let config = ClientConfig { seed, setup_limit_us, ..ClientConfig::new(url) };
         Self {
             stream,
-            client: ClientSession::new(config, clock.now_us()),
+            client: ClientSession::new(config, clock.monotonic_us()),
             input: Vec::with_capacity(REPLY_READ_BYTES),
             out: Outgoing::default(),
             is_unflushed: false,
@@ -82,7 +82,7 @@ impl<'a> Connection<'a> {
     /// Until the target takes the stream.
     pub(crate) async fn establish(&mut self) -> Result<(), Trouble> {
         // The first call makes the client speak.
-        self.client.handle_input(&[], self.clock.now_us())?;
+        self.client.handle_input(&[], self.clock.monotonic_us())?;
         loop {
             self.offer_replies();
             match self.client.poll_event() {
@@ -90,12 +90,13 @@ impl<'a> Connection<'a> {
                 Some(event) => return Err(self.end(event)),
                 None => {}
             }
-            let left_us = self.client.poll_timeout().map_or(0, |at_us| at_us - self.clock.now_us()).max(0);
+            let left_us =
+                self.client.poll_timeout().map_or(0, |at_us| at_us - self.clock.monotonic_us()).max(0);
             let left = Duration::from_micros(left_us.unsigned_abs());
             tokio::select! {
                 biased;
                 moved = self.io() => self.moved(moved?)?,
-                () = tokio::time::sleep(left) => self.client.handle_timeout(self.clock.now_us())?,
+                () = tokio::time::sleep(left) => self.client.handle_timeout(self.clock.monotonic_us())?,
             }
         }
     }
@@ -184,7 +185,7 @@ impl<'a> Connection<'a> {
             if self.received_bytes > MAX_REPLY_BYTES + spare {
                 return Err(Trouble::Talkative);
             }
-            let handled = self.client.handle_input(&self.input, self.clock.now_us());
+            let handled = self.client.handle_input(&self.input, self.clock.monotonic_us());
             self.input.clear();
             handled?;
         }

@@ -18,7 +18,7 @@ mod usage;
 #[cfg(target_os = "linux")]
 mod volume;
 
-pub use clock::{Clock, SimulatedClock, SystemClock};
+pub use clock::{Clock, Now, SimulatedClock, SystemClock};
 pub use disk::{DirEntry, Disk, DiskFile, FileFacts, Volume, read_exact_at, read_whole, write_whole};
 pub use fault::{Fault, FaultRule, Operation};
 pub use simulated::SimulatedDisk;

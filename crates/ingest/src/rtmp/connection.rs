@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use media::EndCause;
 use media::flv::{self, FlvTag};
 use media::rtmp::StreamKey;
 use media::rtmp::server::{ServerConfig, ServerEvent, ServerSession};
-use media::timeline::{Timeline, TimelineConfig, TimelineEvent};
+use media::timeline::{Arrival, Timeline, TimelineConfig, TimelineEvent, TimelineNotice};
+use media::{EndCause, TrackKind};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -65,8 +65,6 @@ struct Publishing {
     timeline: Timeline,
     /// What came since the last time it was passed on.
     tags: Vec<FlvTag>,
-    /// Wall time of the newest sample.
-    newest_us: i64,
     /// Last: the next connection may go on only after everything above is done.
     lease: Lease,
 }
@@ -97,7 +95,7 @@ impl Connection {
             idle_limit_us: micros(shared.config.idle_timeout),
             ..ServerConfig::default()
         };
-        let session = ServerSession::new(config, shared.clock.now_us());
+        let session = ServerSession::new(config, shared.clock.monotonic_us());
         let listed = shared.connections.enter(number, peer, shared.clock.now_us());
         Self {
             number,
@@ -175,7 +173,7 @@ impl Connection {
                 Wake::Stop => return Ok(Ended::Stopping),
                 Wake::Dismissed(dismissed) => return Err(dismissed.into()),
                 Wake::Writable(result) => result.map_err(ConnectionError::Socket)?,
-                Wake::Timer => self.session.handle_timeout(self.shared.clock.now_us())?,
+                Wake::Timer => self.session.handle_timeout(self.shared.clock.monotonic_us())?,
                 Wake::Readable(result) => {
                     result.map_err(ConnectionError::Socket)?;
                     if let Some(ended) = self.read(stopped).await? {
@@ -233,9 +231,9 @@ impl Connection {
     }
 
     fn next_timer(&self) -> Option<Instant> {
-        // The session counts wall time, the runtime its own: only the distance is carried over.
+        // The session counts by our clock, the runtime by its own: only the distance is carried over.
         let session = self.session.poll_timeout().map(|at_us| {
-            let wait_us = at_us.saturating_sub(self.shared.clock.now_us()).max(0);
+            let wait_us = at_us.saturating_sub(self.shared.clock.monotonic_us()).max(0);
             Instant::now() + Duration::from_micros(wait_us.unsigned_abs())
         });
         [session, self.transmit.deadline()].into_iter().flatten().min()
@@ -243,7 +241,8 @@ impl Connection {
 
     /// One read from the socket into the session, and everything that follows from it.
     async fn read(&mut self, stopped: &mut watch::Receiver<bool>) -> Result<Option<Ended>, ConnectionError> {
-        let now_us = self.shared.clock.now_us();
+        let now = self.shared.clock.now();
+        let now_us = now.monotonic_us;
         let ahead = self.ahead(now_us);
         if !ahead.is_zero() {
             self.reading.pause(ahead, Instant::now());
@@ -269,7 +268,7 @@ impl Connection {
         self.received_bytes += count as u64;
         self.listed.received(count as u64);
         // What came whole before the error is worth keeping.
-        if let Some(ended) = self.handle_events(now_us, stopped).await? {
+        if let Some(ended) = self.handle_events(now, stopped).await? {
             return Ok(Some(ended));
         }
         result?;
@@ -280,23 +279,24 @@ impl Connection {
 
     async fn handle_events(
         &mut self,
-        now_us: i64,
+        now: world::Now,
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<Option<Ended>, ConnectionError> {
+        let now = Arrival { monotonic_us: now.monotonic_us, wall_us: now.wall_us };
         while let Some(event) = self.session.poll_event() {
             match event {
                 ServerEvent::Video { timestamp_ms, body } => {
                     if let Some(publishing) = &mut self.publishing {
                         let tag = flv::parse_video(body.clone())?;
                         publishing.tags.push(FlvTag::video(timestamp_ms, body, &tag));
-                        publishing.timeline.video(timestamp_ms, tag, now_us)?;
+                        publishing.timeline.video(timestamp_ms, tag, now)?;
                     }
                 }
                 ServerEvent::Audio { timestamp_ms, body } => {
                     if let Some(publishing) = &mut self.publishing {
                         let tag = flv::parse_audio(body.clone())?;
                         publishing.tags.push(FlvTag::audio(timestamp_ms, body, &tag));
-                        publishing.timeline.audio(timestamp_ms, tag, now_us)?;
+                        publishing.timeline.audio(timestamp_ms, tag, now)?;
                     }
                 }
                 ServerEvent::Metadata { body, frame_rate } => {
@@ -334,8 +334,34 @@ impl Connection {
         }
         if let Some(publishing) = &mut self.publishing {
             publishing.pass_on();
+            self.tell_notices();
         }
         Ok(None)
+    }
+
+    /// Says what is odd about the publisher.
+    fn tell_notices(&mut self) {
+        let (connection, peer) = (self.number, self.peer);
+        let Some(publishing) = &mut self.publishing else { return };
+        let channel = publishing.channel_id;
+        while let Some(notice) = publishing.timeline.poll_notice() {
+            match notice {
+                TimelineNotice::StampsStandStill { track } => {
+                    let track = match track {
+                        TrackKind::Video => "video",
+                        TrackKind::Audio => "audio",
+                    };
+                    tracing::warn!(
+                        connection, %peer, %channel, track,
+                        "the publisher's time stamps stand still: its frames are recorded by the time of their arrival"
+                    );
+                }
+                // The node says it once for all.
+                TimelineNotice::ClockSet { by_us } => {
+                    tracing::debug!(connection, %channel, by_us, "the next session is dated by the clock as it was set");
+                }
+            }
+        }
     }
 
     /// Asks the gate, sends a stale connection away, and accepts or refuses.
@@ -377,7 +403,6 @@ impl Connection {
             sink: publication.sink,
             timeline: Timeline::new(TimelineConfig { earliest_start_us: lease.last_end_us() }),
             tags: Vec::new(),
-            newest_us: i64::MIN,
             lease,
         });
         self.listed.does(Some(Role::Publishes(channel)));
@@ -450,7 +475,7 @@ impl Connection {
     /// Pushes what is left and lets the channel go.
     fn end_publication(&mut self, cause: EndCause) {
         if let Some(mut publishing) = self.publishing.take() {
-            publishing.timeline.end(self.shared.clock.now_us(), cause);
+            publishing.timeline.end(self.shared.clock.monotonic_us(), cause);
             publishing.pass_on();
             self.listed.does(None);
             self.reading.set_publishing(false);
@@ -461,10 +486,10 @@ impl Connection {
         }
     }
 
-    /// How far the publisher is beyond what it may be ahead of the clock.
-    fn ahead(&self, now_us: i64) -> Duration {
+    /// How far the publisher is beyond what it may be ahead of the monotonic clock: setting the wall clock stops nobody.
+    fn ahead(&self, monotonic_us: i64) -> Duration {
         let Some(publishing) = &self.publishing else { return Duration::ZERO };
-        let ahead_us = publishing.newest_us.saturating_sub(now_us).saturating_sub(MAX_AHEAD_US);
+        let ahead_us = publishing.timeline.ahead_us(monotonic_us).saturating_sub(MAX_AHEAD_US);
         Duration::from_micros(ahead_us.max(0).unsigned_abs())
     }
 
@@ -511,12 +536,8 @@ impl Connection {
 impl Publishing {
     fn pass_on(&mut self) {
         while let Some(event) = self.timeline.poll() {
-            match &event {
-                TimelineEvent::SessionStart { start_us: at_us, .. }
-                | TimelineEvent::Sample { wall_us: at_us, .. } => {
-                    self.newest_us = *at_us;
-                }
-                TimelineEvent::SessionEnd { end_us, .. } => self.lease.session_ended(*end_us),
+            if matches!(event, TimelineEvent::SessionEnd { .. }) {
+                self.lease.session_ended(self.timeline.ended_us());
             }
             self.sink.push(event);
         }

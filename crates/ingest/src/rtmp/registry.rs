@@ -16,7 +16,7 @@ pub struct Publishers(Arc<Mutex<Channels>>);
 #[derive(Default, Debug)]
 struct Channels {
     published: HashMap<Uuid, Channel>,
-    /// Where the last session of a channel ended: the next one starts no earlier. Only channels whose key was right
+    /// Where the last session of a channel ended, by the monotonic clock: the next one starts no earlier. Only channels whose key was right
     /// get here, so there are no more of them than the gate knows.
     ended_us: HashMap<Uuid, i64>,
 }
@@ -174,7 +174,8 @@ impl Lease {
         self.dismissal.reason.get().copied()
     }
 
-    /// Where the channel's last session ended, UTC microseconds; the distant past when it had none on this node.
+    /// Where the channel's last session ended, microseconds of the monotonic clock; the distant past when it had none on this
+    /// node.
     pub(crate) fn last_end_us(&self) -> i64 {
         self.publishers.lock().ended_us.get(&self.channel_id).copied().unwrap_or(i64::MIN)
     }

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::rustls::ServerConfig;
 use turepe_ingest::{BoxFuture, Gate, Publication, Publishers, Refusal, RtmpConfig, RtmpServer, Sink};
 use uuid::Uuid;
-use world::{Clock as _, SystemClock};
+use world::{Clock, SystemClock};
 
 /// Nothing here takes as long on any machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -106,6 +106,31 @@ impl Sink for Collector {
     }
 }
 
+/// The machine's clocks, of which the wall clock can be set.
+#[derive(Default)]
+pub struct SetClock(std::sync::atomic::AtomicI64);
+
+impl SetClock {
+    pub fn step(&self, by_us: i64) {
+        self.0.fetch_add(by_us, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+impl Clock for SetClock {
+    fn now_us(&self) -> i64 {
+        SystemClock.now_us() + self.0.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    fn monotonic_us(&self) -> i64 {
+        SystemClock.monotonic_us()
+    }
+
+    fn now(&self) -> world::Now {
+        let now = SystemClock.now();
+        world::Now { wall_us: now.wall_us + self.0.load(std::sync::atomic::Ordering::SeqCst), ..now }
+    }
+}
+
 /// A running server.
 pub struct Server {
     pub address: SocketAddr,
@@ -124,11 +149,18 @@ impl Server {
     }
 
     pub fn start_with(change: impl FnOnce(&mut RtmpConfig), tls: Option<Arc<ServerConfig>>) -> Self {
+        Self::start_by(change, tls, Arc::new(SystemClock))
+    }
+
+    pub fn start_by(
+        change: impl FnOnce(&mut RtmpConfig),
+        tls: Option<Arc<ServerConfig>>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let mut config = RtmpConfig::new("127.0.0.1:0".parse().unwrap());
         change(&mut config);
         let told = Told { events: Arc::default(), count: watch::Sender::new(0) };
-        let mut server =
-            RtmpServer::bind(config, Arc::new(KnownKeys(told.clone())), Arc::new(SystemClock)).unwrap();
+        let mut server = RtmpServer::bind(config, Arc::new(KnownKeys(told.clone())), clock).unwrap();
         if let Some(tls) = tls {
             server.bind_tls("127.0.0.1:0".parse().unwrap(), tls).unwrap();
         }

@@ -175,6 +175,20 @@ impl SegmentIndex {
         run.filter(|_| touches)
     }
 
+    /// [`Self::run_for_us`], but beginning no earlier than the first key fragment at or after `shown_us`; `None` also where
+    /// there is none.
+    #[must_use]
+    pub fn run_from_us(&self, start_us: i64, shown_us: i64, from_us: i64, to_us: i64) -> Option<FragmentRun> {
+        if shown_us <= start_us {
+            return self.run_for_us(start_us, from_us, to_us);
+        }
+        let key = self.positions().find(|position| {
+            position.entry.is_key && start_us.saturating_add(ticks_to_us(position.start_90k)) >= shown_us
+        })?;
+        let to_90k = (to_us.saturating_sub(start_us).max(0) as u64).saturating_mul(9).div_ceil(100);
+        self.run_for(us_to_ticks(from_us.saturating_sub(start_us)).max(key.start_90k), to_90k)
+    }
+
     /// [`Self::run_for`] with UTC instants, for a segment that starts at `start_us`.
     #[must_use]
     pub fn run_for_us(&self, start_us: i64, from_us: i64, to_us: i64) -> Option<FragmentRun> {

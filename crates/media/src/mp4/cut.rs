@@ -41,6 +41,9 @@ pub struct Source<'a> {
     pub start_us: i64,
     /// UTC microseconds at which it ends.
     pub end_us: i64,
+    /// Nothing of it is shown before its first keyframe at or after this instant: [`i64::MIN`], or what
+    /// [`shown`](crate::overlap::shown) says.
+    pub shown_us: i64,
 }
 
 /// Bytes of a source that belong into the file.
@@ -326,8 +329,16 @@ fn select_pictures<'a>(
     let at = |us: i64| {
         table.base.saturating_add(ticks(us.saturating_sub(source.start_us), TICKS_PER_SECOND_VIDEO))
     };
-    // What follows a piece starts with its first picture, whatever clocks say.
+    // What follows a piece starts with its first picture, whatever clocks say, unless that piece has shown this time already.
     let from = if previous.is_some() { i64::MIN } else { at(from_us) };
+    let is_trimmed = source.shown_us > source.start_us;
+    let from = if is_trimmed {
+        let shown = at(source.shown_us);
+        let key = table.syncs().find(|sample| presented(*sample) >= shown)?;
+        from.max(presented(key))
+    } else {
+        from
+    };
     let to = at(to_us);
 
     let (mut shown, mut last, mut has_later) = (None, None, false);
@@ -362,7 +373,7 @@ fn select_pictures<'a>(
     if from >= end {
         return None;
     }
-    let continues = continues(source, previous);
+    let continues = !is_trimmed && continues(source, previous);
     let (shown, mut origin) = shown.unwrap_or((0, presented(0)));
     let mut key = table.sync_at_or_before(shown).unwrap_or(0);
     if presented(key) > origin {
@@ -420,7 +431,9 @@ fn select_sounds<'a>(
     let table = &source.table.audio;
     let scale = source.table.config.timescale(TrackKind::Audio);
     let at = |us: i64| table.base.saturating_add(ticks(us.saturating_sub(source.start_us), scale));
+    let is_trimmed = source.shown_us > source.start_us;
     let origin = if previous.is_some() { table.base } else { at(from_us).max(table.base) };
+    let origin = if is_trimmed { origin.max(at(source.shown_us)) } else { origin };
     let end = at(to_us).min(table.end);
     (origin < end).then(|| Piece {
         source: 0,
@@ -430,7 +443,7 @@ fn select_sounds<'a>(
         origin,
         start: 0,
         length: rescale(end - origin, scale, MOVIE_TIMESCALE),
-        continues: continues(source, previous),
+        continues: !is_trimmed && continues(source, previous),
         is_cut_short: end < table.end,
         video: [0..0, 0..0],
         parameter_sets: None,

@@ -177,6 +177,13 @@ impl TrackTable {
         after.checked_sub(1).map(|position| self.sync[position] as usize)
     }
 
+    /// Indexes of the samples at which decoding can start.
+    pub(super) fn syncs(&self) -> impl Iterator<Item = usize> + '_ {
+        let every = if self.is_all_sync { self.len() } else { 0 };
+        let listed = if self.is_all_sync { &[][..] } else { &self.sync[..] };
+        (0..every).chain(listed.iter().map(|sample| *sample as usize))
+    }
+
     /// Indexes of the samples of a chunk.
     pub(super) fn chunk_samples(&self, chunk: usize) -> Range<usize> {
         let end = self.chunks.get(chunk + 1).map_or(self.len(), |next| next.first as usize);

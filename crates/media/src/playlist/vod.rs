@@ -4,6 +4,7 @@ use super::text::{push_instant, push_number, push_seconds};
 use crate::{
     SegmentIndex,
     index::{FragmentRun, ticks_to_us},
+    overlap::{Stretch, shown},
 };
 
 /// A run of fragments becomes an HLS media segment at the first key fragment at or after this length.
@@ -60,14 +61,26 @@ pub struct Playlist {
 /// It begins with the key fragment at or before `from_us`, with `EXT-X-START` at `from_us` itself, and ends with the last
 /// fragment that begins before `to_us`. A range that is `finished` gives a VOD playlist; any other gives an EVENT
 /// playlist without `EXT-X-ENDLIST`, which lists only HLS media segments that will not change any more.
+///
+/// Where segments bear the same times, they are shown as [`shown`] says: time in a playlist never runs backwards.
 #[must_use]
 pub fn vod(segments: &[VodSegment<'_>], from_us: i64, to_us: i64, finished: bool) -> Playlist {
     let mut playlist = Playlist::default();
     let mut body = Body::default();
-    let runs = segments
+    let stretches: Vec<_> = segments
         .iter()
-        .filter_map(|segment| {
-            segment.index.run_for_us(segment.start_us, from_us, to_us).map(|run| (segment, run))
+        .map(|segment| Stretch {
+            session: segment.session,
+            start_us: segment.start_us,
+            end_us: segment.end_us,
+        })
+        .collect();
+    let runs = shown(&stretches)
+        .into_iter()
+        .filter_map(|shown| {
+            let segment = &segments[shown.number];
+            let run = segment.index.run_from_us(segment.start_us, shown.from_us, from_us, to_us)?;
+            Some((segment, run))
         })
         .collect::<Vec<_>>();
     if let Some((segment, run)) = runs.first() {

@@ -13,10 +13,14 @@ pub(super) const DOUBTED_BACK_MS: i64 = 200;
 pub(super) const INTERLEAVE_MS: i64 = 1_000;
 /// The first frame of a track may be this far from the other track's and still count by the same clock.
 pub(super) const FIRST_INTERLEAVE_MS: i64 = 10_000;
-/// A frame is shown this long at most; a longer silence ends the session and is a gap.
-///
-/// Frames still come one by one at a third of a frame a second, the slowest a camera is set to.
+/// A frame is shown this long, unless its source is slower; a longer silence ends the session and is a gap.
 pub(super) const LONGEST_STEP_MS: i64 = 3_000;
+/// A source that is slower has its own measure: so many of its usual steps …
+pub(super) const RHYTHM_STEPS: i64 = 3;
+/// … but never more than this. A camera that sends a picture every 15 s is still recorded as one session.
+pub(super) const LONGEST_RHYTHM_MS: i64 = 15_000;
+/// A silence as long as the last one is a rhythm if no more frames than this lie between them.
+pub(super) const RHYTHM_FRAMES: u32 = 4;
 /// So many frames in a row agree on a new time before a jump of the publisher's clock is believed.
 pub(super) const JUMP_FRAMES: usize = 3;
 /// No more than this is held while a jump is doubted.
@@ -59,13 +63,30 @@ pub const KEYFRAME_WITHIN_US: i64 = 30_000_000;
 /// A publisher that has sent this much has sent a keyframe: 30 s at 34 Mbit/s, whatever the clock says.
 pub const KEYFRAME_WITHIN_BYTES: u64 = 128 << 20;
 
+/// Audio frames that share one stamp are chained as long as their lengths add up to no more than this.
+pub(super) const LONGEST_BUNDLE_MS: i64 = 2_500;
 /// Audio frames whose times are within this of the sum of their lengths are chained.
 pub(super) const AUDIO_TOLERANCE_MS: i64 = 60;
 
-/// A sudden change of the node's clock beyond this starts a new session.
-pub(super) const CLOCK_STEP_US: i64 = 10_000_000;
-/// A step forward of the node's clock beyond this cannot be a stalled network: connections are closed before.
-pub(super) const CLOCK_LEAP_US: i64 = 60_000_000;
+/// A source that is later than it ever was by more than this, for minutes, has lost that time: a new session says so.
+pub(super) const LATE_US: i64 = 10_000_000;
+/// A session starts where the last one ended if that is at most this far ahead of its arrival; else it starts at its arrival,
+/// and what the two have in common is shown once. Sources that send what they had queued at every reconnect would otherwise
+/// date each connection further into the future.
+pub(super) const START_AHEAD_US: i64 = 2_000_000;
+/// A track stands still when its stamps pass less than this for each frame: fewer than a frame of sound, or of video at 200
+/// frames a second, lasts …
+pub(super) const STILL_MS_PER_FRAME: i64 = 4;
+/// … and less than this part of the time in which they came …
+pub(super) const STILL_PART: i64 = 16;
+/// … over at least this time …
+pub(super) const STILL_AFTER_MS: i64 = 1_000;
+/// … in which a silence counts only this much, as frames that wait in a network arrive one by one after it …
+pub(super) const STILL_STEP_MS: i64 = 200;
+/// … and over at least so many readings of the clock.
+pub(super) const STILL_ARRIVALS: u32 = 5;
+/// Notices that wait to be asked for; more are left out.
+pub(super) const MAX_NOTICES: usize = 8;
 /// A new session goes on where the last one ended when that is this close to what the clock says.
 pub(super) const CONTIGUOUS_US: i64 = 500_000;
 /// How much earlier than its arrival the first keyframe may be taken to have been shown, when what follows it came so
@@ -83,5 +104,6 @@ const _: () = {
     assert!(MEASURE_LEAST_FRAMES <= MEASURE_FRAMES);
     assert!(AUDIO_GRACE_MS < MEASURE_MS && AUDIO_UNKNOWN_GRACE_MS < MEASURE_MS);
     assert!(AUDIO_ONLY_AFTER_MS > LONGEST_STEP_MS);
+    assert!(LONGEST_STEP_MS < LONGEST_RHYTHM_MS && LONGEST_RHYTHM_MS < AUDIO_AHEAD_MS);
     assert!((AUDIO_ONLY_AFTER_MS / 10) < WAITING_AUDIO_FRAMES as i64);
 };

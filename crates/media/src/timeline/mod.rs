@@ -23,15 +23,30 @@
 //!
 //! # The node's own clock
 //!
-//! Within a session wall time never runs backwards and is never off by a sudden amount. A set-back of the clock by more
-//! than 10 s ends the session at once, and the next one starts by the new clock, even before the end of the last; a leap
-//! forward by more than a minute, or by more than 10 s after five minutes, does so at the next keyframe and leaves a gap.
-//! Smaller steps are taken up at a thousandth of real time.
+//! Everything is measured by the monotonic clock; the wall clock only dates what is recorded (`clock`). When somebody sets it,
+//! the session that runs goes on by the time it was started with until the next session can begin, which is at the next
+//! keyframe (of sound alone: at the next frame). That one begins exactly where the last ended by the monotonic clock, and is
+//! dated by the new wall clock: no frame is lost or given twice, wall time never jumps within a session, and between the two
+//! it jumps by the step. What has not begun yet is dated by the new clock at once.
+//!
+//! After a step back, footage of two sessions bears the same times. Both stay; whoever reads shows one of them at a time.
+//!
+//! A session starts no earlier than the last one of its channel ended, also over connections, as far as that lies at most two
+//! seconds ahead of its first frame's arrival. Beyond, it starts at its arrival: a source that sends what it had queued at
+//! every reconnect would otherwise be dated further ahead with each.
+//!
+//! # Stamps that say nothing
+//!
+//! Where the stamps of a track stand still, arrivals take over (`still`), which [`Timeline::poll_notice`] tells once.
 
 mod audio;
+mod clock;
+#[cfg(test)]
+mod clock_tests;
 mod limits;
 mod rate;
 mod session;
+mod still;
 #[cfg(test)]
 mod tests;
 mod ticks;
@@ -42,20 +57,21 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 
+pub use self::{
+    clock::{Arrival, CLOCK_STEP_US, ClockWatch},
+    limits::{KEYFRAME_WITHIN_BYTES, KEYFRAME_WITHIN_US},
+    wall::DEAD_BAND_US,
+};
 use self::{
     limits::{
         ARRIVAL_CREDIT_US, AUDIO_GRACE_MS, AUDIO_LOST_MS, AUDIO_ONLY_AFTER_MS, AUDIO_UNKNOWN_GRACE_MS,
-        BURST_FRAMES, BURST_US, CLOCK_LEAP_US, CLOCK_STEP_US, CONTIGUOUS_US, INTERLEAVE_MS,
-        LONGEST_COMPOSITION_MS, MEASURE_BYTES, MEASURE_FRAMES, MEASURE_LEAST_FRAMES, MEASURE_MS,
-        TICKS_PER_MS, VIDEO_LOST_MS, WAITING_AUDIO_BYTES, WAITING_AUDIO_FRAMES,
+        BURST_FRAMES, BURST_US, CONTIGUOUS_US, INTERLEAVE_MS, LATE_US, LONGEST_COMPOSITION_MS, MAX_NOTICES,
+        MEASURE_BYTES, MEASURE_FRAMES, MEASURE_LEAST_FRAMES, MEASURE_MS, START_AHEAD_US, TICKS_PER_MS,
+        VIDEO_LOST_MS, WAITING_AUDIO_BYTES, WAITING_AUDIO_FRAMES,
     },
     rate::{Finding, Rate, find},
     session::{Session, VideoFrame},
     ticks::{Change, Ticks, Timed},
-};
-pub use self::{
-    limits::{KEYFRAME_WITHIN_BYTES, KEYFRAME_WITHIN_US},
-    wall::DEAD_BAND_US,
 };
 use crate::{
     AudioConfig, EndCause, Sample, SessionConfig, TrackKind, VideoCodec, VideoConfig,
@@ -66,7 +82,8 @@ use crate::{
 /// What a timeline is told at its start.
 #[derive(Clone, Copy, Debug)]
 pub struct TimelineConfig {
-    /// No session starts before this instant: the end of what is already recorded of the channel, if that is known.
+    /// Where what is already recorded of the channel ends, if that is known: [`Timeline::ended_us`] of its last timeline, on the
+    /// monotonic clock. No session starts before it, as far as that is not too far ahead.
     pub earliest_start_us: i64,
 }
 
@@ -141,6 +158,21 @@ pub struct TimelineStats {
     pub clock_jumps: u64,
 }
 
+/// Something odd about a publisher, which somebody may want to mend. Each is told once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TimelineNotice {
+    /// The time stamps of a track stand still: its frames get the time of their arrival.
+    StampsStandStill {
+        /// Which track.
+        track: TrackKind,
+    },
+    /// The wall clock was set; the next session is dated by it.
+    ClockSet {
+        /// By how much, in microseconds; positive is forwards.
+        by_us: i64,
+    },
+}
+
 /// A frame on its way to common time.
 #[derive(Debug)]
 enum Frame {
@@ -149,6 +181,13 @@ enum Frame {
 }
 
 impl Frame {
+    fn track(&self) -> TrackKind {
+        match self {
+            Self::Video { .. } => TrackKind::Video,
+            Self::Audio { .. } => TrackKind::Audio,
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
             Self::Video { data, .. } | Self::Audio { data } => data.len(),
@@ -183,12 +222,12 @@ struct Starting {
     anchor: Anchor,
 }
 
-/// Where on the wall clock a session begins.
+/// Where a session begins.
 #[derive(Clone, Copy, Debug)]
 enum Anchor {
     /// At the arrival of its first frame.
     Arrival,
-    /// Where the last session ended.
+    /// Where the last session ended, on the monotonic clock.
     At(i64),
 }
 
@@ -218,7 +257,14 @@ pub struct Timeline {
     state: State,
     /// The next keyframe begins a new session, anchored anew.
     is_reanchoring: bool,
-    last_now_us: Option<i64>,
+    watch: ClockWatch,
+    /// Wall clock minus monotonic clock, as the session that runs is dated: what `watch` knows, until the clock is set.
+    dating_us: i64,
+    /// The clock was set, and the session that runs is still dated by what it was before.
+    is_set: bool,
+    notices: VecDeque<TimelineNotice>,
+    /// Tracks of which was told that they stand still: video, audio.
+    told_still: [bool; 2],
     last_video_ms: Option<i64>,
     last_audio_ms: Option<i64>,
     out: VecDeque<TimelineEvent>,
@@ -241,7 +287,11 @@ impl Timeline {
             last_rate: None,
             state: State::Waiting(Waiting::default()),
             is_reanchoring: false,
-            last_now_us: None,
+            watch: ClockWatch::default(),
+            dating_us: 0,
+            is_set: false,
+            notices: VecDeque::new(),
+            told_still: [false; 2],
             last_video_ms: None,
             last_audio_ms: None,
             out: VecDeque::new(),
@@ -258,7 +308,13 @@ impl Timeline {
     ///
     /// # Errors
     /// If the publisher cannot be recorded; the connection should be closed.
-    pub fn video(&mut self, timestamp_ms: u32, tag: VideoTag, now_us: i64) -> Result<(), TimelineError> {
+    pub fn video(
+        &mut self,
+        timestamp_ms: u32,
+        tag: VideoTag,
+        now: impl Into<Arrival>,
+    ) -> Result<(), TimelineError> {
+        let now_us = self.arrive(now.into());
         match tag {
             VideoTag::SequenceHeader { codec, record } => self.configure_video(codec, record),
             VideoTag::Frame { is_key, composition_time_ms, data } if !data.is_empty() => {
@@ -280,7 +336,13 @@ impl Timeline {
     ///
     /// # Errors
     /// If the publisher cannot be recorded; the connection should be closed.
-    pub fn audio(&mut self, timestamp_ms: u32, tag: AudioTag, now_us: i64) -> Result<(), TimelineError> {
+    pub fn audio(
+        &mut self,
+        timestamp_ms: u32,
+        tag: AudioTag,
+        now: impl Into<Arrival>,
+    ) -> Result<(), TimelineError> {
+        let now_us = self.arrive(now.into());
         match tag {
             AudioTag::SequenceHeader { record } => self.configure_audio(record),
             AudioTag::Frame { data } if !data.is_empty() => {
@@ -319,6 +381,29 @@ impl Timeline {
     /// The next event, in order.
     pub fn poll(&mut self) -> Option<TimelineEvent> {
         self.out.pop_front()
+    }
+
+    /// The next thing that somebody may want to know of the publisher.
+    pub fn poll_notice(&mut self) -> Option<TimelineNotice> {
+        self.notices.pop_front()
+    }
+
+    /// Where what is recorded ends, on the monotonic clock: [`TimelineConfig::earliest_start_us`] of the channel's next one.
+    #[must_use]
+    pub fn ended_us(&self) -> i64 {
+        self.earliest_start_us
+    }
+
+    /// How far the newest sample is ahead of an instant of the monotonic clock, in microseconds. Only of a running session:
+    /// what is not dated yet is not ahead.
+    #[must_use]
+    pub fn ahead_us(&self, monotonic_us: i64) -> i64 {
+        match &self.state {
+            State::Running(session) => {
+                session.newest_us().saturating_sub(self.dating_us).saturating_sub(monotonic_us)
+            }
+            State::Waiting(_) | State::Starting(_) => 0,
+        }
     }
 
     /// What was repaired or left out so far.
@@ -390,11 +475,14 @@ impl Timeline {
         now_us: i64,
         frame: Frame,
     ) -> Result<(), TimelineError> {
-        self.note_clock(now_us);
         let mut settled = std::mem::take(&mut self.settled);
+        let was_still = self.ticks.still(kind).is_some();
         self.ticks.push(kind, timestamp_ms, now_us, frame, Frame::len, |change, timed| {
             settled.push((change, timed));
         });
+        if !was_still && self.ticks.still(kind).is_some() {
+            self.note_still(kind);
+        }
         let mut result = Ok(());
         for (change, timed) in settled.drain(..) {
             match change {
@@ -408,16 +496,44 @@ impl Timeline {
         result
     }
 
-    /// Sees a step of the node's clock that no network can have made.
-    fn note_clock(&mut self, now_us: i64) {
-        if let Some(last_us) = self.last_now_us.replace(now_us) {
-            let passed_us = now_us.saturating_sub(last_us);
-            if passed_us < -CLOCK_STEP_US {
-                self.end_session(EndCause::Unknown);
-                self.earliest_start_us = i64::MIN;
-            } else if passed_us > CLOCK_LEAP_US {
-                self.is_reanchoring |= !matches!(self.state, State::Waiting(_));
-            }
+    /// Takes a reading of the node's clocks; returns the arrival by the monotonic one.
+    fn arrive(&mut self, now: Arrival) -> i64 {
+        let step_us = self.watch.observe(now);
+        if let Some(by_us) = step_us {
+            self.notice(TimelineNotice::ClockSet { by_us });
+            let is_running = matches!(self.state, State::Running(_));
+            self.is_reanchoring |= is_running;
+            self.is_set = is_running;
+        }
+        if !self.is_set {
+            self.dating_us = self.watch.offset_us();
+        }
+        now.monotonic_us
+    }
+
+    /// From here on the wall clock as it is now dates what comes.
+    fn date_anew(&mut self) {
+        self.is_set = false;
+        self.dating_us = self.watch.offset_us();
+    }
+
+    fn notice(&mut self, notice: TimelineNotice) {
+        if self.notices.len() < MAX_NOTICES {
+            self.notices.push_back(notice);
+        }
+    }
+
+    /// The stamps of a track stand still: what is held of it gets its time anew, and it is told once.
+    fn note_still(&mut self, kind: TrackKind) {
+        if let (State::Starting(starting), Some(pace)) = (&mut self.state, self.ticks.still(kind)) {
+            starting.spread(kind, |number| pace.spread_ms(number), pace.since.frames);
+        }
+        let told = match kind {
+            TrackKind::Video => &mut self.told_still[0],
+            TrackKind::Audio => &mut self.told_still[1],
+        };
+        if !std::mem::replace(told, true) {
+            self.notice(TimelineNotice::StampsStandStill { track: kind });
         }
     }
 
@@ -432,7 +548,7 @@ impl Timeline {
             TrackKind::Audio => self.last_audio_ms.replace(ms),
         };
         let step_ms = last_ms.map_or(0, |last_ms| ms - last_ms);
-        if is_lead && step_ms > VIDEO_LOST_MS {
+        if is_lead && step_ms > VIDEO_LOST_MS.max(self.ticks.longest_step_ms(kind)) {
             self.end_session(EndCause::Network);
         } else if is_lead && step_ms < -INTERLEAVE_MS {
             self.is_reanchoring |= !matches!(self.state, State::Waiting(_));
@@ -487,8 +603,8 @@ impl Timeline {
                 Ok(())
             }
             State::Running(session) => {
-                let error_us = session.push_video(frame, &mut self.out);
-                self.is_reanchoring |= error_us > CLOCK_STEP_US;
+                let error_us = session.push_video(frame, self.dating_us, &mut self.out);
+                self.is_reanchoring |= error_us > LATE_US;
                 Ok(())
             }
         }
@@ -501,8 +617,9 @@ impl Timeline {
         }
         let video_silence_ms = self.last_video_ms.map(|last| ms - last);
         if let State::Running(session) = &self.state {
+            let longest_ms = VIDEO_LOST_MS.max(self.ticks.longest_step_ms(TrackKind::Video));
             let is_without_video =
-                session.config.video.is_some() && video_silence_ms.is_some_and(|ms| ms > VIDEO_LOST_MS);
+                session.config.video.is_some() && video_silence_ms.is_some_and(|ms| ms > longest_ms);
             if is_without_video {
                 self.end_session(EndCause::Camera);
             }
@@ -511,7 +628,7 @@ impl Timeline {
             && session.config.video.is_none()
             && (self.is_reanchoring || session.config.audio != self.audio_config)
         {
-            let anchor = self.end_before(None, now_us, EndCause::Camera);
+            let anchor = self.end_before(None, now_us);
             let first = Timed { ms, now_us, frame: Frame::Audio { data } };
             self.start_audio_alone(VecDeque::from([first]), anchor);
             return Ok(());
@@ -542,8 +659,9 @@ impl Timeline {
                         // It belongs to the session that begins at the next keyframe.
                         self.stats.dropped_audio_frames += 1;
                     } else {
-                        let error_us = session.push_audio(ms, data, now_us, &mut self.out);
-                        self.is_reanchoring |= error_us > CLOCK_STEP_US;
+                        let wall_us = now_us.saturating_add(self.dating_us);
+                        let error_us = session.push_audio(ms, data, wall_us, &mut self.out);
+                        self.is_reanchoring |= error_us > LATE_US;
                     }
                 }
             }
@@ -569,7 +687,8 @@ impl Timeline {
     fn hand_over(&mut self, key: VideoFrame) {
         let State::Running(session) = &mut self.state else { return };
         let (end_decode_time, key_us) = session.locate(key.ms, key.composition_ms);
-        let anchor = match self.end_before(end_decode_time, key.now_us, EndCause::Camera) {
+        let key_us = key_us.saturating_sub(self.dating_us);
+        let anchor = match self.end_before(end_decode_time, key.now_us) {
             Anchor::At(end_us) => Anchor::At(end_us.max(key_us)),
             Anchor::Arrival => Anchor::Arrival,
         };
@@ -577,8 +696,10 @@ impl Timeline {
     }
 
     /// Ends the running session and tells where the next one, whose first frame arrived at `now_us`, is anchored.
-    fn end_before(&mut self, end_decode_time: Option<i64>, now_us: i64, cause: EndCause) -> Anchor {
+    fn end_before(&mut self, end_decode_time: Option<i64>, now_us: i64) -> Anchor {
         let is_reanchoring = self.is_reanchoring;
+        // That the clock was set is nobody's doing out there.
+        let cause = if self.is_set { EndCause::Unknown } else { EndCause::Camera };
         let Some(end_us) = self.end_running(end_decode_time, cause) else { return Anchor::Arrival };
         let is_near = now_us.abs_diff(end_us) <= CONTIGUOUS_US as u64;
         if is_near || !is_reanchoring { Anchor::At(end_us) } else { Anchor::Arrival }
@@ -592,6 +713,7 @@ impl Timeline {
             State::Starting(_) | State::Running(_) => VecDeque::new(),
         };
         self.is_reanchoring = false;
+        self.date_anew();
         let mut starting = Starting {
             video_config,
             has_audio: !early_audio.is_empty(),
@@ -609,7 +731,11 @@ impl Timeline {
     fn finish_start(&mut self, is_forced: bool) {
         let State::Starting(starting) = &self.state else { return };
         let is_full = is_forced || starting.is_full();
-        if !is_full && (!starting.frames_since_measured().is_multiple_of(4) || starting.is_bursting()) {
+        if !is_full
+            && (!starting.frames_since_measured().is_multiple_of(4)
+                || starting.is_bursting()
+                || self.ticks.may_stand_still())
+        {
             return;
         }
         let hints: Vec<Rate> = starting
@@ -639,7 +765,7 @@ impl Timeline {
     }
 
     fn start_with_video(&mut self, starting: Starting, finding: Finding, hints: Vec<Rate>) {
-        let start_us = self.anchored(starting.anchor, &starting.frames);
+        let start_us = self.anchored(starting.anchor, &starting.frames).saturating_add(self.dating_us);
         let mut frames = starting.frames.into_iter();
         let Some(Timed { ms, now_us, frame: Frame::Video { composition_ms, is_sync, data } }) = frames.next()
         else {
@@ -650,16 +776,17 @@ impl Timeline {
         let config = Arc::new(SessionConfig { video: Some(starting.video_config), audio });
         self.stats.sessions += 1;
         self.out.push_back(TimelineEvent::SessionStart { config: Arc::clone(&config), start_us });
-        let mut session = Session::with_video(config, key, finding, hints, start_us);
+        let mut session = Session::with_video(config, key, finding, hints, start_us, self.dating_us);
         for timed in starting.early_audio.into_iter().chain(frames) {
             match timed.frame {
                 Frame::Video { composition_ms, is_sync, data } => {
                     let frame =
                         VideoFrame { ms: timed.ms, composition_ms, is_sync, data, now_us: timed.now_us };
-                    session.push_video(frame, &mut self.out);
+                    session.push_video(frame, self.dating_us, &mut self.out);
                 }
                 Frame::Audio { data } => {
-                    session.push_audio(timed.ms, data, timed.now_us, &mut self.out);
+                    let wall_us = timed.now_us.saturating_add(self.dating_us);
+                    session.push_audio(timed.ms, data, wall_us, &mut self.out);
                 }
             }
         }
@@ -670,7 +797,8 @@ impl Timeline {
         let (Some(first), Some(config)) = (audio.front(), self.audio_config.clone()) else { return };
         let first_ms = first.ms;
         let audio = Vec::from(audio);
-        let start_us = self.anchored(anchor, &audio);
+        self.date_anew();
+        let start_us = self.anchored(anchor, &audio).saturating_add(self.dating_us);
         let config = Arc::new(SessionConfig { video: None, audio: Some(config) });
         self.is_reanchoring = false;
         self.stats.sessions += 1;
@@ -678,13 +806,15 @@ impl Timeline {
         let mut session = Session::with_audio_alone(config, first_ms, start_us);
         for timed in audio {
             if let Frame::Audio { data } = timed.frame {
-                session.push_audio(timed.ms, data, timed.now_us, &mut self.out);
+                let wall_us = timed.now_us.saturating_add(self.dating_us);
+                session.push_audio(timed.ms, data, wall_us, &mut self.out);
             }
         }
         self.state = State::Running(Box::new(session));
     }
 
-    /// Wall start of a session: by its anchor, but not before what was recorded last.
+    /// Start of a session on the monotonic clock: by its anchor, but not before what was recorded last, unless that is too far
+    /// ahead.
     ///
     /// Frames that follow faster than their time passes have waited somewhere, and so has the first one: it was shown that
     /// much before it arrived.
@@ -693,6 +823,9 @@ impl Timeline {
             (Anchor::At(at_us), _) => at_us,
             (Anchor::Arrival, None) => self.earliest_start_us,
             (Anchor::Arrival, Some(first)) => {
+                if self.earliest_start_us > first.now_us.saturating_add(START_AHEAD_US) {
+                    return first.now_us;
+                }
                 let start_us = first.now_us.saturating_sub(waited_us(frames).clamp(0, ARRIVAL_CREDIT_US));
                 start_us.max(self.earliest_start_us)
             }
@@ -703,13 +836,14 @@ impl Timeline {
         self.finish_start(true);
         self.end_running(None, cause);
         self.is_reanchoring = false;
+        self.date_anew();
         // A session that was still awaited goes on being awaited: silences do not extend its limits.
         if let State::Waiting(waiting) = &mut self.state {
             waiting.forget_audio();
         }
     }
 
-    /// Ends the running session; returns where on the wall clock.
+    /// Ends the running session; returns where on the monotonic clock.
     fn end_running(&mut self, end_decode_time: Option<i64>, cause: EndCause) -> Option<i64> {
         let state = std::mem::replace(&mut self.state, State::Waiting(Waiting::default()));
         let State::Running(session) = state else {
@@ -719,7 +853,7 @@ impl Timeline {
         self.last_rate = session.rate().or(self.last_rate);
         self.stats.dropped_video_frames += session.dropped_video;
         self.stats.dropped_audio_frames += session.dropped_audio();
-        let end_us = session.finish(end_decode_time, cause, &mut self.out);
+        let end_us = session.finish(end_decode_time, cause, &mut self.out).saturating_sub(self.dating_us);
         self.earliest_start_us = self.earliest_start_us.max(end_us);
         Some(end_us)
     }
@@ -789,6 +923,18 @@ impl Starting {
             Frame::Audio { .. } => self.has_audio = true,
         }
         self.frames.push(timed);
+    }
+
+    /// Gives what is held of a track, whose stamps stand still, its times: the frame that comes next has number `next`.
+    fn spread(&mut self, kind: TrackKind, ms_of: impl Fn(i64) -> i64, next: i64) {
+        let held = self.early_audio.iter_mut().chain(&mut self.frames);
+        let mut own: Vec<_> = held.filter(|timed| timed.frame.track() == kind).collect();
+        for (number, timed) in (0..next).rev().zip(own.iter_mut().rev()) {
+            timed.ms = ms_of(number);
+        }
+        self.stamps.clear();
+        let is_video = |timed: &&Timed<Frame>| timed.frame.track() == TrackKind::Video;
+        self.stamps.extend(self.frames.iter().filter(is_video).map(|timed| timed.ms * TICKS_PER_MS));
     }
 
     /// Whether no more may be held.

@@ -89,6 +89,7 @@ impl Session {
         finding: Finding,
         hints: Vec<Rate>,
         start_us: i64,
+        dating_us: i64,
     ) -> Self {
         let mut clock = VideoClock::new(finding, hints);
         let first = clock.place(key.ms, key.composition_ms);
@@ -103,7 +104,7 @@ impl Session {
         };
         let mut wall = Wall::new(start_us);
         let held = Held::new(held, &wall, i64::from(TICKS_PER_SECOND_VIDEO));
-        wall.observe(0, key.now_us);
+        wall.observe(0, key.now_us.saturating_add(dating_us));
         let video = VideoTrack { clock, first, is_leading: true, held, last_duration };
         Self {
             audio: audio_track(&config),
@@ -137,8 +138,23 @@ impl Session {
         self.audio.as_ref().map_or(0, |audio| audio.clock.dropped)
     }
 
-    /// Takes the next video frame in decode order. Returns how far the wall clock is from where it should be.
-    pub(super) fn push_video(&mut self, frame: VideoFrame, out: &mut VecDeque<TimelineEvent>) -> i64 {
+    /// UTC microseconds of the newest sample of the lead track.
+    pub(super) fn newest_us(&self) -> i64 {
+        match (&self.video, &self.audio) {
+            (Some(video), _) => video.held.wall_us,
+            (None, Some(AudioTrack { held: Some(held), .. })) => held.wall_us,
+            (None, _) => self.wall.at(0),
+        }
+    }
+
+    /// Takes the next video frame in decode order; `dating_us` is the wall clock minus the clock by which it arrived. Returns
+    /// how far the wall clock is from where it should be.
+    pub(super) fn push_video(
+        &mut self,
+        frame: VideoFrame,
+        dating_us: i64,
+        out: &mut VecDeque<TimelineEvent>,
+    ) -> i64 {
         let Some(video) = &mut self.video else {
             self.dropped_video += 1;
             return 0;
@@ -161,7 +177,8 @@ impl Session {
             is_sync: frame.is_sync,
             data: frame.data,
         };
-        let error_us = self.wall.observe(video_us(decode_time), frame.now_us);
+        let wall_us = frame.now_us.saturating_add(dating_us);
+        let error_us = self.wall.observe(video_us(decode_time), wall_us);
         let length = decode_time - video.held.sample.decode_time;
         video.last_duration = clamped_duration(length);
         let held = Held::new(sample, &self.wall, i64::from(TICKS_PER_SECOND_VIDEO));
@@ -169,7 +186,7 @@ impl Session {
         error_us
     }
 
-    /// Takes the next audio frame. Returns how far the wall clock is from where it should be, if audio alone rules it.
+    /// Takes the next audio frame, which arrived at `now_us` of the wall clock. Returns how far the wall clock is from where it should be, if audio alone rules it.
     pub(super) fn push_audio(
         &mut self,
         ms: i64,

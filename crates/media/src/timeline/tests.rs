@@ -844,10 +844,10 @@ fn a_burst_at_the_start_was_shown_before_it_came() {
 #[test]
 fn no_session_starts_before_what_is_recorded() {
     let mut publisher = Publisher::new();
-    publisher.timeline = Timeline::new(TimelineConfig { earliest_start_us: START + 5_000_000 });
+    publisher.timeline = Timeline::new(TimelineConfig { earliest_start_us: START + 900_000 });
     publisher.header(video_header(RECORD_25));
     publisher.both(0, 1000, false);
-    assert_eq!(publisher.end()[0].start_us, START + 5_000_000);
+    assert_eq!(publisher.end()[0].start_us, START + 900_000);
 }
 
 #[test]
@@ -878,23 +878,7 @@ fn a_day_of_drift_stays_within_the_dead_band_and_stalls_do_not_move_it() {
 }
 
 #[test]
-fn a_clock_that_is_set_begins_a_session_by_the_new_time() {
-    for (step_s, sessions_expected) in [(-3600i64, 2), (-5, 1), (5, 1), (3600, 2)] {
-        let mut publisher = Publisher::with_video();
-        publisher.both(0, 4000, false);
-        publisher.delay_us += step_s * 1_000_000;
-        publisher.both(4000, 9000, false);
-        let sessions = publisher.end();
-        assert_eq!(sessions.len(), sessions_expected, "{step_s} s");
-        if let [_, after] = &sessions[..] {
-            let key_ms = if step_s < 0 { 4000 } else { 5000 };
-            assert!((after.start_us - (START + step_s * 1_000_000 + key_ms * 1000)).abs() <= 1_000_000);
-        }
-    }
-}
-
-#[test]
-fn a_clock_that_is_ten_seconds_ahead_for_minutes_begins_a_session() {
+fn a_source_that_is_late_for_minutes_begins_a_session() {
     let mut publisher = Publisher::with_video();
     publisher.both(0, 10_000, false);
     publisher.delay_us += 30_000_000;
@@ -988,7 +972,7 @@ proptest! {
             prop_assert!(publisher.timeline.held_frames() <= 2048);
             publisher.drain();
         }
-        // Reordered by up to 10 s, while the wall clock is corrected by a thousandth of that.
-        publisher.end_with(10_000);
+        // Reordered by up to 20 s, while the wall clock is corrected by a thousandth of that.
+        publisher.end_with(20_000);
     }
 }

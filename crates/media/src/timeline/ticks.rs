@@ -5,12 +5,16 @@
 //! one, or near the other track's, is taken; one far away is doubted, and the frames that follow tell what it was: a
 //! stray (it gets the time between its neighbours), a hole (time really passed, as the arrival shows), or a jump of the
 //! publisher's clock (a new offset, so that common time goes on).
+//!
+//! How long a silence may be before it is a hole follows the source's own rhythm: a camera of one picture every 5 s has none
+//! between its pictures. Stamps that stand still say nothing: then the arrival does, see `still`.
 
+use super::still::{Motion, Pace, Seen};
 use crate::{
     TrackKind,
     timeline::limits::{
         DOUBTED_BACK_MS, DOUBTED_BYTES, DOUBTED_STEP_MS, FIRST_INTERLEAVE_MS, INTERLEAVE_MS, JUMP_FRAMES,
-        LONGEST_STEP_MS,
+        LONGEST_RHYTHM_MS, LONGEST_STEP_MS, RHYTHM_FRAMES, RHYTHM_STEPS,
     },
 };
 
@@ -22,6 +26,8 @@ const LONGEST_SILENCE_MS: i64 = 86_400_000;
 const FLOWING_US: i64 = 1_000_000;
 /// A frame this far after the last in common time starts a doubt only if the track is usually faster.
 const STEPS_BEFORE_DOUBT: i64 = 4;
+/// The longest step is forgotten by one part in this many with every frame.
+const RHYTHM_DECAY: i64 = 16;
 
 #[derive(Clone, Copy, Debug)]
 struct Track {
@@ -31,6 +37,12 @@ struct Track {
     offset_ms: i64,
     /// Usual distance of stamps.
     step_ms: i64,
+    /// The longest of the last steps that was not alone, slowly forgotten.
+    rhythm_ms: i64,
+    /// Frames so far.
+    frames: u64,
+    /// The last silence, and how many frames have come after it.
+    silence: Option<(i64, u32)>,
     /// Arrival of the last frame.
     now_us: i64,
 }
@@ -39,6 +51,22 @@ impl Track {
     /// Last frame in common time.
     fn common_ms(&self) -> i64 {
         self.raw_ms + self.offset_ms
+    }
+
+    /// Beyond this a step is a silence. Who has sent one frame has no rhythm yet.
+    fn longest_step_ms(&self) -> i64 {
+        if self.frames <= 1 {
+            return LONGEST_RHYTHM_MS;
+        }
+        self.rhythm_ms.saturating_mul(RHYTHM_STEPS).clamp(LONGEST_STEP_MS, LONGEST_RHYTHM_MS)
+    }
+
+    /// Whether a silence is how this source speaks: it was silent as long just before.
+    fn is_rhythm(&self, silence_ms: i64) -> bool {
+        let is_again = self.silence.is_some_and(|(last_ms, frames)| {
+            frames <= RHYTHM_FRAMES && (silence_ms - last_ms).abs() <= SILENCE_TOLERANCE_MS.max(last_ms / 4)
+        });
+        silence_ms <= LONGEST_RHYTHM_MS && is_again
     }
 }
 
@@ -74,6 +102,10 @@ pub(super) struct Timed<F> {
 pub(super) struct Ticks<F> {
     tracks: [Option<Track>; 2],
     doubted: [Vec<Doubted<F>>; 2],
+    /// How the stamps of each track move.
+    motion: [Motion; 2],
+    /// Tracks whose stamps stand still: their times come from here.
+    pace: [Option<Pace>; 2],
     /// Frames whose stamp was replaced.
     pub(super) strays: u64,
     /// Jumps of the publisher's clock.
@@ -89,7 +121,14 @@ fn slot(kind: TrackKind) -> usize {
 
 impl<F> Ticks<F> {
     pub(super) fn new() -> Self {
-        Self { tracks: [None, None], doubted: [Vec::new(), Vec::new()], strays: 0, jumps: 0 }
+        Self {
+            tracks: [None, None],
+            doubted: [Vec::new(), Vec::new()],
+            motion: [Motion::default(), Motion::default()],
+            pace: [None, None],
+            strays: 0,
+            jumps: 0,
+        }
     }
 
     /// Takes a stamped frame of `size` bytes; `out` gets it, and those doubted before it, once their time is known.
@@ -105,52 +144,66 @@ impl<F> Ticks<F> {
         mut out: impl FnMut(Change, Timed<F>),
     ) {
         let raw_ms = self.unrolled(kind, stamp_ms);
+        if self.is_paced(kind, raw_ms, now_us) {
+            for doubted in std::mem::take(&mut self.doubted[slot(kind)]) {
+                self.strays += 1;
+                self.push_paced(kind, doubted.raw_ms, doubted.now_us, doubted.frame, &mut out);
+            }
+            self.push_paced(kind, raw_ms, now_us, frame, &mut out);
+            return;
+        }
         if let Some(offset_ms) = self.offset_near(kind, raw_ms, now_us) {
             self.settle_doubted(kind, raw_ms, raw_ms + offset_ms, &mut out);
-            self.accept(kind, raw_ms, offset_ms, now_us);
+            self.accept(kind, raw_ms, offset_ms, now_us, Change::None);
             out(Change::None, Timed { ms: raw_ms + offset_ms, now_us, frame });
             return;
         }
         let Some(track) = self.tracks[slot(kind)] else { return };
         let doubted = &mut self.doubted[slot(kind)];
         // Frames that neither go on from one another nor return are garbage; the newest is what the next are held against.
-        let goes_on = doubted.last().is_none_or(|last| is_next(raw_ms - last.raw_ms, track.step_ms));
+        let longest_ms = track.longest_step_ms();
+        let goes_on = doubted.last().is_none_or(|last| is_next(raw_ms - last.raw_ms, &track));
         doubted.push(Doubted { raw_ms, now_us, frame });
         let first = &doubted[0];
         let step_ms = first.raw_ms - track.raw_ms;
         // Whatever the node's clock does, common time goes on by a bounded amount.
         let arrival_ms = (first.now_us.saturating_sub(track.now_us) / 1000).min(LONGEST_SILENCE_MS);
-        let is_silence = step_ms > LONGEST_STEP_MS
-            && (arrival_ms - step_ms).abs() <= SILENCE_TOLERANCE_MS.max(step_ms / 4);
-        let needed = if (0..=LONGEST_STEP_MS).contains(&step_ms) { 2 } else { JUMP_FRAMES };
+        let is_silence =
+            step_ms > longest_ms && (arrival_ms - step_ms).abs() <= SILENCE_TOLERANCE_MS.max(step_ms / 4);
+        let needed = if (0..=longest_ms).contains(&step_ms) { 2 } else { JUMP_FRAMES };
         let held_bytes: usize = doubted.iter().map(|doubted| size_of(&doubted.frame)).sum();
         let is_believed = is_silence || (goes_on && doubted.len() >= needed);
         if !is_believed && doubted.len() <= JUMP_FRAMES && held_bytes <= DOUBTED_BYTES {
             return;
         }
-        let (change, offset_ms) = if (0..=LONGEST_STEP_MS).contains(&step_ms) {
-            (Change::None, track.offset_ms)
-        } else if is_silence {
-            (Change::Hole, track.offset_ms)
-        } else if arrival_ms > LONGEST_STEP_MS {
-            (Change::Hole, track.common_ms() + arrival_ms - first.raw_ms)
-        } else {
-            let passed_ms = if arrival_ms > DOUBTED_STEP_MS { arrival_ms } else { track.step_ms };
-            (Change::Jump, track.common_ms() + passed_ms - first.raw_ms)
-        };
+        let (change, offset_ms) =
+            if (0..=longest_ms).contains(&step_ms) || (is_silence && track.is_rhythm(step_ms)) {
+                (Change::None, track.offset_ms)
+            } else if is_silence {
+                (Change::Hole, track.offset_ms)
+            } else if arrival_ms > longest_ms {
+                (Change::Hole, track.common_ms() + arrival_ms - first.raw_ms)
+            } else {
+                let passed_ms = if arrival_ms > DOUBTED_STEP_MS { arrival_ms } else { track.step_ms };
+                (Change::Jump, track.common_ms() + passed_ms - first.raw_ms)
+            };
         self.jumps += u64::from(change == Change::Jump);
         let mut change = change;
+        if is_silence && let Some(track) = &mut self.tracks[slot(kind)] {
+            track.silence = Some((step_ms, 0));
+        }
+        let longest_ms = longest_ms.max(if is_silence && change == Change::None { step_ms } else { 0 });
         let mut least_ms = track.common_ms();
         for doubted in std::mem::take(&mut self.doubted[slot(kind)]) {
             // Garbage stamps among them cannot take common time anywhere.
             let ms = doubted.raw_ms + offset_ms;
-            let ms = if change == Change::None && !(0..=LONGEST_STEP_MS).contains(&(ms - least_ms)) {
+            let ms = if change == Change::None && !(0..=longest_ms).contains(&(ms - least_ms)) {
                 least_ms + track.step_ms
             } else {
                 ms
             };
             least_ms = ms;
-            self.accept(kind, doubted.raw_ms, ms - doubted.raw_ms, doubted.now_us);
+            self.accept(kind, doubted.raw_ms, ms - doubted.raw_ms, doubted.now_us, change);
             out(change, Timed { ms, now_us: doubted.now_us, frame: doubted.frame });
             change = Change::None;
         }
@@ -187,7 +240,7 @@ impl<F> Ticks<F> {
         let own = self.tracks[slot(kind)];
         let other = self.tracks[1 - slot(kind)];
         if let Some(own) = own
-            && is_next(raw_ms - own.raw_ms, own.step_ms)
+            && is_next(raw_ms - own.raw_ms, &own)
         {
             let strayed = other.filter(|other| {
                 now_us.abs_diff(other.now_us) < FLOWING_US as u64
@@ -213,16 +266,69 @@ impl<F> Ticks<F> {
         }
     }
 
-    fn accept(&mut self, kind: TrackKind, raw_ms: i64, offset_ms: i64, now_us: i64) {
+    fn accept(&mut self, kind: TrackKind, raw_ms: i64, offset_ms: i64, now_us: i64, change: Change) {
         let track = &mut self.tracks[slot(kind)];
-        let step_ms = match *track {
-            Some(last) => {
-                let step_ms = raw_ms + offset_ms - last.common_ms();
-                if (1..=LONGEST_STEP_MS).contains(&step_ms) { step_ms } else { last.step_ms }
+        let (mut step_ms, mut rhythm_ms, mut frames, mut silence) = (40, 0, 0, None);
+        if let Some(last) = *track {
+            (step_ms, rhythm_ms, frames, silence) = (last.step_ms, last.rhythm_ms, last.frames, last.silence);
+            let new_ms = raw_ms + offset_ms - last.common_ms();
+            if change == Change::None && (1..=LONGEST_RHYTHM_MS).contains(&new_ms) {
+                // One long step among short ones is an exception; two are not.
+                let sure_ms = if frames > 1 { new_ms.min(step_ms) } else { new_ms };
+                rhythm_ms = sure_ms.max(rhythm_ms - rhythm_ms / RHYTHM_DECAY);
+                step_ms = new_ms;
             }
-            None => 40,
+            silence = silence.map(|(silence_ms, frames)| (silence_ms, frames.saturating_add(1)));
+        }
+        *track = Some(Track { raw_ms, offset_ms, step_ms, rhythm_ms, frames: frames + 1, silence, now_us });
+    }
+
+    /// Whether this frame gets its time from its arrival.
+    fn is_paced(&mut self, kind: TrackKind, raw_ms: i64, now_us: i64) -> bool {
+        let pace = &mut self.pace[slot(kind)];
+        let Some(track) = self.tracks[slot(kind)] else {
+            self.motion[slot(kind)] = Motion::begin(raw_ms, now_us);
+            return false;
         };
-        *track = Some(Track { raw_ms, offset_ms, step_ms, now_us });
+        let seen = self.motion[slot(kind)].see(raw_ms, track.common_ms(), now_us);
+        match seen {
+            Seen::Still(since) if pace.is_none() => *pace = Some(Pace::begin(since, now_us)),
+            // The stamp's distance to what was given last is the offset from here on.
+            Seen::Moving if pace.is_some() => *pace = None,
+            _ => {}
+        }
+        pace.is_some()
+    }
+
+    fn push_paced(
+        &mut self,
+        kind: TrackKind,
+        raw_ms: i64,
+        now_us: i64,
+        frame: F,
+        out: &mut impl FnMut(Change, Timed<F>),
+    ) {
+        let (Some(track), Some(pace)) = (self.tracks[slot(kind)], &mut self.pace[slot(kind)]) else { return };
+        let is_silence = now_us.saturating_sub(track.now_us) / 1000 > track.longest_step_ms();
+        let ms = pace.place(now_us, is_silence).max(track.common_ms() + 1);
+        let change = if is_silence { Change::Hole } else { Change::None };
+        self.accept(kind, raw_ms, ms - raw_ms, now_us, change);
+        out(change, Timed { ms, now_us, frame });
+    }
+
+    /// Since when a track's stamps stand still, if they do.
+    pub(super) fn still(&self, kind: TrackKind) -> Option<Pace> {
+        self.pace[slot(kind)]
+    }
+
+    /// Whether stamps may stand still: their frames had better wait until that is known.
+    pub(super) fn may_stand_still(&self) -> bool {
+        (0..2).any(|slot| self.pace[slot].is_none() && self.motion[slot].is_suspicious())
+    }
+
+    /// A track that has sent nothing for longer than this is silent.
+    pub(super) fn longest_step_ms(&self, kind: TrackKind) -> i64 {
+        self.tracks[slot(kind)].map_or(LONGEST_STEP_MS, |track| track.longest_step_ms())
     }
 
     /// Gives the frames doubted before one that is in its place.
@@ -253,7 +359,8 @@ impl<F> Ticks<F> {
 }
 
 /// Whether a step from one stamp to the next of a track needs no doubt.
-fn is_next(step_ms: i64, usual_ms: i64) -> bool {
-    let most = DOUBTED_STEP_MS.max(usual_ms.saturating_mul(STEPS_BEFORE_DOUBT)).min(LONGEST_STEP_MS);
+fn is_next(step_ms: i64, track: &Track) -> bool {
+    let usual_ms = track.step_ms.max(track.rhythm_ms / STEPS_BEFORE_DOUBT);
+    let most = DOUBTED_STEP_MS.max(usual_ms.saturating_mul(STEPS_BEFORE_DOUBT)).min(track.longest_step_ms());
     (-DOUBTED_BACK_MS..=most).contains(&step_ms)
 }

@@ -5,8 +5,7 @@
 //! changes nothing, a drift makes even the most punctual frame late or early and is followed. The correction moves by at
 //! most a thousandth of the media time that passes, so that wall time never runs backwards within a session.
 //!
-//! A step of the node's clock: beyond the limits named in `limits` a new session is anchored; a smaller one is taken up by
-//! the same slow correction.
+//! A step of the node's clock begins a new session (`clock`); what comes here goes on without steps.
 
 /// The error that is left alone is below this; the correction begins at half of it, as lateness is seen with delay.
 pub const DEAD_BAND_US: i64 = 100_000;

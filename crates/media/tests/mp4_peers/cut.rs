@@ -14,7 +14,12 @@ use super::recording::{START_US, Segment, record};
 fn sources(segments: &[Segment]) -> Vec<Source<'_>> {
     segments
         .iter()
-        .map(|segment| Source { table: &segment.table, start_us: segment.start_us, end_us: segment.end_us })
+        .map(|segment| Source {
+            table: &segment.table,
+            start_us: segment.start_us,
+            end_us: segment.end_us,
+            shown_us: i64::MIN,
+        })
         .collect()
 }
 

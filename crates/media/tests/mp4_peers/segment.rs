@@ -176,7 +176,8 @@ fn a_scanned_segment_seals_and_cuts_like_the_one_that_grew() {
     let mut scanned = scan(&segment.growing).unwrap().table;
     scanned.set_start_us(segment.start_us);
     assert_eq!(scanned.moov(), segment.table.moov());
-    let source = |table| cut::Source { table, start_us: segment.start_us, end_us: segment.end_us };
+    let source =
+        |table| cut::Source { table, start_us: segment.start_us, end_us: segment.end_us, shown_us: i64::MIN };
     let range = (START_US + 1_234_567, START_US + 5_000_000);
     let from_scan = cut::cut(&[source(&scanned)], range.0, range.1).unwrap();
     assert_eq!(from_scan, cut::cut(&[source(&segment.table)], range.0, range.1).unwrap());

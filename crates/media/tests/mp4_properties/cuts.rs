@@ -117,7 +117,7 @@ proptest! {
         let whole_us = end * 100 / 9;
         let from_us = (from * whole_us as f64) as i64;
         let to_us = from_us + (length * whole_us as f64) as i64;
-        let sources: Vec<_> = segments.iter().map(|segment| Source { table: &segment.table, start_us: segment.start_us, end_us: segment.end_us }).collect();
+        let sources: Vec<_> = segments.iter().map(|segment| Source { table: &segment.table, start_us: segment.start_us, end_us: segment.end_us, shown_us: i64::MIN }).collect();
         let ticks = |us: i64| (us * 9 + 50).div_euclid(100);
         let result = cut(&sources, START_US + from_us, START_US + to_us);
         let pictures: Vec<i64> = {
@@ -202,7 +202,7 @@ proptest! {
             segments.extend(record(shape, at));
             at = segments.last().unwrap().end_us + gap;
         }
-        let sources: Vec<_> = segments.iter().map(|segment| Source { table: &segment.table, start_us: segment.start_us, end_us: segment.end_us }).collect();
+        let sources: Vec<_> = segments.iter().map(|segment| Source { table: &segment.table, start_us: segment.start_us, end_us: segment.end_us, shown_us: i64::MIN }).collect();
         let last = segments.last().unwrap();
         let from_us = START_US + (from * (last.start_us - START_US) as f64) as i64;
         // Sessions with and without sound have different configurations, but the same pictures' one.

@@ -143,7 +143,7 @@ proptest! {
         let tables = [scan(&bytes).map(|scan| scan.table), read_moov(&Bytes::from(bytes)).ok()];
         for table in tables.into_iter().flatten() {
             let _ = table.moov();
-            let source = turepe_media::mp4::cut::Source { table: &table, start_us: 0, end_us: 10_000_000 };
+            let source = turepe_media::mp4::cut::Source { table: &table, start_us: 0, end_us: 10_000_000, shown_us: i64::MIN };
             let _ = turepe_media::mp4::cut::cut(&[source, source], 123_456, 5_000_000);
         }
     }
@@ -191,7 +191,7 @@ proptest! {
             table.push(&fragment);
         }
         prop_assert_eq!(read_moov(&table.moov()).unwrap(), table.clone());
-        let source = turepe_media::mp4::cut::Source { table: &table, start_us: 0, end_us: 0 };
+        let source = turepe_media::mp4::cut::Source { table: &table, start_us: 0, end_us: 0, shown_us: i64::MIN };
         let cut = turepe_media::mp4::cut::cut(&[source], 10_000, 60_000_000).unwrap();
         let file = Mp4File::from_moov(&cut.header).unwrap();
         prop_assert!(file.video.is_none());

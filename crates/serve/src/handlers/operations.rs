@@ -31,7 +31,7 @@ impl Readiness {
 
     /// Asks again when the last answer is too old. Whoever comes meanwhile waits for the same answer.
     async fn ask(&self, app: &App) -> Health {
-        let now_us = app.clock.now_us();
+        let now_us = app.clock.monotonic_us();
         let mut last = self.last.lock().await;
         if let Some((at_us, health)) = last.as_ref()
             && (0..READY_CACHE_US).contains(&(now_us - at_us))

@@ -267,7 +267,7 @@ impl Srs {
             return Judgement::Unknown;
         }
         let hash = KeyHash::of(key);
-        let remembered = self.cache().get(hash, self.inner.clock.now_us());
+        let remembered = self.cache().get(hash, self.inner.clock.monotonic_us());
         match remembered {
             Remembered::Known(channel) => return Judgement::Known(channel),
             Remembered::Unknown => return Judgement::Unknown,
@@ -283,7 +283,7 @@ impl Srs {
                 if self.inner.is_away.swap(false, Ordering::Relaxed) {
                     tracing::info!("stream keys can be looked up again");
                 }
-                self.cache().put(hash, channel, self.inner.clock.now_us());
+                self.cache().put(hash, channel, self.inner.clock.monotonic_us());
                 channel.map_or(Judgement::Unknown, Judgement::Known)
             }
             Ok(Err(KeysAway)) | Err(_) => {

@@ -155,9 +155,9 @@ impl<'a> Session<'a> {
             _ = stop.changed() => return Ok(()),
         };
         stream.set_nodelay(true)?;
-        let mut client = ClientSession::new(ClientConfig::new(url), SystemClock.now_us());
+        let mut client = ClientSession::new(ClientConfig::new(url), SystemClock.monotonic_us());
         // The first call makes the client speak.
-        client.handle_input(&[], SystemClock.now_us())?;
+        client.handle_input(&[], SystemClock.monotonic_us())?;
         let mut session = Self { plan, stream, client, queue: Queue::default(), next: 0, rounds: 0 };
         tokio::select! {
             result = session.establish() => result?,
@@ -180,14 +180,16 @@ impl<'a> Session<'a> {
                 ) => return Err(StreamError::Refused { code, description }),
                 None => {}
             }
-            let wait_us =
-                self.client.poll_timeout().map(|at_us| at_us.saturating_sub(SystemClock.now_us()).max(0));
+            let wait_us = self
+                .client
+                .poll_timeout()
+                .map(|at_us| at_us.saturating_sub(SystemClock.monotonic_us()).max(0));
             let wait = Duration::from_micros(wait_us.unwrap_or(0).unsigned_abs());
             tokio::select! {
                 result = self.stream.readable() => { result?; self.read()?; }
                 result = self.stream.writable(), if self.queue.bytes() > 0 => result?,
                 () = tokio::time::sleep(wait), if wait_us.is_some() => {
-                    self.client.handle_timeout(SystemClock.now_us())?;
+                    self.client.handle_timeout(SystemClock.monotonic_us())?;
                 }
             }
         }
@@ -306,7 +308,7 @@ impl<'a> Session<'a> {
         let mut scratch = [0; REPLY_READ_BYTES];
         match self.stream.try_read(&mut scratch) {
             Ok(0) => Err(StreamError::Closed),
-            Ok(count) => Ok(self.client.handle_input(&scratch[..count], SystemClock.now_us())?),
+            Ok(count) => Ok(self.client.handle_input(&scratch[..count], SystemClock.monotonic_us())?),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -66,7 +66,9 @@ impl ChunkStream {
 
     /// Takes a new message's header over.
     ///
-    /// RTMP §5.3.1.2.4: type 3 repeats the last difference, and after type 0 the difference is the absolute time itself.
+    /// RTMP §5.3.1.2.4: type 3 repeats the last difference, and after type 0 the difference is the absolute time itself. A
+    /// difference is unsigned there (§5.3.1.2.2), but encoders whose time goes back by a little write it as a negative number of
+    /// 24 bits. Taken at its word that is a jump by more than two hours, which no difference is otherwise.
     pub(super) fn begin(&mut self, fields: &Fields) {
         let time = match *fields {
             Fields::Full { time, length, type_id, stream_id } => {
@@ -82,8 +84,10 @@ impl ChunkStream {
             Fields::Nothing => None,
         };
         if let Some(time) = time {
+            let is_difference = !matches!(fields, Fields::Full { .. });
+            let is_negative = is_difference && !time.is_extended && time.milliseconds & 0x80_0000 != 0;
             self.is_extended = time.is_extended;
-            self.delta_ms = time.milliseconds;
+            self.delta_ms = time.milliseconds | if is_negative { 0xff00_0000 } else { 0 };
         }
         self.timestamp_ms = self.timestamp_ms.wrapping_add(self.delta_ms);
         self.has_header = true;

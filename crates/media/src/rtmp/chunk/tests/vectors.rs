@@ -50,6 +50,28 @@ fn time_wraps_at_32_bits() {
 }
 
 #[test]
+fn a_difference_of_24_bits_may_be_negative() {
+    for back in [2_u32, 20, 33, 1_000, 90_000] {
+        let mut wire = Wire::default();
+        wire.full(4, 100_000, 1, 9, 1, b"a").same_stream(4, 0x100_0000 - back, 1, 9, b"b");
+        wire.same_length(4, 0x100_0000 - back, b"c").next(4, b"d").same_length(4, 40, b"e");
+        let times: Vec<u32> = read_ok(&wire.0).iter().map(|message| message.timestamp_ms).collect();
+        let expected = [0, back, 2 * back, 3 * back, (3 * back).wrapping_sub(40)]
+            .map(|less| 100_000_u32.wrapping_sub(less));
+        assert_eq!(times, expected, "{back}");
+    }
+    // What is absolute, or has its 32 bits, means what it says.
+    let mut wire = Wire::default();
+    wire.full(4, 0xff_fff0, 1, 9, 1, b"a").same_stream(4, 0xffff_ffec, 1, 9, b"b");
+    let times: Vec<u32> = read_ok(&wire.0).iter().map(|message| message.timestamp_ms).collect();
+    assert_eq!(times, [0xff_fff0, 0xff_ffdc]);
+    // Hours without a message are told as such.
+    let mut wire = Wire::default();
+    wire.full(4, 5, 1, 9, 1, b"a").same_stream(4, 0x7f_ffff, 1, 9, b"b");
+    assert_eq!(read_ok(&wire.0)[1].timestamp_ms, 0x80_0004);
+}
+
+#[test]
 fn a_short_header_inside_a_message_is_an_error() {
     for format in 0..3 {
         let mut wire = Wire::default();
