@@ -30,6 +30,8 @@
 
 mod audio;
 mod limits;
+mod more;
+mod problem;
 mod rate;
 mod session;
 #[cfg(test)]
@@ -47,7 +49,7 @@ use self::{
         ARRIVAL_CREDIT_US, AUDIO_GRACE_MS, AUDIO_LOST_MS, AUDIO_ONLY_AFTER_MS, AUDIO_UNKNOWN_GRACE_MS,
         BURST_FRAMES, BURST_US, CLOCK_LEAP_US, CLOCK_STEP_US, CONTIGUOUS_US, INTERLEAVE_MS,
         LONGEST_COMPOSITION_MS, MEASURE_BYTES, MEASURE_FRAMES, MEASURE_LEAST_FRAMES, MEASURE_MS,
-        TICKS_PER_MS, VIDEO_LOST_MS, WAITING_AUDIO_BYTES, WAITING_AUDIO_FRAMES,
+        TICKS_PER_MS, UNUSABLE_AUDIO_FRAMES, VIDEO_LOST_MS, WAITING_AUDIO_BYTES, WAITING_AUDIO_FRAMES,
     },
     rate::{Finding, Rate, find},
     session::{Session, VideoFrame},
@@ -55,6 +57,7 @@ use self::{
 };
 pub use self::{
     limits::{KEYFRAME_WITHIN_BYTES, KEYFRAME_WITHIN_US},
+    problem::AudioProblem,
     wall::DEAD_BAND_US,
 };
 use crate::{
@@ -115,6 +118,14 @@ pub enum TimelineError {
         waited_ms: i64,
         /// Bytes of frames received.
         bytes: u64,
+    },
+    /// Nothing but audio that cannot be carried came, as long as in [`Self::NoKeyframe`].
+    #[error("no video within {waited_ms} ms, and {problem}")]
+    AudioOnly {
+        /// Milliseconds since the first frame.
+        waited_ms: i64,
+        /// Why the audio is not recorded.
+        problem: AudioProblem,
     },
     /// Frames came without the configuration they need, as long as in [`Self::NoKeyframe`].
     #[error("no usable video or audio configuration within {waited_ms} ms and {bytes} bytes of media")]
@@ -210,7 +221,11 @@ pub struct Timeline {
     settled: Vec<(Change, Timed<Frame>)>,
     video_config: Option<VideoConfig>,
     audio_config: Option<AudioConfig>,
-    audio_problem: Option<String>,
+    audio_problem: Option<AudioProblem>,
+    /// Audio frames in a row that cannot be used.
+    unusable_audio: u32,
+    /// The picture that was taken last.
+    last_picture: Option<more::Mark>,
     /// A new video configuration has come and its keyframe has not.
     awaits_key: bool,
     hint: Option<Rate>,
@@ -236,6 +251,8 @@ impl Timeline {
             video_config: None,
             audio_config: None,
             audio_problem: None,
+            unusable_audio: 0,
+            last_picture: None,
             awaits_key: false,
             hint: None,
             last_rate: None,
@@ -268,6 +285,7 @@ impl Timeline {
                     });
                 let composition_ms =
                     if composition_time_ms.abs() <= LONGEST_COMPOSITION_MS { composition_time_ms } else { 0 };
+                self.last_picture = Some(more::Mark::of(&data));
                 let frame = Frame::Video { composition_ms, is_sync, data };
                 self.frame(TrackKind::Video, timestamp_ms, now_us, frame)
             }
@@ -287,8 +305,10 @@ impl Timeline {
                 return self.frame(TrackKind::Audio, timestamp_ms, now_us, Frame::Audio { data });
             }
             AudioTag::Unsupported { codec } => {
-                if self.audio_problem.is_none() {
-                    self.audio_problem = Some(format!("{codec} audio cannot be carried"));
+                // One odd message among good audio is no problem.
+                self.unusable_audio = self.unusable_audio.saturating_add(1);
+                if self.audio_config.is_none() || self.unusable_audio >= UNUSABLE_AUDIO_FRAMES {
+                    self.audio_problem.get_or_insert(AudioProblem::Codec(codec));
                 }
                 self.stats.dropped_audio_frames += 1;
                 return self.check_waiting(now_us, 0);
@@ -336,8 +356,8 @@ impl Timeline {
 
     /// Why audio is not recorded, if it was offered and cannot be.
     #[must_use]
-    pub fn audio_problem(&self) -> Option<&str> {
-        self.audio_problem.as_deref()
+    pub fn audio_problem(&self) -> Option<&AudioProblem> {
+        self.audio_problem.as_ref()
     }
 
     /// Frames held back, over all buffers.
@@ -378,7 +398,7 @@ impl Timeline {
             }
             Err(error) => {
                 self.audio_config = None;
-                self.audio_problem = Some(error.to_string());
+                self.audio_problem = Some(AudioProblem::Configuration(error));
             }
         }
     }
@@ -497,8 +517,13 @@ impl Timeline {
     fn place_audio(&mut self, ms: i64, data: Bytes, now_us: i64) -> Result<(), TimelineError> {
         if self.audio_config.is_none() {
             self.stats.dropped_audio_frames += 1;
+            self.unusable_audio = self.unusable_audio.saturating_add(1);
+            if self.unusable_audio >= UNUSABLE_AUDIO_FRAMES {
+                self.audio_problem.get_or_insert(AudioProblem::NoConfiguration);
+            }
             return self.check_waiting(now_us, data.len());
         }
+        (self.audio_problem, self.unusable_audio) = (None, 0);
         let video_silence_ms = self.last_video_ms.map(|last| ms - last);
         if let State::Running(session) = &self.state {
             let is_without_video =
@@ -736,6 +761,10 @@ impl Timeline {
         let (waited_ms, bytes) = (waited_us / 1000, waiting.bytes);
         Err(if self.video_config.is_some() && waiting.last_video_ms.is_some() {
             TimelineError::NoKeyframe { waited_ms, bytes }
+        } else if waiting.last_video_ms.is_none()
+            && let Some(problem) = self.audio_problem.clone()
+        {
+            TimelineError::AudioOnly { waited_ms, problem }
         } else {
             TimelineError::NoConfig { waited_ms, bytes }
         })
