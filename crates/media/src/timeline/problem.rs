@@ -17,3 +17,14 @@ pub enum AudioProblem {
     #[error("the audio configuration cannot be used: {0}")]
     Configuration(#[source] CodecError),
 }
+
+impl AudioProblem {
+    /// The codec, where that is the reason.
+    #[must_use]
+    pub fn codec(&self) -> Option<&str> {
+        match self {
+            Self::Codec(codec) => Some(codec),
+            Self::NoConfiguration | Self::Configuration(_) => None,
+        }
+    }
+}
