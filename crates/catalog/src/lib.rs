@@ -10,6 +10,7 @@
 //!
 //! Every instant is UTC microseconds (`_us`), every id a UUID v7 and therefore in order of creation.
 
+mod audio;
 mod catalog;
 mod channels;
 mod clubs;
@@ -37,6 +38,7 @@ mod settings;
 mod uploads;
 mod validate;
 
+pub use audio::{AudioLeftOut, MAX_AUDIO_STRETCHES};
 pub use catalog::Catalog;
 pub use channels::{Channel, ChannelRoute, MAX_PULL_URL_BYTES, NewChannel, Source};
 pub use clubs::{Club, NewClub};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use media::flv::{FlvTag, TagRun};
 use media::rtmp::StreamKey;
-use media::timeline::TimelineEvent;
+use media::timeline::{AudioProblem, TimelineEvent};
 use uuid::Uuid;
 
 /// A future on the heap, so that [`Gate`] can be a trait object.
@@ -48,6 +48,9 @@ pub trait Sink: Send {
     /// Takes the publisher's own tags of what was pushed last, for those who pass them on. What is left in the list is thrown
     /// away. It must not block.
     fn tags(&mut self, _tags: &mut Vec<FlvTag>) {}
+
+    /// Hears why the publisher's audio is left out, and [`None`] once it is not any more. It must not block.
+    fn audio_problem(&mut self, _problem: Option<&AudioProblem>) {}
 }
 
 /// What a player is sent.
@@ -65,6 +68,11 @@ pub enum Refusal {
     /// No channel has this key.
     #[error("unknown stream key")]
     UnknownKey,
+    /// No channel has this key, and it does not look as if it had been typed alone. The server says so itself: a gate need not.
+    #[error(
+        "unknown stream key: the field for it takes the key alone, without a slash, a blank or the rest of the address"
+    )]
+    OddKey,
     /// Keys cannot be judged at the moment; worth another try.
     #[error("stream keys cannot be checked at the moment, try again")]
     Unavailable,
@@ -76,6 +84,9 @@ impl Refusal {
     pub fn describe(self) -> &'static str {
         match self {
             Self::UnknownKey => "unknown stream key",
+            Self::OddKey => {
+                "unknown stream key: the field for it takes the key alone, without a slash, a blank or the rest of the address"
+            }
             Self::Unavailable => "stream keys cannot be checked at the moment, try again",
         }
     }

@@ -9,7 +9,7 @@ use media::{
     SessionConfig,
     flv::{FlvTag, Retagger},
     fragmenter::{FragmentEvent, Fragmenter, Session},
-    timeline::TimelineEvent,
+    timeline::{AudioProblem, TimelineEvent},
 };
 use uuid::Uuid;
 
@@ -52,6 +52,8 @@ pub(crate) struct Hub {
     pub(crate) tags: TagRing,
     /// For HLS.
     pub(crate) window: Window,
+    /// Why the publisher's audio is left out.
+    audio_problem: Mutex<Option<AudioProblem>>,
 }
 
 #[derive(Default)]
@@ -76,7 +78,17 @@ impl Hub {
             missed: AtomicU64::new(0),
             tags: TagRing::default(),
             window: Window::new(window_us),
+            audio_problem: Mutex::default(),
         }
+    }
+
+    /// Why the publisher's audio is left out, if it is.
+    pub(crate) fn audio_problem(&self) -> Option<AudioProblem> {
+        self.audio_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_audio_problem(&self, problem: Option<&AudioProblem>) {
+        *self.audio_problem.lock().unwrap_or_else(PoisonError::into_inner) = problem.cloned();
     }
 
     /// Whether players may come: somebody publishes, or did until a moment ago.
@@ -221,6 +233,13 @@ impl Publisher {
             self.hub.tags.push(self.number, tags.drain(..));
         }
         tags.clear();
+    }
+
+    /// Says why the audio of what is pushed is left out, or that it is not any more.
+    pub fn audio_problem(&self, problem: Option<&AudioProblem>) {
+        if self.has_channel() {
+            self.hub.set_audio_problem(problem);
+        }
     }
 
     fn mark(&self, event: &TimelineEvent) {

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use media::SessionConfig;
+use media::{SessionConfig, timeline::AudioProblem};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -93,6 +93,7 @@ impl Live {
         hub.publisher.store(number, Ordering::Release);
         hub.lasting.store(number, Ordering::Release);
         hub.is_live.store(false, Ordering::Release);
+        hub.set_audio_problem(None);
         drop(hubs);
         self.inner.changes.send_modify(|changes| *changes += 1);
         Publisher::new(self.clone(), hub, number, outlets)
@@ -169,6 +170,13 @@ impl Live {
         hubs.get(&channel_id)?.config()
     }
 
+    /// Why the audio of a channel's publisher is left out, while one is there and it is.
+    #[must_use]
+    pub fn audio_problem(&self, channel_id: Uuid) -> Option<AudioProblem> {
+        let hubs = self.inner.hubs.read().unwrap_or_else(PoisonError::into_inner);
+        hubs.get(&channel_id)?.audio_problem()
+    }
+
     /// A publisher goes. Players wait for the next one for [`GRACE`].
     pub(crate) fn leave(&self, hub: &Arc<Hub>, number: u64) {
         let hubs = self.inner.hubs.write().unwrap_or_else(PoisonError::into_inner);
@@ -176,6 +184,7 @@ impl Live {
             return;
         }
         hub.is_live.store(false, Ordering::Release);
+        hub.set_audio_problem(None);
         drop(hubs);
         self.inner.changes.send_modify(|changes| *changes += 1);
         match tokio::runtime::Handle::try_current() {

@@ -11,6 +11,7 @@ pub mod codec;
 pub mod flv;
 mod fragment;
 pub mod fragmenter;
+pub mod framing;
 pub mod index;
 pub mod mp4;
 pub mod overlap;

@@ -3,6 +3,7 @@ import type { components } from "./schema";
 
 type Schemas = components["schemas"];
 
+export type AudioLeftOut = Schemas["AudioLeftOut"];
 export type Club = Schemas["ClubProfile"];
 export type ClubSummary = Schemas["ClubSummary"];
 export type Court = Schemas["CourtSummary"];

@@ -79,6 +79,10 @@ export const en: Messages = {
     title: (court, time) => `${court}, ${time}`,
     recorded: (percent) => `${percent} recorded`,
     missing: "What is missing",
+    noSound: (codec) =>
+      codec === null
+        ? "No sound: the camera does not say how to read its audio, so it is not recorded."
+        : `No sound: the camera sends ${codec}, which cannot be recorded. With AAC the sound is recorded too.`,
     complete: "The whole match, without a break.",
     otherTimes: "Other times",
     previous: "Previous",

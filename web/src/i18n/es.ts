@@ -78,6 +78,10 @@ export const es = {
     title: (court: string, time: string) => `${court}, ${time}`,
     recorded: (percent: string) => `${percent} grabado`,
     missing: "Lo que falta",
+    noSound: (codec: string | null) =>
+      codec === null
+        ? "Sin sonido: la cámara no dice cómo leer su audio, así que no se graba."
+        : `Sin sonido: la cámara envía ${codec}, que no se puede grabar. Con AAC se graba también el sonido.`,
     complete: "Partido completo, sin cortes.",
     otherTimes: "Otros horarios",
     previous: "Anterior",

@@ -15,6 +15,7 @@ import { Notice } from "../ui/Notice";
 import { Skeleton } from "../ui/Skeleton";
 import { useTitle } from "../ui/useTitle";
 import { DayStrip } from "./DayStrip";
+import { NoSound } from "./NoSound";
 import { CourtNotFound, ProblemPage } from "./ProblemPage";
 import { SlotCard } from "./SlotCard";
 import { useRecentDays } from "./useDays";
@@ -67,6 +68,7 @@ function Day({ club, court, date }: DayProps) {
         {court.isLive && <LiveBadge />}
       </Heading>
       <LivePlayer key={court.slug} url={court.liveUrl ?? null} />
+      <NoSound leftOut={court.channels.find((channel) => channel.liveUrl === court.liveUrl)?.audioLeftOut} />
       <DayStrip path={path} today={today} shown={shown} footage={footage} />
       <section aria-labelledby="times">
         <div className="section-head">

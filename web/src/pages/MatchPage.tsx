@@ -20,6 +20,7 @@ import { MatchProblem } from "./MatchProblem";
 import { Missing } from "./Missing";
 import { Neighbours } from "./Neighbours";
 import { NoFootage } from "./NoFootage";
+import { NoSound } from "./NoSound";
 import { Shortcuts } from "./Shortcuts";
 
 /** While a match is being played: how often its gaps and its end are asked for. */
@@ -105,6 +106,7 @@ function Watch({ path, replay, at }: WatchProps) {
           </p>
         </Heading>
         <Missing match={match} coverage={replay.coverage} />
+        <NoSound leftOut={replay.audioLeftOut} />
         <Neighbours path={path} start={replay.start} />
         <Shortcuts />
       </div>

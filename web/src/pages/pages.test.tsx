@@ -100,6 +100,26 @@ describe("a match", () => {
     });
   });
 
+  it("says why there is no sound, in both languages and for both reasons", async () => {
+    const replay = { ...REPLAY, audioLeftOut: { codec: "G.711 A-law", detail: "G.711 A-law audio cannot be carried" } };
+    open("/padel-sur/cancha-1/2026-11-21/10:00", { ...BASE, [REPLAY_PATH]: replay });
+    expect(await screen.findByText(/Sin sonido: la cámara envía G\.711 A-law/)).toBeDefined();
+    await userEvent.click(screen.getByRole("button", { name: "Switch to English" }));
+    expect(await screen.findByText(/No sound: the camera sends G\.711 A-law/)).toBeDefined();
+  });
+
+  it("says of a court that is live why there is no sound", async () => {
+    const [first, ...others] = CLUB.courts;
+    if (first === undefined) throw new Error("the club has courts");
+    const channels = first.channels.map((channel) => ({
+      ...channel,
+      liveUrl: first.liveUrl,
+      audioLeftOut: { codec: null, detail: "AAC audio came without its configuration" },
+    }));
+    open("/padel-sur/cancha-1", { ...BASE, [CLUB_PATH]: { ...CLUB, courts: [{ ...first, channels }, ...others] } });
+    expect(await screen.findByText(/Sin sonido: la cámara no dice cómo leer su audio/)).toBeDefined();
+  });
+
   it("shares a link to the moment", async () => {
     open("/padel-sur/cancha-1/2026-11-21/10:00?t=10:20:30", { ...BASE, [REPLAY_PATH]: REPLAY });
     const user = userEvent.setup();

@@ -5,10 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use media::flv::{self, FlvTag};
+use bytes::Bytes;
+use media::flv::{FlvTag, TagRole};
+use media::framing::{Framed, Framer};
 use media::rtmp::StreamKey;
 use media::rtmp::server::{ServerConfig, ServerEvent, ServerSession};
-use media::timeline::{Arrival, Timeline, TimelineConfig, TimelineEvent, TimelineNotice};
+use media::timeline::{
+    Arrival, AudioProblem, Timeline, TimelineConfig, TimelineError, TimelineEvent, TimelineNotice,
+};
 use media::{EndCause, TrackKind};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -62,7 +66,12 @@ pub(super) struct Connection {
 struct Publishing {
     channel_id: Uuid,
     sink: Box<dyn Sink>,
+    framer: Framer,
+    /// What the framer gave and the timeline has not got yet.
+    framed: Vec<Framed>,
     timeline: Timeline,
+    /// What the sink was told last.
+    audio_problem: Option<AudioProblem>,
     /// What came since the last time it was passed on.
     tags: Vec<FlvTag>,
     /// Last: the next connection may go on only after everything above is done.
@@ -287,17 +296,21 @@ impl Connection {
             match event {
                 ServerEvent::Video { timestamp_ms, body } => {
                     if let Some(publishing) = &mut self.publishing {
-                        let tag = flv::parse_video(body.clone())?;
-                        publishing.tags.push(FlvTag::video(timestamp_ms, body, &tag));
-                        publishing.timeline.video(timestamp_ms, tag, now)?;
+                        publishing.video(timestamp_ms, body, now)?;
                     }
                 }
                 ServerEvent::Audio { timestamp_ms, body } => {
                     if let Some(publishing) = &mut self.publishing {
-                        let tag = flv::parse_audio(body.clone())?;
-                        publishing.tags.push(FlvTag::audio(timestamp_ms, body, &tag));
-                        publishing.timeline.audio(timestamp_ms, tag, now)?;
+                        publishing.audio(timestamp_ms, body, now)?;
                     }
+                }
+                ServerEvent::Skipped { type_id, length } => {
+                    let (connection, peer) = (self.number, self.peer);
+                    let channel = self
+                        .publishing
+                        .as_ref()
+                        .map(|publishing| tracing::field::display(publishing.channel_id));
+                    tracing::warn!(connection, %peer, channel, type_id, length_bytes = length, "a message that cannot be used was left out");
                 }
                 ServerEvent::Metadata { body, frame_rate } => {
                     if let Some(publishing) = &mut self.publishing {
@@ -308,12 +321,12 @@ impl Connection {
                         }
                     }
                 }
-                ServerEvent::PublishRequested { key, .. } => {
+                ServerEvent::PublishRequested { key, otherwise, .. } => {
                     self.end_publication(EndCause::Camera);
                     tokio::select! {
                         biased;
                         _ = stopped.changed() => return Ok(Some(Ended::Stopping)),
-                        result = self.start_publication(&key) => result?,
+                        result = self.start_publication(&key, &otherwise) => result?,
                     }
                 }
                 ServerEvent::Unpublished => {
@@ -324,55 +337,42 @@ impl Connection {
                     }
                     self.end_publication(EndCause::Camera);
                 }
-                ServerEvent::PlayRequested { name, .. } => tokio::select! {
+                ServerEvent::PlayRequested { name, otherwise, .. } => tokio::select! {
                     biased;
                     _ = stopped.changed() => return Ok(Some(Ended::Stopping)),
-                    () = self.start_play(&name) => {}
+                    () = self.start_play(&name, &otherwise) => {}
                 },
                 ServerEvent::Connected { .. } | ServerEvent::PlayStopped => {}
             }
         }
         if let Some(publishing) = &mut self.publishing {
             publishing.pass_on();
-            self.tell_notices();
+            self.tell();
         }
         Ok(None)
     }
 
-    /// Says what is odd about the publisher.
-    fn tell_notices(&mut self) {
+    /// Says what there is to say of the publisher.
+    fn tell(&mut self) {
         let (connection, peer) = (self.number, self.peer);
-        let Some(publishing) = &mut self.publishing else { return };
-        let channel = publishing.channel_id;
-        while let Some(notice) = publishing.timeline.poll_notice() {
-            match notice {
-                TimelineNotice::StampsStandStill { track } => {
-                    let track = match track {
-                        TrackKind::Video => "video",
-                        TrackKind::Audio => "audio",
-                    };
-                    tracing::warn!(
-                        connection, %peer, %channel, track,
-                        "the publisher's time stamps stand still: its frames are recorded by the time of their arrival"
-                    );
-                }
-                // The node says it once for all.
-                TimelineNotice::ClockSet { by_us } => {
-                    tracing::debug!(connection, %channel, by_us, "the next session is dated by the clock as it was set");
-                }
-            }
+        if let Some(publishing) = &mut self.publishing {
+            publishing.tell(connection, peer);
         }
     }
 
     /// Asks the gate, sends a stale connection away, and accepts or refuses.
-    async fn start_publication(&mut self, key: &StreamKey) -> Result<(), ConnectionError> {
+    async fn start_publication(
+        &mut self,
+        key: &StreamKey,
+        otherwise: &[StreamKey],
+    ) -> Result<(), ConnectionError> {
         let shared = self.shared.clone();
-        let result =
-            match tokio::time::timeout(AUTHORISE_TIMEOUT, shared.gate.authorise(key, self.peer)).await {
-                Ok(Ok(publication)) => self.take_over(publication).await,
-                Ok(Err(refusal)) => Err(ConnectionError::Refused(refusal)),
-                Err(_) => Err(ConnectionError::AuthoriseTimeout { limit: AUTHORISE_TIMEOUT }),
-            };
+        let asked = authorise(&*shared.gate, key, otherwise, self.peer);
+        let result = match tokio::time::timeout(AUTHORISE_TIMEOUT, asked).await {
+            Ok(Ok(publication)) => self.take_over(publication).await,
+            Ok(Err(refusal)) => Err(ConnectionError::Refused(refusal)),
+            Err(_) => Err(ConnectionError::AuthoriseTimeout { limit: AUTHORISE_TIMEOUT }),
+        };
         match &result {
             Ok(()) => self.session.accept_publish(),
             Err(error) => self.session.refuse_publish(match error {
@@ -401,6 +401,9 @@ impl Connection {
         self.publishing = Some(Publishing {
             channel_id: channel,
             sink: publication.sink,
+            framer: Framer::new(),
+            framed: Vec::new(),
+            audio_problem: None,
             timeline: Timeline::new(TimelineConfig { earliest_start_us: lease.last_end_us() }),
             tags: Vec::new(),
             lease,
@@ -411,9 +414,17 @@ impl Connection {
     }
 
     /// Asks the gate, and accepts or refuses.
-    async fn start_play(&mut self, name: &StreamKey) {
+    async fn start_play(&mut self, name: &StreamKey, otherwise: &[StreamKey]) {
         let shared = self.shared.clone();
-        let asked = tokio::time::timeout(AUTHORISE_TIMEOUT, shared.gate.play(name, self.peer)).await;
+        let asked = async {
+            for name in std::iter::once(name).chain(otherwise) {
+                if let Some(feed) = shared.gate.play(name, self.peer).await {
+                    return Some(feed);
+                }
+            }
+            None
+        };
+        let asked = tokio::time::timeout(AUTHORISE_TIMEOUT, asked).await;
         let (connection, peer) = (self.number, self.peer);
         match asked.ok().flatten() {
             Some(feed) => {
@@ -477,6 +488,8 @@ impl Connection {
         if let Some(mut publishing) = self.publishing.take() {
             publishing.timeline.end(self.shared.clock.monotonic_us(), cause);
             publishing.pass_on();
+            publishing.tell(self.number, self.peer);
+            publishing.tell_left_out(self.number, self.peer);
             self.listed.does(None);
             self.reading.set_publishing(false);
             // If this fails the socket is lost, which the next read or write reports.
@@ -534,6 +547,87 @@ impl Connection {
 }
 
 impl Publishing {
+    fn video(&mut self, timestamp_ms: u32, body: Bytes, now: Arrival) -> Result<(), ConnectionError> {
+        let role = self.framer.video(timestamp_ms, body.clone(), now.monotonic_us, &mut self.framed);
+        // Those who are passed the publisher's own bytes get what we could not read as well.
+        let passed = role.as_ref().copied().unwrap_or(TagRole::Video);
+        self.tags.push(FlvTag::passed(passed, timestamp_ms, body));
+        self.place(now)?;
+        role.map(|_| ()).map_err(ConnectionError::from)
+    }
+
+    fn audio(&mut self, timestamp_ms: u32, body: Bytes, now: Arrival) -> Result<(), ConnectionError> {
+        let role = self.framer.audio(timestamp_ms, body.clone(), &mut self.framed);
+        self.tags.push(FlvTag::passed(role, timestamp_ms, body));
+        Ok(self.place(now)?)
+    }
+
+    /// Hands what the framer gave to the timeline.
+    fn place(&mut self, now: Arrival) -> Result<(), TimelineError> {
+        let mut result = Ok(());
+        for framed in self.framed.drain(..) {
+            result = result.and(match framed {
+                Framed::Video { timestamp_ms, tag } => self.timeline.video(timestamp_ms, tag, now),
+                Framed::Audio { timestamp_ms, tag } => self.timeline.audio(timestamp_ms, tag, now),
+                Framed::MoreOfPicture { data } => {
+                    self.timeline.more_of_picture(&data);
+                    Ok(())
+                }
+            });
+        }
+        result
+    }
+
+    /// Says what there is to say of the stream, each thing once.
+    fn tell(&mut self, connection: u64, peer: SocketAddr) {
+        let channel = self.channel_id;
+        while let Some(notice) = self.framer.poll_notice() {
+            if notice.is_loss() {
+                tracing::warn!(connection, %peer, %channel, "{notice}");
+            } else {
+                tracing::info!(connection, %peer, %channel, "{notice}");
+            }
+        }
+        while let Some(notice) = self.timeline.poll_notice() {
+            match notice {
+                TimelineNotice::StampsStandStill { track } => {
+                    let track = match track {
+                        TrackKind::Video => "video",
+                        TrackKind::Audio => "audio",
+                    };
+                    tracing::warn!(
+                        connection, %peer, %channel, track,
+                        "the publisher's time stamps stand still: its frames are recorded by the time of their arrival"
+                    );
+                }
+                // The node says it once for all.
+                TimelineNotice::ClockSet { by_us } => {
+                    tracing::debug!(connection, %channel, by_us, "the next session is dated by the clock as it was set");
+                }
+            }
+        }
+        let problem = self.timeline.audio_problem();
+        if problem != self.audio_problem.as_ref() {
+            match problem {
+                Some(problem) => {
+                    tracing::warn!(connection, %peer, %channel, %problem, "audio is left out, video is recorded");
+                }
+                None => tracing::info!(connection, %peer, %channel, "audio is recorded again"),
+            }
+            self.audio_problem = problem.cloned();
+            self.sink.audio_problem(problem);
+        }
+    }
+
+    /// Says in the end how much was left out.
+    fn tell_left_out(&self, connection: u64, peer: SocketAddr) {
+        let stats = self.framer.stats();
+        if stats.skipped_video + stats.skipped_audio > 0 {
+            let (channel, video, audio) = (self.channel_id, stats.skipped_video, stats.skipped_audio);
+            tracing::warn!(connection, %peer, %channel, video, audio, "messages of this publication were left out");
+        }
+    }
+
     fn pass_on(&mut self) {
         while let Some(event) = self.timeline.poll() {
             if matches!(event, TimelineEvent::SessionEnd { .. }) {
@@ -544,6 +638,22 @@ impl Publishing {
         self.sink.tags(&mut self.tags);
         self.tags.clear();
     }
+}
+
+/// Asks for each way to read a key, until one is known. Where none is, the refusal says what may be wrong with it.
+async fn authorise(
+    gate: &dyn Gate,
+    key: &StreamKey,
+    otherwise: &[StreamKey],
+    peer: SocketAddr,
+) -> Result<Publication, Refusal> {
+    for reading in std::iter::once(key).chain(otherwise) {
+        match gate.authorise(reading, peer).await {
+            Err(Refusal::UnknownKey) => {}
+            answer => return answer,
+        }
+    }
+    Err(if key.is_odd() { Refusal::OddKey } else { Refusal::UnknownKey })
 }
 
 async fn dismissed(lease: Option<&Lease>) -> Dismissed {

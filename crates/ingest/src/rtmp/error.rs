@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use media::EndCause;
-use media::flv::FlvError;
+use media::framing::FramingError;
 use media::rtmp::RtmpError;
 use media::timeline::TimelineError;
 
@@ -19,7 +19,7 @@ pub(super) enum ConnectionError {
     Rtmp(#[from] RtmpError),
     /// The peer's media cannot be understood.
     #[error(transparent)]
-    Flv(#[from] FlvError),
+    Framing(#[from] FramingError),
     /// The peer's media cannot be put on a timeline.
     #[error(transparent)]
     Timeline(#[from] TimelineError),
@@ -99,7 +99,7 @@ impl ConnectionError {
     pub(super) fn end_cause(&self) -> EndCause {
         match self {
             // What it sends is what the camera or encoder made.
-            Self::Flv(_) | Self::Timeline(_) => EndCause::Camera,
+            Self::Framing(_) | Self::Timeline(_) => EndCause::Camera,
             // The network did its part, and so did we: who publishes has no right to any more.
             Self::Revoked => EndCause::Camera,
             // Camera and network were willing.

@@ -12,7 +12,7 @@ use media::flv::{AudioTag, VideoTag};
 use media::mp4::demux::{Mp4File, locate_moov};
 use media::rtmp::client::{ClientConfig, ClientEvent, ClientSession};
 use media::rtmp::{RtmpUrl, StreamKey};
-use media::timeline::TimelineEvent;
+use media::timeline::{AudioProblem, TimelineEvent};
 use media::{EndCause, TrackKind, VideoCodec};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -30,6 +30,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub struct Told {
     events: Arc<Mutex<Vec<(Uuid, TimelineEvent)>>>,
+    audio: Arc<Mutex<Vec<(Uuid, Option<AudioProblem>)>>>,
     count: watch::Sender<usize>,
 }
 
@@ -42,6 +43,12 @@ impl Told {
     /// What a channel's sinks were told.
     pub fn of(&self, channel: Uuid) -> Vec<TimelineEvent> {
         self.all().into_iter().filter(|(id, _)| *id == channel).map(|(_, event)| event).collect()
+    }
+
+    /// What a channel's sinks were told of audio that is left out.
+    pub fn audio_problems(&self, channel: Uuid) -> Vec<Option<AudioProblem>> {
+        let all = self.audio.lock().unwrap().clone();
+        all.into_iter().filter(|(id, _)| *id == channel).map(|(_, problem)| problem).collect()
     }
 
     /// Number of a channel's samples.
@@ -104,6 +111,10 @@ impl Sink for Collector {
         self.told.events.lock().unwrap().push((self.channel_id, event));
         self.told.count.send_modify(|count| *count += 1);
     }
+
+    fn audio_problem(&mut self, problem: Option<&AudioProblem>) {
+        self.told.audio.lock().unwrap().push((self.channel_id, problem.cloned()));
+    }
 }
 
 /// The machine's clocks, of which the wall clock can be set.
@@ -159,7 +170,7 @@ impl Server {
     ) -> Self {
         let mut config = RtmpConfig::new("127.0.0.1:0".parse().unwrap());
         change(&mut config);
-        let told = Told { events: Arc::default(), count: watch::Sender::new(0) };
+        let told = Told { events: Arc::default(), audio: Arc::default(), count: watch::Sender::new(0) };
         let mut server = RtmpServer::bind(config, Arc::new(KnownKeys(told.clone())), clock).unwrap();
         if let Some(tls) = tls {
             server.bind_tls("127.0.0.1:0".parse().unwrap(), tls).unwrap();
@@ -256,6 +267,17 @@ impl Camera {
     /// Connects and asks to publish.
     pub async fn connect(server: &Server, key: &str) -> Result<Self, ClientEvent> {
         let url = RtmpUrl::parse(&server.url(key)).unwrap();
+        Self::connect_to(server, url).await
+    }
+
+    /// The same with a key that could not stand in an address.
+    pub async fn connect_named(server: &Server, key: &str) -> Result<Self, ClientEvent> {
+        let mut url = RtmpUrl::parse(&server.url("key")).unwrap();
+        url.key = StreamKey::new(key);
+        Self::connect_to(server, url).await
+    }
+
+    async fn connect_to(server: &Server, url: RtmpUrl) -> Result<Self, ClientEvent> {
         let stream = TcpStream::connect(server.address).await.unwrap();
         let mut client = ClientSession::new(ClientConfig::new(&url), SystemClock.now_us());
         client.handle_input(&[], 0).unwrap();

@@ -7,6 +7,8 @@ use super::{CodecError, MAX_RECORD_BYTES, frame_rate, split_parameter_set, vui_s
 use crate::{VideoCodec, VideoConfig};
 
 const RECORD: &str = "avcC";
+pub(super) const NAL_SPS: u8 = 7;
+pub(super) const NAL_PPS: u8 = 8;
 
 /// ISO/IEC 14496-15 §5.3.3.1.2
 pub(super) fn config(record: Bytes) -> Result<VideoConfig, CodecError> {
@@ -57,7 +59,83 @@ pub(super) fn parameter_sets(record: &[u8]) -> Option<Vec<&[u8]>> {
     Some(sets)
 }
 
+/// A record with these parameter sets, for NAL units behind lengths of 4 bytes (ISO/IEC 14496-15 §5.3.3.1.2). [`None`] where there
+/// is no usable SPS first, or where there are more sets than fit.
+pub(super) fn record(sequence: &[&[u8]], picture: &[&[u8]]) -> Option<Bytes> {
+    let first = sequence.first()?;
+    let sps = parse_sps(first)?;
+    let &[_, profile, compatibility, level, ..] = *first else { return None };
+    let mut record = vec![1, profile, compatibility, level, 0xff];
+    record.push(0xe0 | u8::try_from(sequence.len()).ok().filter(|count| *count <= 31)?);
+    put_sets(&mut record, sequence)?;
+    record.push(u8::try_from(picture.len()).ok()?);
+    put_sets(&mut record, picture)?;
+    if !matches!(profile, 66 | 77 | 88) {
+        let [chroma, luma_depth, chroma_depth] = sps.format;
+        record.extend([0xfc | chroma, 0xf8 | luma_depth, 0xf8 | chroma_depth, 0]);
+    }
+    Some(record.into())
+}
+
+fn put_sets(record: &mut Vec<u8>, sets: &[&[u8]]) -> Option<()> {
+    for set in sets {
+        record.extend(u16::try_from(set.len()).ok()?.to_be_bytes());
+        record.extend_from_slice(set);
+    }
+    Some(())
+}
+
+/// Type and id of a sequence or picture parameter set; [`None`] for anything else, and for a damaged one.
+pub(super) fn set_identity(unit: &[u8]) -> Option<(u8, u32)> {
+    match unit.first()? & 0x9f {
+        NAL_SPS => Some((NAL_SPS, parse_sps(unit)?.id)),
+        NAL_PPS => {
+            let payload = unescape(unit.get(1..unit.len().min(9))?);
+            let mut bits = BitReader::new(&payload);
+            let id = bits.ue().filter(|id| *id < 256)?;
+            bits.ue().filter(|sps_id| *sps_id < 32)?;
+            Some((NAL_PPS, id))
+        }
+        _ => None,
+    }
+}
+
+/// How long lengths are, of a record that has no sequence parameter set.
+pub(super) fn length_size_without_sets(record: &[u8]) -> Option<u8> {
+    match record {
+        &[1, _, _, _, length, sets, ..] if length & 3 != 2 && sets & 0x1f == 0 => Some((length & 3) + 1),
+        _ => None,
+    }
+}
+
+/// What tells the fields of a frame from frames.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Interlacing {
+    /// Not `frame_mbs_only_flag`.
+    pub(super) may_have_fields: bool,
+    /// `separate_colour_plane_flag`
+    pub(super) has_separate_planes: bool,
+    /// Length of `frame_num`.
+    pub(super) frame_num_bits: u32,
+}
+
+impl Interlacing {
+    /// Whether fields may be pictures of their own.
+    pub(crate) fn may_have_fields(&self) -> bool {
+        self.may_have_fields
+    }
+}
+
+/// Of the first sequence parameter set of a record.
+pub(super) fn interlacing(record: &[u8]) -> Option<Interlacing> {
+    Some(parse_sps(parameter_sets(record)?.first()?)?.interlacing)
+}
+
 struct Sps {
+    id: u32,
+    /// `chroma_format_idc`, `bit_depth_luma_minus8`, `bit_depth_chroma_minus8`
+    format: [u8; 3],
+    interlacing: Interlacing,
     width: u16,
     height: u16,
     frame_rate: Option<(u32, u32)>,
@@ -66,23 +144,25 @@ struct Sps {
 
 /// ITU-T H.264 §7.3.2.1.1, up to the timing in the VUI.
 fn parse_sps(nal_unit: &[u8]) -> Option<Sps> {
-    if nal_unit.first()? & 0x9f != 7 {
+    if nal_unit.first()? & 0x9f != NAL_SPS {
         return None;
     }
     let payload = unescape(&nal_unit[1..]);
     let mut bits = BitReader::new(&payload);
     let profile = bits.bits(8)?;
     bits.skip(16)?; // constraint flags, level_idc
-    bits.ue()?; // seq_parameter_set_id
+    let id = bits.ue().filter(|id| *id < 32)?;
     let mut chroma_format = 1;
+    let mut depths = [0, 0];
     let mut is_separate_planes = false;
     if matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
         chroma_format = bits.ue()?;
         if chroma_format == 3 {
             is_separate_planes = bits.flag()?;
         }
-        bits.ue()?; // bit depths
-        bits.ue()?;
+        for depth in &mut depths {
+            *depth = bits.ue().filter(|depth| *depth <= 6)? as u8;
+        }
         bits.skip(1)?; // qpprime_y_zero_transform_bypass_flag
         if bits.flag()? {
             for list in 0..if chroma_format == 3 { 12 } else { 8 } {
@@ -92,7 +172,7 @@ fn parse_sps(nal_unit: &[u8]) -> Option<Sps> {
             }
         }
     }
-    bits.ue()?; // log2_max_frame_num_minus4
+    let frame_num_bits = bits.ue().filter(|bits| *bits <= 12)? + 4;
     match bits.ue()? {
         0 => {
             bits.ue()?;
@@ -139,6 +219,13 @@ fn parse_sps(nal_unit: &[u8]) -> Option<Sps> {
     let height = (height_map_units * 16 * fields).checked_sub(crop_y).filter(|height| *height > 0)?;
     let (pixel_aspect_ratio, frame_rate) = parse_vui(&mut bits).unwrap_or_default();
     Some(Sps {
+        id,
+        format: [u8::try_from(chroma_format).ok()?, depths[0], depths[1]],
+        interlacing: Interlacing {
+            may_have_fields: !is_frame_mbs_only,
+            has_separate_planes: is_separate_planes,
+            frame_num_bits,
+        },
         width: u16::try_from(width).ok()?,
         height: u16::try_from(height).ok()?,
         frame_rate,

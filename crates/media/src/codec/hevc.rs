@@ -9,7 +9,9 @@ use super::{CodecError, MAX_RECORD_BYTES, frame_rate, split_parameter_set, vui_s
 use crate::{VideoCodec, VideoConfig};
 
 const RECORD: &str = "hvcC";
-const NAL_SPS: u8 = 33;
+pub(super) const NAL_VPS: u8 = 32;
+pub(super) const NAL_SPS: u8 = 33;
+pub(super) const NAL_PPS: u8 = 34;
 /// Bytes in front of the arrays of parameter sets.
 const FIXED_BYTES: usize = 23;
 
@@ -83,7 +85,66 @@ fn codec_string(fixed: &[u8; FIXED_BYTES]) -> String {
     text
 }
 
+/// A record with these parameter sets by their types, for NAL units behind lengths of 4 bytes (ISO/IEC 14496-15 §8.3.3.1.2).
+/// [`None`] where there is no usable SPS.
+pub(super) fn record(sets: &[(u8, Vec<&[u8]>)]) -> Option<Bytes> {
+    let (_, sequence) = sets.iter().find(|(kind, _)| *kind == NAL_SPS)?;
+    let sps = parse_sps(sequence.first()?)?;
+    let mut record = vec![1];
+    record.extend(sps.profile_tier_level);
+    record.extend([0xf0, 0, 0xfc]); // nothing said of segmentation and parallelism
+    let [chroma, luma_depth, chroma_depth] = sps.format;
+    record.extend([0xfc | chroma, 0xf8 | luma_depth, 0xf8 | chroma_depth]);
+    record.extend([0, 0]); // avgFrameRate
+    record.push(sps.sub_layers << 3 | u8::from(sps.is_nested) << 2 | 3);
+    record.push(u8::try_from(sets.len()).ok()?);
+    for (kind, units) in sets {
+        record.push(0x80 | kind);
+        record.extend(u16::try_from(units.len()).ok()?.to_be_bytes());
+        for unit in units {
+            record.extend(u16::try_from(unit.len()).ok()?.to_be_bytes());
+            record.extend_from_slice(unit);
+        }
+    }
+    Some(record.into())
+}
+
+/// Type and id of a parameter set of the base layer; [`None`] for anything else, and for a damaged one.
+pub(super) fn set_identity(unit: &[u8]) -> Option<(u8, u32)> {
+    let &[first, second, third, ..] = unit else { return None };
+    // forbidden_zero_bit, nuh_layer_id and nuh_temporal_id_plus1 of a parameter set that is for everyone
+    if first & 0x81 != 0 || second >> 3 != 0 || second & 7 == 0 {
+        return None;
+    }
+    match first >> 1 {
+        NAL_VPS => Some((NAL_VPS, u32::from(third >> 4))),
+        NAL_SPS => Some((NAL_SPS, parse_sps(unit)?.id)),
+        NAL_PPS => {
+            let payload = unescape(unit.get(2..unit.len().min(10))?);
+            let mut bits = BitReader::new(&payload);
+            let id = bits.ue().filter(|id| *id < 64)?;
+            bits.ue().filter(|sps_id| *sps_id < 16)?;
+            Some((NAL_PPS, id))
+        }
+        _ => None,
+    }
+}
+
+/// How long lengths are, of a record that has no sequence parameter set.
+pub(super) fn length_size_without_sets(record: &[u8]) -> Option<u8> {
+    let (fixed, arrays) = record.split_first_chunk::<FIXED_BYTES>()?;
+    let has_set = units(arrays, fixed[22])?.iter().any(|(kind, _)| *kind == NAL_SPS);
+    (fixed[0] == 1 && fixed[21] & 3 != 2 && !has_set).then_some((fixed[21] & 3) + 1)
+}
+
 struct Sps {
+    id: u32,
+    /// As in the record: profile space, tier and profile, compatibility, constraints, level.
+    profile_tier_level: [u8; 12],
+    sub_layers: u8,
+    is_nested: bool,
+    /// `chroma_format_idc`, `bit_depth_luma_minus8`, `bit_depth_chroma_minus8`
+    format: [u8; 3],
     width: u16,
     height: u16,
     frame_rate: Option<(u32, u32)>,
@@ -99,10 +160,13 @@ fn parse_sps(nal_unit: &[u8]) -> Option<Sps> {
     let mut bits = BitReader::new(&payload);
     bits.skip(4)?; // sps_video_parameter_set_id
     let max_sub_layers_minus1 = bits.bits(3)?;
-    bits.skip(1)?; // sps_temporal_id_nesting_flag
+    let is_nested = bits.flag()?;
+    // One byte in: the general part of profile_tier_level() is whole bytes.
+    let profile_tier_level = *payload.get(1..)?.first_chunk::<12>()?;
     skip_profile_tier_level(&mut bits, max_sub_layers_minus1)?;
-    bits.ue()?; // sps_seq_parameter_set_id
-    let (unit_x, unit_y) = match bits.ue()? {
+    let id = bits.ue().filter(|id| *id < 16)?;
+    let chroma_format = bits.ue()?;
+    let (unit_x, unit_y) = match chroma_format {
         0 => (1, 1),
         1 => (2, 2),
         2 => (2, 1),
@@ -118,8 +182,15 @@ fn parse_sps(nal_unit: &[u8]) -> Option<Sps> {
         width = width.checked_sub(unit_x * (u64::from(bits.ue()?) + u64::from(bits.ue()?)))?;
         height = height.checked_sub(unit_y * (u64::from(bits.ue()?) + u64::from(bits.ue()?)))?;
     }
+    let mut depth = || bits.ue().filter(|depth| *depth <= 8).unwrap_or(0) as u8;
+    let depths = [depth(), depth()];
     let (pixel_aspect_ratio, frame_rate) = parse_hints(&mut bits, max_sub_layers_minus1).unwrap_or_default();
     Some(Sps {
+        id,
+        profile_tier_level,
+        sub_layers: max_sub_layers_minus1 as u8 + 1,
+        is_nested,
+        format: [chroma_format as u8, depths[0], depths[1]],
         width: u16::try_from(width).ok().filter(|width| *width > 0)?,
         height: u16::try_from(height).ok().filter(|height| *height > 0)?,
         frame_rate,
@@ -145,10 +216,8 @@ fn skip_profile_tier_level(bits: &mut BitReader<'_>, max_sub_layers_minus1: u32)
 
 type Hints = (Option<(u16, u16)>, Option<(u32, u32)>);
 
-/// From the bit depths to the VUI: everything between has to be read to find it.
+/// From behind the bit depths to the VUI: everything between has to be read to find it.
 fn parse_hints(bits: &mut BitReader<'_>, max_sub_layers_minus1: u32) -> Option<Hints> {
-    bits.ue()?; // bit depths
-    bits.ue()?;
     let poc_lsb_bits = bits.ue()?.checked_add(4).filter(|count| *count <= 16)?;
     let layers = if bits.flag()? { max_sub_layers_minus1 + 1 } else { 1 };
     for _ in 0..3 * layers {

@@ -8,9 +8,16 @@ mod aac;
 mod bits;
 mod h264;
 mod hevc;
+mod sets;
+mod units;
 
 use bytes::Bytes;
 
+pub(crate) use self::h264::Interlacing;
+pub(crate) use self::sets::{ParameterSets, codec_of_sps};
+pub(crate) use self::units::{
+    Field, UnitForm, UnitKind, form_of, starts_with_start_code, unit_kind, units_of,
+};
 use crate::{VideoCodec, VideoConfig};
 
 /// The longest configuration record that is looked at, in bytes.
@@ -67,15 +74,47 @@ impl VideoConfig {
     /// Bytes in the length prefix of each NAL unit: 1, 2 or 4.
     #[must_use]
     pub fn nal_length_size(&self) -> u8 {
-        let position = match self.codec {
-            VideoCodec::H264 => 4,
-            VideoCodec::Hevc => 21,
-        };
-        self.record.get(position).map_or(4, |byte| (byte & 3) + 1)
+        self.record.get(self.length_size_at()).map_or(4, |byte| (byte & 3) + 1)
     }
 }
 
+/// What a record tells that has no parameter sets, or [`None`] where it has some or is none: how long lengths are.
+pub(crate) fn length_size_without_sets(codec: VideoCodec, record: &[u8]) -> Option<u8> {
+    match codec {
+        VideoCodec::H264 => h264::length_size_without_sets(record),
+        VideoCodec::Hevc => hevc::length_size_without_sets(record),
+    }
+}
+
+/// The parameter sets in a record of the form of `avcC`, whichever codec they are of.
+pub(crate) fn sets_in_avc_record(record: &[u8]) -> Vec<&[u8]> {
+    if record.first() == Some(&1) { h264::parameter_sets(record).unwrap_or_default() } else { Vec::new() }
+}
+
 impl VideoConfig {
+    /// The same for NAL units behind lengths of 4 bytes.
+    pub(crate) fn with_length_size_4(&self) -> Option<Self> {
+        let mut record = self.record.to_vec();
+        *record.get_mut(self.length_size_at())? |= 3;
+        Self::from_record(self.codec, record.into()).ok()
+    }
+
+    /// Where in the record the length of lengths stands.
+    fn length_size_at(&self) -> usize {
+        match self.codec {
+            VideoCodec::H264 => 4,
+            VideoCodec::Hevc => 21,
+        }
+    }
+
+    /// What of the first sequence parameter set tells fields from frames (H.264).
+    pub(crate) fn interlacing(&self) -> Option<Interlacing> {
+        match self.codec {
+            VideoCodec::H264 => h264::interlacing(&self.record),
+            VideoCodec::Hevc => None,
+        }
+    }
+
     /// The parameter sets of the record as NAL units behind their lengths, as they may stand in front of a keyframe.
     ///
     /// Empty where the record is damaged.
@@ -124,7 +163,7 @@ pub(crate) fn is_whole(data: &[u8], length_size: u8) -> bool {
 }
 
 /// Length-prefixed NAL units; stops in front of damage.
-struct NalUnits<'a> {
+pub(crate) struct NalUnits<'a> {
     data: &'a [u8],
     length_size: usize,
 }

@@ -2,6 +2,61 @@
 
 use super::FlvError;
 
+/// One track of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Track<'a> {
+    /// Packet type of what it carries.
+    pub(super) packet_type: u8,
+    pub(super) four_cc: [u8; 4],
+    pub(super) id: u8,
+    pub(super) body: &'a [u8],
+    /// How many others the message has.
+    pub(super) others: usize,
+}
+
+/// `AvMultitrackType`
+mod multitrack {
+    pub(super) const ONE_TRACK: u8 = 0;
+    // 1 is several tracks of one codec.
+    pub(super) const MANY_TRACKS_MANY_CODECS: u8 = 2;
+}
+
+/// Unwraps a multitrack message (E-RTMP v2, "ExVideoTagBody", "ExAudioTagBody"): of several tracks, the one of the lowest number.
+pub(super) fn unwrap_multitrack<'a>(mut bytes: &'a [u8]) -> Result<Track<'a>, FlvError> {
+    let [kinds] = *take::<1>(&mut bytes)?;
+    let (kind, packet_type) = (kinds >> 4, kinds & 0x0f);
+    if kind > multitrack::MANY_TRACKS_MANY_CODECS {
+        return Err(FlvError::MultitrackType(kind));
+    }
+    let shared =
+        if kind == multitrack::MANY_TRACKS_MANY_CODECS { None } else { Some(*take::<4>(&mut bytes)?) };
+    let mut lowest: Option<Track<'a>> = None;
+    let mut others = 0;
+    loop {
+        let four_cc = match shared {
+            Some(four_cc) => four_cc,
+            None => *take::<4>(&mut bytes)?,
+        };
+        let [id] = *take::<1>(&mut bytes)?;
+        let size = if kind == multitrack::ONE_TRACK {
+            bytes.len()
+        } else {
+            let &[high, middle, low] = take::<3>(&mut bytes)?;
+            u32::from_be_bytes([0, high, middle, low]) as usize
+        };
+        let body = bytes.get(..size).ok_or(FlvError::Truncated)?;
+        bytes = &bytes[size..];
+        others += usize::from(lowest.is_some());
+        if lowest.is_none_or(|lowest| id < lowest.id) {
+            lowest = Some(Track { packet_type, four_cc, id, body, others: 0 });
+        }
+        if bytes.is_empty() {
+            break;
+        }
+    }
+    lowest.map(|track| Track { others, ..track }).ok_or(FlvError::Truncated)
+}
+
 /// Packet type that precedes the real one with data about it.
 pub(super) const MOD_EX: u8 = 7;
 

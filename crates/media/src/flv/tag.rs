@@ -56,6 +56,12 @@ impl FlvTag {
         Self { role, timestamp_ms, prefix: TagPrefix::default(), payload: body }
     }
 
+    /// A publisher's audio or video message, passed through: `role` is what a [`Framer`](crate::framing::Framer) said of `body`.
+    #[must_use]
+    pub fn passed(role: TagRole, timestamp_ms: u32, body: Bytes) -> Self {
+        Self { role, timestamp_ms, prefix: TagPrefix::default(), payload: body }
+    }
+
     /// A publisher's metadata, passed through: AMF0 from the string `onMetaData` on.
     #[must_use]
     pub fn metadata(timestamp_ms: u32, body: Bytes) -> Self {

@@ -45,7 +45,8 @@ fn video_of_the_extended_form() {
     assert_eq!(video(b"\xd4hvc1\x02"), Ok(VideoTag::Metadata));
     assert_eq!(video(b"\x94av01\x02"), Ok(VideoTag::Metadata));
     assert_eq!(video(b"\x95hvc1"), Ok(VideoTag::Ignored("MPEG-2 TS sequence start")));
-    assert_eq!(video(b"\x96\x00hvc1\x00"), Ok(VideoTag::Ignored("multitrack")));
+    assert_eq!(video(b"\x90hev1rec"), Ok(header(VideoCodec::Hevc)));
+    assert_eq!(video(b"\x90avc3rec"), Ok(header(VideoCodec::H264)));
     assert_eq!(video(b"\xd1\x00"), Ok(VideoTag::Ignored("command frame")));
 }
 
@@ -67,16 +68,50 @@ fn mod_ex_is_skipped_in_both_its_lengths_and_repeated() {
 
 #[test]
 fn video_that_is_not_carried_is_named() {
-    assert_eq!(video(b"\x12abc"), Err(FlvError::VideoCodec("Sorenson H.263", 2)));
-    assert_eq!(
-        video(b"\x90av01rec").unwrap_err().to_string(),
-        "video codec av01 is not supported: send H.264 or HEVC"
-    );
+    assert_eq!(video(b"\x12abc"), Err(FlvError::VideoCodec(2)));
+    for (body, name) in [
+        (&b"\x90av01rec"[..], "AV1 (av01)"),
+        (b"\xa1vp09", "VP9 (vp09)"),
+        (b"\xa1zz\x00z", r"with the FourCC zz\x00z"),
+        (b"\x96\x01av01\x00", "AV1 (av01)"),
+        (b"\x14abc", "VP6 (number 4 of FLV)"),
+        (b"\x28abc", "H.263 (number 8 of FLV)"),
+        (b"\x1babc", "number 11 of FLV"),
+    ] {
+        let told = format!("video codec {name} is not supported: send H.264 or HEVC");
+        assert_eq!(video(body).unwrap_err().to_string(), told);
+    }
     assert_eq!(video(b"\x17\x03\x00\x00\x00"), Err(FlvError::PacketType(3)));
     assert_eq!(video(b"\x99hvc1"), Err(FlvError::PacketType(9)));
     for torn in [&b"\x17"[..], b"\x17\x01\x00", b"\x90hvc", b"\x91hvc1\x00\x00", b"\x97"] {
         assert_eq!(video(torn), Err(FlvError::Truncated), "{torn:?}");
     }
+}
+
+#[test]
+fn tracks_are_unwrapped_and_the_lowest_is_taken() {
+    let message = |bytes: &'static [u8]| parse_video_message(Bytes::from_static(bytes)).unwrap();
+    let one = message(b"\x96\x01avc1\x00\x00\x00\x28nal");
+    assert_eq!((one.track, one.other_tracks, one.codec), (0, 0, Some(VideoCodec::H264)));
+    assert_eq!(one.tag, frame(true, 40, b"nal"));
+    let header = VideoTag::SequenceHeader { codec: VideoCodec::Hevc, record: Bytes::from_static(b"rec") };
+    assert_eq!(message(b"\x96\x00hvc1\x00rec").tag, header);
+    // Track 1 of a message of its own is not the first track.
+    assert_eq!(message(b"\x96\x03hvc1\x01nal").track, 1);
+    assert_eq!(video(b"\x96\x03hvc1\x01nal"), Ok(VideoTag::Ignored("another track")));
+    // Several tracks of one codec, the first one last; and each with its own.
+    let many = message(b"\xa6\x13avc1\x02\x00\x00\x01x\x00\x00\x00\x03nal");
+    assert_eq!((many.track, many.other_tracks, many.tag), (0, 1, frame(false, 0, b"nal")));
+    let mixed = message(b"\x96\x23hvc1\x00\x00\x00\x03nalav01\x01\x00\x00\x02xy");
+    assert_eq!((mixed.track, mixed.other_tracks, mixed.codec), (0, 1, Some(VideoCodec::Hevc)));
+    // Behind ModEx.
+    assert_eq!(message(b"\x97\x00\x00\x06\x03avc1\x00nal").tag, frame(true, 0, b"nal"));
+    assert_eq!(video(b"\x96\x33avc1\x00nal"), Err(FlvError::MultitrackType(3)));
+    for torn in [&b"\x96"[..], b"\x96\x03avc", b"\x96\x03avc1", b"\x96\x13avc1\x00\x00\x00\x09nal"] {
+        assert_eq!(video(torn), Err(FlvError::Truncated), "{torn:?}");
+    }
+    let sound = parse_audio_message(Bytes::from_static(b"\x95\x01mp4a\x00aac")).unwrap();
+    assert_eq!((sound.track, sound.tag), (0, AudioTag::Frame { data: Bytes::from_static(b"aac") }));
 }
 
 #[test]
@@ -87,9 +122,10 @@ fn audio_of_both_forms() {
     assert_eq!(audio(b"\xaf\x01aac"), Ok(data.clone()));
     assert_eq!(audio(b"\x90mp4a\x12\x10"), Ok(header));
     assert_eq!(audio(b"\x91mp4aaac"), Ok(data));
-    assert_eq!(audio(b"\x91Opusx"), Ok(AudioTag::Unsupported { codec: "Opus" }));
-    assert_eq!(audio(b"\x72abc"), Ok(AudioTag::Unsupported { codec: "G.711 A-law" }));
-    for ignored in [&b""[..], b"\xaf\x00", b"\xaf\x01", b"\x92mp4a", b"\x94mp4a\x01", b"\x95\x00mp4a"] {
+    assert_eq!(audio(b"\x91Opusx"), Ok(AudioTag::Unsupported { codec: "Opus".into() }));
+    assert_eq!(audio(b"\x72abc"), Ok(AudioTag::Unsupported { codec: "G.711 A-law".into() }));
+    for ignored in [&b""[..], b"\xaf\x00", b"\xaf\x01", b"\x92mp4a", b"\x94mp4a\x01", b"\x95\x01mp4a\x01aac"]
+    {
         assert_eq!(audio(ignored), Ok(AudioTag::Ignored), "{ignored:?}");
     }
     assert_eq!(audio(b"\xaf"), Err(FlvError::Truncated));

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::ex::{skip_mod_ex, take};
+use super::ex::{Track, skip_mod_ex, take, unwrap_multitrack};
 use super::{FlvError, four_cc};
 use crate::sample::VideoCodec;
 
@@ -33,6 +33,29 @@ pub enum VideoTag {
     Ignored(&'static str),
 }
 
+/// A video message: the tag, and what stands around it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VideoMessage {
+    /// Number of the track; 0 where the message says nothing of tracks.
+    pub track: u8,
+    /// Further tracks in the same message, which are passed over.
+    pub other_tracks: usize,
+    /// Which codec the message says it is of; [`None`] for what is of none.
+    pub codec: Option<VideoCodec>,
+    /// What it carries.
+    pub tag: VideoTag,
+}
+
+impl VideoMessage {
+    fn of(codec: VideoCodec, tag: VideoTag) -> Self {
+        Self { track: 0, other_tracks: 0, codec: Some(codec), tag }
+    }
+
+    fn of_none(tag: VideoTag) -> Self {
+        Self { track: 0, other_tracks: 0, codec: None, tag }
+    }
+}
+
 /// Packet types of the extended header.
 mod packet {
     pub(super) const SEQUENCE_START: u8 = 0;
@@ -49,67 +72,91 @@ const FRAME_KEY: u8 = 1;
 const FRAME_GENERATED_KEY: u8 = 4;
 const FRAME_COMMAND: u8 = 5;
 
-/// Reads the body of a video tag; payloads are slices of it.
+/// Reads the body of a video tag; payloads are slices of it. A track other than the first one is nothing to record.
 ///
 /// # Errors
 /// [`FlvError`]: the body is torn, or its codec is none that we carry.
 pub fn parse_video(body: Bytes) -> Result<VideoTag, FlvError> {
-    let Some(&first) = body.first() else { return Ok(VideoTag::Ignored("empty tag")) };
+    let message = parse_video_message(body)?;
+    Ok(if message.track == 0 { message.tag } else { VideoTag::Ignored("another track") })
+}
+
+/// Reads the body of a video tag of any track; payloads are slices of it.
+///
+/// # Errors
+/// [`FlvError`]: the body is torn, or its codec is none that we carry.
+pub fn parse_video_message(body: Bytes) -> Result<VideoMessage, FlvError> {
+    let Some(&first) = body.first() else {
+        return Ok(VideoMessage::of_none(VideoTag::Ignored("empty tag")));
+    };
     let frame_type = (first >> 4) & 0x07;
     if first & 0x80 != 0 {
         return parse_extended(&body, frame_type, first & 0x0f);
     }
     if frame_type == FRAME_COMMAND {
-        return Ok(VideoTag::Ignored("command frame"));
+        return Ok(VideoMessage::of_none(VideoTag::Ignored("command frame")));
     }
     let codec = match first & 0x0f {
         7 => VideoCodec::H264,
         // Never specified; what Chinese encoders and FFmpeg forks send for H.265.
         12 => VideoCodec::Hevc,
-        other => return Err(FlvError::VideoCodec(legacy_name(other), other)),
+        other => return Err(FlvError::VideoCodec(other)),
     };
     let mut rest = &body[1..];
     let [packet_type] = *take::<1>(&mut rest)?;
-    match packet_type {
+    let tag = match packet_type {
         0 => {
             // The composition time of a sequence header says nothing.
             take::<3>(&mut rest)?;
-            Ok(sequence_header(codec, body.slice_ref(rest)))
+            sequence_header(codec, body.slice_ref(rest))
         }
         1 => {
             let composition_time_ms = signed_24(*take::<3>(&mut rest)?);
-            Ok(frame(frame_type, composition_time_ms, body.slice_ref(rest)))
+            frame(frame_type, composition_time_ms, body.slice_ref(rest))
         }
-        2 => Ok(VideoTag::EndOfSequence),
-        other => Err(FlvError::PacketType(other)),
-    }
+        2 => VideoTag::EndOfSequence,
+        other => return Err(FlvError::PacketType(other)),
+    };
+    Ok(VideoMessage::of(codec, tag))
 }
 
-fn parse_extended(body: &Bytes, frame_type: u8, packet_type: u8) -> Result<VideoTag, FlvError> {
+fn parse_extended(body: &Bytes, frame_type: u8, packet_type: u8) -> Result<VideoMessage, FlvError> {
     let mut rest = &body[1..];
     let packet_type = skip_mod_ex(packet_type, &mut rest)?;
     match packet_type {
-        packet::METADATA => return Ok(VideoTag::Metadata),
-        _ if frame_type == FRAME_COMMAND => return Ok(VideoTag::Ignored("command frame")),
-        packet::MULTITRACK => return Ok(VideoTag::Ignored("multitrack")),
+        packet::METADATA => return Ok(VideoMessage::of_none(VideoTag::Metadata)),
+        _ if frame_type == FRAME_COMMAND => {
+            return Ok(VideoMessage::of_none(VideoTag::Ignored("command frame")));
+        }
         _ => {}
     }
-    let codec = match *take::<4>(&mut rest)? {
-        four_cc::AVC => VideoCodec::H264,
-        four_cc::HEVC => VideoCodec::Hevc,
+    let track = if packet_type == packet::MULTITRACK {
+        unwrap_multitrack(rest)?
+    } else {
+        let four_cc = *take::<4>(&mut rest)?;
+        Track { packet_type, four_cc, id: 0, body: rest, others: 0 }
+    };
+    let mut rest = track.body;
+    if track.packet_type == packet::METADATA {
+        return Ok(VideoMessage { track: track.id, ..VideoMessage::of_none(VideoTag::Metadata) });
+    }
+    let codec = match track.four_cc {
+        four_cc::AVC | four_cc::AVC_IN_BAND => VideoCodec::H264,
+        four_cc::HEVC | four_cc::HEVC_IN_BAND => VideoCodec::Hevc,
         other => return Err(FlvError::VideoFourCc(other)),
     };
-    match packet_type {
-        packet::SEQUENCE_START => Ok(sequence_header(codec, body.slice_ref(rest))),
+    let tag = match track.packet_type {
+        packet::SEQUENCE_START => sequence_header(codec, body.slice_ref(rest)),
         packet::CODED_FRAMES => {
             let composition_time_ms = signed_24(*take::<3>(&mut rest)?);
-            Ok(frame(frame_type, composition_time_ms, body.slice_ref(rest)))
+            frame(frame_type, composition_time_ms, body.slice_ref(rest))
         }
-        packet::CODED_FRAMES_X => Ok(frame(frame_type, 0, body.slice_ref(rest))),
-        packet::SEQUENCE_END => Ok(VideoTag::EndOfSequence),
-        packet::MPEG2_TS_SEQUENCE_START => Ok(VideoTag::Ignored("MPEG-2 TS sequence start")),
-        other => Err(FlvError::PacketType(other)),
-    }
+        packet::CODED_FRAMES_X => frame(frame_type, 0, body.slice_ref(rest)),
+        packet::SEQUENCE_END => VideoTag::EndOfSequence,
+        packet::MPEG2_TS_SEQUENCE_START => VideoTag::Ignored("MPEG-2 TS sequence start"),
+        other => return Err(FlvError::PacketType(other)),
+    };
+    Ok(VideoMessage { track: track.id, other_tracks: track.others, ..VideoMessage::of(codec, tag) })
 }
 
 fn sequence_header(codec: VideoCodec, record: Bytes) -> VideoTag {
@@ -130,16 +177,4 @@ fn frame(frame_type: u8, composition_time_ms: i32, data: Bytes) -> VideoTag {
 /// SI24.
 fn signed_24(bytes: [u8; 3]) -> i32 {
     i32::from_be_bytes([bytes[0], bytes[1], bytes[2], 0]) >> 8
-}
-
-fn legacy_name(id: u8) -> &'static str {
-    match id {
-        2 => "Sorenson H.263",
-        3 | 6 => "Screen video",
-        4 | 5 => "VP6",
-        8 => "H.263",
-        9 => "MPEG-4 part 2",
-        13 => "AV1",
-        _ => "unknown",
-    }
 }

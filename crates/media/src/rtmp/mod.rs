@@ -33,7 +33,7 @@ mod window;
 
 pub use control::UserControl;
 pub use error::{RtmpError, TimeoutOf};
-pub use key::StreamKey;
+pub use key::{MAX_KEY_READINGS, StreamKey};
 pub use message::{Message, MessageHeader, message_type};
 pub use transmit::Transmit;
 pub use url::{RtmpUrl, UrlError};

@@ -52,6 +52,9 @@ pub(super) const VIDEO_LOST_MS: i64 = 10_000;
 /// track that has stopped.
 pub(super) const AUDIO_LOST_MS: i64 = 5_000;
 
+/// So many audio frames in a row that cannot be used say that none can: a second at 44.1 kHz.
+pub(super) const UNUSABLE_AUDIO_FRAMES: u32 = 43;
+
 /// Audio held while a keyframe is awaited, in frames: a little more than [`AUDIO_ONLY_AFTER_MS`] at 96 kHz.
 pub(super) const WAITING_AUDIO_FRAMES: usize = 1_024;
 /// Audio held while a keyframe is awaited, in bytes.

@@ -44,6 +44,8 @@ mod clock;
 #[cfg(test)]
 mod clock_tests;
 mod limits;
+mod more;
+mod problem;
 mod rate;
 mod session;
 mod still;
@@ -60,6 +62,7 @@ use bytes::Bytes;
 pub use self::{
     clock::{Arrival, CLOCK_STEP_US, ClockWatch},
     limits::{KEYFRAME_WITHIN_BYTES, KEYFRAME_WITHIN_US},
+    problem::AudioProblem,
     wall::DEAD_BAND_US,
 };
 use self::{
@@ -67,7 +70,7 @@ use self::{
         ARRIVAL_CREDIT_US, AUDIO_GRACE_MS, AUDIO_LOST_MS, AUDIO_ONLY_AFTER_MS, AUDIO_UNKNOWN_GRACE_MS,
         BURST_FRAMES, BURST_US, CONTIGUOUS_US, INTERLEAVE_MS, LATE_US, LONGEST_COMPOSITION_MS, MAX_NOTICES,
         MEASURE_BYTES, MEASURE_FRAMES, MEASURE_LEAST_FRAMES, MEASURE_MS, START_AHEAD_US, TICKS_PER_MS,
-        VIDEO_LOST_MS, WAITING_AUDIO_BYTES, WAITING_AUDIO_FRAMES,
+        UNUSABLE_AUDIO_FRAMES, VIDEO_LOST_MS, WAITING_AUDIO_BYTES, WAITING_AUDIO_FRAMES,
     },
     rate::{Finding, Rate, find},
     session::{Session, VideoFrame},
@@ -132,6 +135,14 @@ pub enum TimelineError {
         waited_ms: i64,
         /// Bytes of frames received.
         bytes: u64,
+    },
+    /// Nothing but audio that cannot be carried came, as long as in [`Self::NoKeyframe`].
+    #[error("no video within {waited_ms} ms, and {problem}")]
+    AudioOnly {
+        /// Milliseconds since the first frame.
+        waited_ms: i64,
+        /// Why the audio is not recorded.
+        problem: AudioProblem,
     },
     /// Frames came without the configuration they need, as long as in [`Self::NoKeyframe`].
     #[error("no usable video or audio configuration within {waited_ms} ms and {bytes} bytes of media")]
@@ -249,7 +260,11 @@ pub struct Timeline {
     settled: Vec<(Change, Timed<Frame>)>,
     video_config: Option<VideoConfig>,
     audio_config: Option<AudioConfig>,
-    audio_problem: Option<String>,
+    audio_problem: Option<AudioProblem>,
+    /// Audio frames in a row that cannot be used.
+    unusable_audio: u32,
+    /// The picture that was taken last.
+    last_picture: Option<more::Mark>,
     /// A new video configuration has come and its keyframe has not.
     awaits_key: bool,
     hint: Option<Rate>,
@@ -282,6 +297,8 @@ impl Timeline {
             video_config: None,
             audio_config: None,
             audio_problem: None,
+            unusable_audio: 0,
+            last_picture: None,
             awaits_key: false,
             hint: None,
             last_rate: None,
@@ -324,6 +341,7 @@ impl Timeline {
                     });
                 let composition_ms =
                     if composition_time_ms.abs() <= LONGEST_COMPOSITION_MS { composition_time_ms } else { 0 };
+                self.last_picture = Some(more::Mark::of(&data));
                 let frame = Frame::Video { composition_ms, is_sync, data };
                 self.frame(TrackKind::Video, timestamp_ms, now_us, frame)
             }
@@ -349,8 +367,10 @@ impl Timeline {
                 return self.frame(TrackKind::Audio, timestamp_ms, now_us, Frame::Audio { data });
             }
             AudioTag::Unsupported { codec } => {
-                if self.audio_problem.is_none() {
-                    self.audio_problem = Some(format!("{codec} audio cannot be carried"));
+                // One odd message among good audio is no problem.
+                self.unusable_audio = self.unusable_audio.saturating_add(1);
+                if self.audio_config.is_none() || self.unusable_audio >= UNUSABLE_AUDIO_FRAMES {
+                    self.audio_problem.get_or_insert(AudioProblem::Codec(codec));
                 }
                 self.stats.dropped_audio_frames += 1;
                 return self.check_waiting(now_us, 0);
@@ -421,8 +441,8 @@ impl Timeline {
 
     /// Why audio is not recorded, if it was offered and cannot be.
     #[must_use]
-    pub fn audio_problem(&self) -> Option<&str> {
-        self.audio_problem.as_deref()
+    pub fn audio_problem(&self) -> Option<&AudioProblem> {
+        self.audio_problem.as_ref()
     }
 
     /// Frames held back, over all buffers.
@@ -463,7 +483,7 @@ impl Timeline {
             }
             Err(error) => {
                 self.audio_config = None;
-                self.audio_problem = Some(error.to_string());
+                self.audio_problem = Some(AudioProblem::Configuration(error));
             }
         }
     }
@@ -613,8 +633,13 @@ impl Timeline {
     fn place_audio(&mut self, ms: i64, data: Bytes, now_us: i64) -> Result<(), TimelineError> {
         if self.audio_config.is_none() {
             self.stats.dropped_audio_frames += 1;
+            self.unusable_audio = self.unusable_audio.saturating_add(1);
+            if self.unusable_audio >= UNUSABLE_AUDIO_FRAMES {
+                self.audio_problem.get_or_insert(AudioProblem::NoConfiguration);
+            }
             return self.check_waiting(now_us, data.len());
         }
+        (self.audio_problem, self.unusable_audio) = (None, 0);
         let video_silence_ms = self.last_video_ms.map(|last| ms - last);
         if let State::Running(session) = &self.state {
             let longest_ms = VIDEO_LOST_MS.max(self.ticks.longest_step_ms(TrackKind::Video));
@@ -870,6 +895,10 @@ impl Timeline {
         let (waited_ms, bytes) = (waited_us / 1000, waiting.bytes);
         Err(if self.video_config.is_some() && waiting.last_video_ms.is_some() {
             TimelineError::NoKeyframe { waited_ms, bytes }
+        } else if waiting.last_video_ms.is_none()
+            && let Some(problem) = self.audio_problem.clone()
+        {
+            TimelineError::AudioOnly { waited_ms, problem }
         } else {
             TimelineError::NoConfig { waited_ms, bytes }
         })

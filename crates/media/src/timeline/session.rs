@@ -133,6 +133,11 @@ impl Session {
         self.video.as_ref().and_then(|video| video.clock.rate())
     }
 
+    /// The bytes of the last picture, which is held until its duration is known.
+    pub(super) fn held_picture(&mut self) -> Option<&mut Bytes> {
+        self.video.as_mut().map(|video| &mut video.held.sample.data)
+    }
+
     /// Audio frames left out.
     pub(super) fn dropped_audio(&self) -> u64 {
         self.audio.as_ref().map_or(0, |audio| audio.clock.dropped)

@@ -646,10 +646,11 @@ fn audio_that_cannot_be_carried_is_left_out_with_a_reason() {
     let mut publisher = Publisher::with_video();
     for ms in (0..4000).step_by(40) {
         publisher.video(ms, ms % 1000 == 0);
-        let tag = AudioTag::Unsupported { codec: "G.711 A-law" };
+        let tag = AudioTag::Unsupported { codec: "G.711 A-law".into() };
         publisher.timeline.audio(ms as u32, tag, START + ms * 1000).unwrap();
     }
-    assert_eq!(publisher.timeline.audio_problem(), Some("G.711 A-law audio cannot be carried"));
+    let problem = publisher.timeline.audio_problem().map(ToString::to_string);
+    assert_eq!(problem.as_deref(), Some("G.711 A-law audio cannot be carried: send AAC"));
     let sessions = publisher.end();
     assert_eq!((sessions.len(), sessions[0].has_audio), (1, false));
 }

@@ -220,6 +220,11 @@ impl<F> Ticks<F> {
         }
     }
 
+    /// The last frame of a track, while its stamp is doubted.
+    pub(super) fn last_doubted(&mut self, kind: TrackKind) -> Option<&mut F> {
+        self.doubted[slot(kind)].last_mut().map(|doubted| &mut doubted.frame)
+    }
+
     /// Frames held back.
     #[cfg(test)]
     pub(super) fn doubted(&self) -> usize {

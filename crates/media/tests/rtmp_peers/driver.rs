@@ -23,7 +23,7 @@ impl Published {
     fn take(&mut self, session: &mut ServerSession, refusal: Option<&str>) {
         while let Some(event) = session.poll_event() {
             match event {
-                ServerEvent::PublishRequested { app, key } => {
+                ServerEvent::PublishRequested { app, key, .. } => {
                     self.app = app;
                     self.key = key.expose().to_owned();
                     match refusal {
@@ -40,6 +40,7 @@ impl Published {
                 }
                 ServerEvent::Unpublished => self.has_ended = true,
                 ServerEvent::Connected { .. }
+                | ServerEvent::Skipped { .. }
                 | ServerEvent::PlayRequested { .. }
                 | ServerEvent::PlayStopped => {}
             }

@@ -107,4 +107,24 @@ pub struct ChannelSummary {
     /// Where it is watched while it is live: an HLS playlist with parts, which old players read as well. With `window=SECONDS` it
     /// can be rewound; `.flv` in place of `/index.m3u8` is HTTP-FLV. Where the club wants addresses signed, this one expires.
     pub live_url: Option<String>,
+    /// Why its sound is not being recorded, while it is live and its sound is left out.
+    pub audio_left_out: Option<AudioLeftOut>,
+}
+
+/// Why sound is missing beside a picture that is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AudioLeftOut {
+    /// The codec that the camera or encoder sends and that cannot be recorded, where that is the reason.
+    #[schema(example = "G.711 A-law")]
+    pub codec: Option<String>,
+    /// The reason, in English.
+    #[schema(example = "G.711 A-law audio cannot be carried: send AAC")]
+    pub detail: String,
+}
+
+impl From<media::timeline::AudioProblem> for AudioLeftOut {
+    fn from(problem: media::timeline::AudioProblem) -> Self {
+        Self { codec: problem.codec().map(str::to_owned), detail: problem.to_string() }
+    }
 }

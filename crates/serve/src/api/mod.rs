@@ -10,7 +10,9 @@ mod relays;
 mod replay;
 mod slots;
 
-pub use club::{ChannelSummary, ClubList, ClubProfile, ClubSummary, CourtSummary, OpeningHours, Weekday};
+pub use club::{
+    AudioLeftOut, ChannelSummary, ClubList, ClubProfile, ClubSummary, CourtSummary, OpeningHours, Weekday,
+};
 pub use instant::Instant;
 pub use ledger::{LedgerAlarm, LedgerKeeper, LedgerTrouble, LedgerUpload, NodeLedger};
 pub use relays::{ChannelRelay, NodeRelays};

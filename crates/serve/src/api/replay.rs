@@ -1,6 +1,6 @@
 //! The answer to "where is my match?".
 
-use super::Instant;
+use super::{AudioLeftOut, Instant};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -32,6 +32,8 @@ pub struct Replay {
     pub coverage: f64,
     /// What is missing of the elapsed part, in order of time.
     pub gaps: Vec<ReplayGap>,
+    /// Why there is no sound in the match or a part of it, where the camera's sound was left out.
+    pub audio_left_out: Option<AudioLeftOut>,
     /// HLS playlist of the match; null without footage.
     #[schema(required)]
     pub playlist_url: Option<String>,

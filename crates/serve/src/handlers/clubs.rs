@@ -43,7 +43,8 @@ pub(crate) async fn get_club(
             .map(|channel| {
                 let is_live = app.live.is_live(channel.id);
                 let live_url = is_live.then(|| app.viewing.address(channel.id, access));
-                ChannelSummary { is_live, live_url, id: channel.id, name: channel.name }
+                let audio_left_out = app.hubs.audio_problem(channel.id).filter(|_| is_live).map(Into::into);
+                ChannelSummary { is_live, live_url, audio_left_out, id: channel.id, name: channel.name }
             })
             .collect();
         let is_live = channels.iter().any(|channel| channel.is_live);

@@ -4,7 +4,7 @@
 
 use super::scope::{self, Footage, Scope, best, expected_until};
 use crate::{
-    api::{ClubName, CourtName, Instant, Replay, ReplayFragment, ReplayGap},
+    api::{AudioLeftOut, ClubName, CourtName, Instant, Replay, ReplayFragment, ReplayGap},
     app::App,
     coverage::{is_whole, recorded_us, share},
     problem::{Problem, ProblemCode, ProblemDocument},
@@ -116,6 +116,7 @@ async fn replay(
         fragments: Vec::new(),
         coverage: 0.0,
         gaps: Vec::new(),
+        audio_left_out: None,
         playlist_url: None,
         download_url: None,
         thumbnail_url: None,
@@ -142,6 +143,11 @@ async fn replay(
     if recorded == 0 {
         return Ok(replay);
     }
+    replay.audio_left_out = app
+        .catalog
+        .audio_left_out(channel, from_us, to_us)
+        .await?
+        .map(|left_out| AudioLeftOut { codec: left_out.codec, detail: left_out.detail });
     replay.recorded_until = best.spans.iter().map(|span| Instant(span.1.min(to_us))).max();
     let grant = Grant { kind: TokenKind::Replay, channel, from_us, to_us, expires_us };
     let token = app.signer.sign(&grant);

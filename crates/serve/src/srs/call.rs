@@ -153,7 +153,8 @@ impl Call {
             KeyFrom::Stream => self.stream.expose().to_owned(),
             KeyFrom::Param(name) => param(self.param.expose(), name)?,
         };
-        can_be_forwarded(&text).then(|| StreamKey::new(text))
+        // What was typed around the key, as in `live/KEY` or with a blank behind it, is no part of it: nor could it be forwarded.
+        StreamKey::readings("", &text).into_iter().find(|key| can_be_forwarded(key.expose()))
     }
 }
 
@@ -241,6 +242,17 @@ mod tests {
         assert_eq!(call.key(&KeyFrom::Param("x".into())), None);
         let printed = format!("{call:?}");
         assert!(!printed.contains("cancha1") && !printed.contains("abc"), "{printed}");
+    }
+
+    #[test]
+    fn a_key_that_was_not_typed_alone_is_found() {
+        for stream in ["cancha1", "live/cancha1", "/cancha1", "cancha1 ", "cancha1\n"] {
+            let body = json!({ "action": "on_publish", "client_id": 7, "stream": stream });
+            let call = Call::parse(body.to_string().as_bytes()).unwrap();
+            assert_eq!(call.key(&KeyFrom::Stream).unwrap().expose(), "cancha1", "{stream:?}");
+        }
+        let body = json!({ "action": "on_publish", "client_id": 7, "stream": "a b" });
+        assert_eq!(Call::parse(body.to_string().as_bytes()).unwrap().key(&KeyFrom::Stream), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use relay::Relays;
 use serve::Viewing;
 use uuid::Uuid;
 
+use super::audio::AudioNotes;
 use super::keys::StreamKeys;
 use super::relays::publishing;
 use super::sink::ChannelSink;
@@ -26,6 +27,7 @@ pub(super) struct CatalogGate {
     live: Live,
     covers: Covers,
     relays: Relays,
+    audio: AudioNotes,
     viewing: Viewing,
 }
 
@@ -36,9 +38,10 @@ impl CatalogGate {
         live: Live,
         covers: Covers,
         relays: Relays,
+        audio: AudioNotes,
         viewing: Viewing,
     ) -> Self {
-        Self { keys, archive, live, covers, relays, viewing }
+        Self { keys, archive, live, covers, relays, audio, viewing }
     }
 
     async fn judge(&self, key: StreamKey) -> Result<Publication, Refusal> {
@@ -49,7 +52,8 @@ impl CatalogGate {
             (archive, target)
         });
         let sink = ChannelSink::new(channel_id, recording, self.live.clone(), self.covers.clone())
-            .with_relays(self.relays.clone(), publishing(&key));
+            .with_relays(self.relays.clone(), publishing(&key))
+            .with_audio_notes(self.audio.clone());
         Ok(Publication { channel_id, sink: Box::new(sink) })
     }
 }

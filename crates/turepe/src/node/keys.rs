@@ -90,7 +90,7 @@ impl serve::Keys for StreamKeys {
         Box::pin(async move {
             match self.route(key).await {
                 Ok(route) => Ok(Some(route.channel.id)),
-                Err(Refusal::UnknownKey) => Ok(None),
+                Err(Refusal::UnknownKey | Refusal::OddKey) => Ok(None),
                 Err(Refusal::Unavailable) => Err(KeysAway),
             }
         })

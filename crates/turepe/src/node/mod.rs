@@ -2,6 +2,7 @@
 //!
 //! Belongs here: who gets what from whom, the order of start and end. Not here: what any of them does.
 
+mod audio;
 mod covers;
 mod facts;
 mod gate;
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 use world::{Clock, Disk, SystemClock, SystemDisk};
 
+use self::audio::AudioNotes;
 use self::facts::NodeFacts;
 use self::gate::CatalogGate;
 pub(crate) use self::gate::prefix;
@@ -139,6 +141,7 @@ impl Node {
             live.clone(),
             covers.clone(),
             relays.clone(),
+            AudioNotes::start(catalog.clone(), clock.clone()),
             server.viewing(),
         ));
         let rtmp = listen::rtmp(config, ports, tls.as_ref(), |listen| {

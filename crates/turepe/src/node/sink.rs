@@ -6,9 +6,11 @@ use live::covers::Covers;
 use live::{Live, Missed, Outlet, Publisher};
 use media::flv::FlvTag;
 use media::fragmenter::FragmentEvent;
-use media::timeline::TimelineEvent;
+use media::timeline::{AudioProblem, TimelineEvent};
 use relay::{Publication, Publishing, Relays};
 use uuid::Uuid;
+
+use super::audio::AudioNotes;
 
 /// Takes a publication's samples. The channel is taken with the first of them: until then a stale connection may
 /// still be ending its session.
@@ -23,6 +25,8 @@ pub(super) struct ChannelSink {
     relays: Option<(Relays, Publishing)>,
     /// Until it goes, the channel's relays know the publisher's key.
     publication: Option<Publication>,
+    /// Where it is noted that audio is left out, if it is recorded.
+    audio: Option<AudioNotes>,
 }
 
 impl ChannelSink {
@@ -32,12 +36,27 @@ impl ChannelSink {
         live: Live,
         covers: Covers,
     ) -> Self {
-        Self { channel_id, recording, live, covers, publisher: None, relays: None, publication: None }
+        Self {
+            channel_id,
+            recording,
+            live,
+            covers,
+            publisher: None,
+            relays: None,
+            publication: None,
+            audio: None,
+        }
     }
 
     /// Tells relays of the publication, once the channel is taken.
     pub(super) fn with_relays(self, relays: Relays, said: Publishing) -> Self {
         Self { relays: Some((relays, said)), ..self }
+    }
+
+    /// Notes why audio is left out of what is recorded.
+    pub(super) fn with_audio_notes(self, notes: AudioNotes) -> Self {
+        let audio = self.recording.is_some().then_some(notes);
+        Self { audio, ..self }
     }
 
     fn publisher(&mut self) -> &mut Publisher {
@@ -48,6 +67,10 @@ impl ChannelSink {
                 outlets.push(Box::new(RecorderOutlet(archive.recorder(target))));
             }
             let publisher = self.live.publish(channel_id, outlets).with_own_tags();
+            // What the last publication left out ended with it, whether it could say so or not.
+            if let Some(audio) = &self.audio {
+                audio.say(channel_id, None);
+            }
             let told = self.relays.take();
             self.publication = told.map(|(relays, said)| relays.publishing(channel_id, said));
             publisher
@@ -63,6 +86,13 @@ impl Sink for ChannelSink {
     fn tags(&mut self, tags: &mut Vec<FlvTag>) {
         if !tags.is_empty() {
             self.publisher().push_tags(tags);
+        }
+    }
+
+    fn audio_problem(&mut self, problem: Option<&AudioProblem>) {
+        self.publisher().audio_problem(problem);
+        if let Some(audio) = &self.audio {
+            audio.say(self.channel_id, problem);
         }
     }
 }

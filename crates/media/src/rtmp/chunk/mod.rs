@@ -14,7 +14,7 @@ mod writer;
 mod tests;
 
 pub use error::{ChunkError, ChunkFault};
-pub use reader::ChunkReader;
+pub use reader::{ChunkReader, SkippedMessage};
 pub use writer::ChunkWriter;
 
 /// The value of a 24-bit timestamp field that says: the time stands in four bytes after the header (RTMP §5.3.1.3).

@@ -27,6 +27,18 @@ pub struct ChunkReader {
     left_in_chunk: usize,
     partial_bytes: u32,
     position: u64,
+    skips_long_data: bool,
+    /// The last message that was thrown away and has not been told.
+    skipped: Option<SkippedMessage>,
+}
+
+/// A message that was too long to be kept and not needed to go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SkippedMessage {
+    /// One of [`message_type`].
+    pub type_id: u8,
+    /// Its length in bytes.
+    pub length: u32,
 }
 
 impl Default for ChunkReader {
@@ -48,12 +60,25 @@ impl ChunkReader {
             left_in_chunk: 0,
             partial_bytes: 0,
             position: 0,
+            skips_long_data: false,
+            skipped: None,
         }
     }
 
     /// Limits audio, video and aggregate messages that begin from now on, in bytes.
     pub fn set_max_media_bytes(&mut self, limit: u32) {
         self.max_media_bytes = limit.min(MAX_MESSAGE_BYTES);
+    }
+
+    /// Whether messages that a stream goes on without are thrown away where they are too long (data, and types that are none of
+    /// ours), instead of being an error.
+    pub fn set_skips_long_data(&mut self, skips: bool) {
+        self.skips_long_data = skips;
+    }
+
+    /// A message that was thrown away since this was asked last; of several, the last.
+    pub fn take_skipped(&mut self) -> Option<SkippedMessage> {
+        self.skipped.take()
     }
 
     /// Bytes read since the handshake.
@@ -89,6 +114,14 @@ impl ChunkReader {
             let stream = self.streams.slot(self.current);
             if self.left_in_chunk == 0 && stream.missing() == 0 {
                 stream.is_partial = false;
+                if stream.is_skipped {
+                    stream.thrown_away = 0;
+                    self.skipped = Some(SkippedMessage { type_id: stream.type_id, length: stream.length });
+                    if input.is_empty() {
+                        return Ok(None);
+                    }
+                    continue;
+                }
                 let payload = std::mem::take(&mut stream.assembly).freeze();
                 self.partial_bytes -= stream.length;
                 if let Some(message) = self.finish(payload)? {
@@ -135,7 +168,17 @@ impl ChunkReader {
                 message_type::DATA | message_type::DATA_AMF3 => MAX_DATA_MESSAGE_BYTES,
                 _ => MAX_COMMAND_MESSAGE_BYTES,
             };
-            if stream.length > limit {
+            let is_needed = matches!(
+                stream.type_id,
+                message_type::AUDIO
+                    | message_type::VIDEO
+                    | message_type::AGGREGATE
+                    | message_type::COMMAND
+                    | message_type::COMMAND_AMF3
+                    | ..=message_type::SET_PEER_BANDWIDTH
+            );
+            stream.is_skipped = stream.length > limit && self.skips_long_data && !is_needed;
+            if stream.length > limit && !stream.is_skipped {
                 let ChunkStream { type_id, length, .. } = *stream;
                 return Err(ChunkFault::MessageTooLong { type_id, length, limit });
             }
@@ -148,6 +191,10 @@ impl ChunkReader {
     /// Makes room for the message that the current stream has begun.
     fn begin_assembly(&mut self) -> Result<(), ChunkFault> {
         let stream = self.streams.slot(self.current);
+        if stream.is_skipped {
+            stream.is_partial = true;
+            return Ok(());
+        }
         let partial = self.partial_bytes.saturating_add(stream.length);
         if partial > MAX_PARTIAL_BYTES {
             return Err(ChunkFault::PartialBudget);
@@ -174,7 +221,11 @@ impl ChunkReader {
         let mut at = 0;
         loop {
             let take = left.min(bytes.len() - at);
-            stream.assembly.extend_from_slice(&bytes[at..at + take]);
+            if stream.is_skipped {
+                stream.thrown_away += take;
+            } else {
+                stream.assembly.extend_from_slice(&bytes[at..at + take]);
+            }
             at += take;
             left -= take;
             missing -= take;
@@ -208,7 +259,10 @@ impl ChunkReader {
             if stream.is_partial {
                 stream.is_partial = false;
                 stream.assembly = BytesMut::new();
-                self.partial_bytes -= stream.length;
+                stream.thrown_away = 0;
+                if !stream.is_skipped {
+                    self.partial_bytes -= stream.length;
+                }
             }
         }
         Ok(None)

@@ -21,6 +21,10 @@ pub(super) struct ChunkStream {
     pub(super) is_partial: bool,
     /// What of it has come.
     pub(super) assembly: BytesMut,
+    /// Whether it is thrown away as it comes.
+    pub(super) is_skipped: bool,
+    /// How much of it has been.
+    pub(super) thrown_away: usize,
 }
 
 /// Why a header cannot stand where it stands.
@@ -37,7 +41,7 @@ impl ChunkStream {
 
     /// Bytes of the message that have not come yet.
     pub(super) fn missing(&self) -> usize {
-        self.length as usize - self.assembly.len()
+        self.length as usize - self.assembly.len() - self.thrown_away
     }
 
     /// Whether a header of that type may come now.

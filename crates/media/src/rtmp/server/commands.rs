@@ -93,13 +93,14 @@ impl ServerSession {
         if name.len() > MAX_NAME_BYTES {
             return Err(RtmpError::Command { command: "publish", lacks: "has too long a stream name" });
         }
+        let mut otherwise = StreamKey::readings(&self.app, name);
+        let key = otherwise.remove(0);
         // Where the whole address was typed as the server's, the key ends up in the application.
-        let (app, key) = match self.app.rsplit_once('/') {
-            Some((app, key)) if name.is_empty() => (app, key),
-            _ => (self.app.as_str(), name),
-        };
-        self.events
-            .push_back(ServerEvent::PublishRequested { app: printable(app), key: StreamKey::new(key) });
+        self.events.push_back(ServerEvent::PublishRequested {
+            app: printable(self.app.split('/').next().unwrap_or_default()),
+            key,
+            otherwise,
+        });
         self.publish_stream = stream_id;
         self.phase = Phase::Deciding;
         Ok(())
@@ -125,13 +126,12 @@ impl ServerSession {
         if name.len() > MAX_NAME_BYTES {
             return Err(RtmpError::Command { command: "play", lacks: "has too long a stream name" });
         }
-        let (app, name) = match self.app.rsplit_once('/') {
-            Some((app, last)) if name.is_empty() => (app, last),
-            _ => (self.app.as_str(), name),
-        };
+        let mut otherwise = StreamKey::readings(&self.app, name);
+        let name = otherwise.remove(0);
         self.events.push_back(ServerEvent::PlayRequested {
-            app: printable(&first_part(app)),
-            name: StreamKey::new(name),
+            app: printable(&first_part(&self.app)),
+            name,
+            otherwise,
         });
         self.publish_stream = stream_id;
         self.phase = Phase::DecidingPlay;

@@ -22,6 +22,8 @@ pub enum ServerEvent {
         app: String,
         /// The stream name as the publisher gave it, query included.
         key: StreamKey,
+        /// Other ways to read it, see [`StreamKey::readings`].
+        otherwise: Vec<StreamKey>,
     },
     /// `play`: nothing is read until the driver calls `accept_play` or `refuse_play`.
     PlayRequested {
@@ -29,6 +31,8 @@ pub enum ServerEvent {
         app: String,
         /// The name asked for, query included. Somebody may take a stream key for it, so it is treated as one.
         name: StreamKey,
+        /// Other ways to read it, see [`StreamKey::readings`].
+        otherwise: Vec<StreamKey>,
     },
     /// The player said that it ends: `deleteStream` or `closeStream`. It may play again.
     PlayStopped,
@@ -52,6 +56,14 @@ pub enum ServerEvent {
         timestamp_ms: u32,
         /// The body.
         body: Bytes,
+    },
+    /// A message could not be used and was passed over: data that is too long, a command that cannot be read. Told once for a
+    /// publication; see [`ServerSession::skipped`](super::ServerSession::skipped) for their number.
+    Skipped {
+        /// One of [`message_type`](crate::rtmp::message_type).
+        type_id: u8,
+        /// Its length in bytes.
+        length: u32,
     },
     /// The publisher said that it ends: `FCUnpublish`, `deleteStream` or `closeStream`. It may publish again.
     Unpublished,

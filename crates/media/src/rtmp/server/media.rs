@@ -49,15 +49,19 @@ impl ServerSession {
         }
     }
 
-    /// `@setDataFrame onMetaData` and plain `onMetaData`. Other data, and what cannot be read, is passed over: recording does
-    /// not hang on it.
+    /// `@setDataFrame onMetaData` and plain `onMetaData`. Other data, and what cannot be read, is passed over, the latter
+    /// counted: recording does not hang on it.
     pub(super) fn data(&mut self, message: &Message) {
         let mut body = message.payload.slice_ref(values_of(message.type_id, &message.payload));
         let mut reader = Reader::new(&body);
-        let Ok(mut name) = reader.read() else { return };
+        let Ok(mut name) = reader.read() else {
+            return self.skip(message.type_id, message.payload.len() as u32);
+        };
         if name.as_str() == Some("@setDataFrame") {
             let size = reader.position();
-            let Ok(next) = reader.read() else { return };
+            let Ok(next) = reader.read() else {
+                return self.skip(message.type_id, message.payload.len() as u32);
+            };
             name = next;
             body = body.slice(size..);
         }

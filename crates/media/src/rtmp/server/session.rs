@@ -55,6 +55,8 @@ pub struct ServerSession {
     pub(super) events: VecDeque<ServerEvent>,
     pub(super) window: ReceiveWindow,
     pre_publish_bytes: u64,
+    skipped: u64,
+    has_told_skipped: bool,
     /// Found while the driver could not be told.
     failure: Option<RtmpError>,
     pub(super) app: String,
@@ -92,6 +94,8 @@ impl ServerSession {
             events: VecDeque::new(),
             window: ReceiveWindow::default(),
             pre_publish_bytes: 0,
+            skipped: 0,
+            has_told_skipped: false,
             failure: None,
             app: String::new(),
             message_streams: 0,
@@ -173,6 +177,8 @@ impl ServerSession {
         self.since_us = self.now_us;
         self.pre_publish_bytes = 0;
         self.reader.set_max_media_bytes(MAX_MESSAGE_BYTES);
+        self.reader.set_skips_long_data(true);
+        self.has_told_skipped = false;
         self.reply_publish_started();
         if let Err(error) = self.process(&[]) {
             self.failure = Some(error);
@@ -256,6 +262,21 @@ impl ServerSession {
         self.publish_stream = 0;
         self.has_fc_publish = false;
         self.reader.set_max_media_bytes(MAX_COMMAND_MESSAGE_BYTES);
+        self.reader.set_skips_long_data(false);
+    }
+
+    /// Messages of publications that were passed over.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Counts a message that is passed over, and tells of the first of a publication.
+    pub(super) fn skip(&mut self, type_id: u8, length: u32) {
+        self.skipped += 1;
+        if !std::mem::replace(&mut self.has_told_skipped, true) {
+            self.events.push_back(ServerEvent::Skipped { type_id, length });
+        }
     }
 
     fn limit(&self) -> Option<(TimeoutOf, i64)> {
@@ -323,7 +344,11 @@ impl ServerSession {
                 }
                 _ => {}
             }
-            match self.reader.read(input) {
+            let read = self.reader.read(input);
+            if let Some(skipped) = self.reader.take_skipped() {
+                self.skip(skipped.type_id, skipped.length);
+            }
+            match read {
                 Ok(Some(message)) => self.message(message).map_err(|error| self.fail(error))?,
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(self.fail(error.into())),
@@ -347,7 +372,13 @@ impl ServerSession {
             message_type::VIDEO | message_type::AUDIO if is_publishing => self.media(message),
             message_type::AGGREGATE if is_publishing => self.aggregate(&message),
             message_type::DATA | message_type::DATA_AMF3 if is_publishing => self.data(&message),
-            message_type::COMMAND | message_type::COMMAND_AMF3 => return self.command(&message),
+            message_type::COMMAND | message_type::COMMAND_AMF3 => match self.command(&message) {
+                // A stream goes on without a command that cannot be read.
+                Err(RtmpError::Amf(_)) if is_publishing => {
+                    self.skip(message.type_id, message.payload.len() as u32);
+                }
+                result => return result,
+            },
             message_type::WINDOW_ACK_SIZE => {
                 if let Some(window) = control::number(&message.payload) {
                     self.window.set(window);

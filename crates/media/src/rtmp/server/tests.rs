@@ -187,7 +187,10 @@ fn a_publication_from_release_stream_to_delete_stream() {
     assert_eq!(replies[2].number(1), Some(1.0), "the message stream");
     peer.publish("key?user=1");
     let key = StreamKey::new("key?user=1");
-    assert_eq!(peer.events(), [ServerEvent::PublishRequested { app: "live".into(), key }]);
+    assert_eq!(
+        peer.events(),
+        [ServerEvent::PublishRequested { app: "live".into(), key, otherwise: Vec::new() }]
+    );
     assert!(peer.replies().is_empty(), "the driver decides");
     peer.session.accept_publish();
     let replies = peer.replies();
@@ -288,7 +291,7 @@ fn the_key_may_be_the_last_part_of_the_application() {
     let mut peer = Peer::new();
     peer.command("connect", 1.0, vec![Value::object(object)], 0).unwrap();
     peer.publish("");
-    let ServerEvent::PublishRequested { app, key } = peer.events().pop().unwrap() else { panic!() };
+    let ServerEvent::PublishRequested { app, key, .. } = peer.events().pop().unwrap() else { panic!() };
     assert_eq!((app.as_str(), key.expose()), ("live", "KEY"));
 }
 
@@ -306,7 +309,7 @@ fn a_player_is_accepted_acknowledges_for_hours_and_stops() {
     let mut peer = player("court?token=x");
     let events = peer.events();
     assert!(!format!("{events:?}").contains("court"), "it may be a key");
-    let [ServerEvent::PlayRequested { app, name }] = events.as_slice() else { panic!("{events:?}") };
+    let [ServerEvent::PlayRequested { app, name, .. }] = events.as_slice() else { panic!("{events:?}") };
     assert_eq!((app.as_str(), name.expose()), ("live", "court?token=x"));
     assert_eq!(peer.session.poll_timeout(), None);
     peer.session.accept_play();
@@ -408,7 +411,49 @@ fn metadata_is_handed_on_verbatim_with_its_frame_rate() {
     peer.send(18, 0, 1, b"\x02\x00\x0aonTextData\x05").unwrap();
     peer.send(18, 0, 1, b"\x02\xff").unwrap();
     peer.send(18, 0, 1, b"").unwrap();
-    assert_eq!(peer.events(), []);
+    // Two of them cannot be read: that is told, once.
+    assert_eq!(peer.events(), [ServerEvent::Skipped { type_id: 18, length: 2 }]);
+    assert_eq!(peer.session.skipped(), 2);
+}
+
+#[test]
+fn what_cannot_be_used_is_passed_over_and_ends_nothing() {
+    let too_long = vec![0x02; 300_000];
+    let mut broken_metadata = Vec::new();
+    broken_metadata.extend_from_slice(b"\x02\x00\x0d@setDataFrame\x02\x00\xffonMeta");
+    for (type_id, body) in [
+        (message_type::DATA, &too_long[..]),
+        (message_type::DATA_AMF3, &too_long),
+        // A shared object, and a type that nobody has.
+        (19, &too_long),
+        (99, &too_long),
+        (message_type::DATA, &broken_metadata),
+        (message_type::DATA, b"\x33"),
+        (message_type::COMMAND, b"\x02\x00\x09x"),
+        (message_type::COMMAND_AMF3, b"\x00\x02\xff"),
+    ] {
+        let mut peer = Peer::publishing();
+        peer.send(message_type::VIDEO, 0, 1, b"one").unwrap();
+        for _ in 0..3 {
+            peer.send(type_id, 0, 1, body).unwrap();
+        }
+        peer.send(message_type::VIDEO, 40, 1, b"two").unwrap();
+        let events = peer.events();
+        let videos = events.iter().filter(|event| matches!(event, ServerEvent::Video { .. }));
+        assert_eq!(videos.count(), 2, "{type_id}");
+        assert!(peer.session.is_publishing());
+        // Told once, counted each time.
+        let told: Vec<_> =
+            events.iter().filter(|event| matches!(event, ServerEvent::Skipped { .. })).collect();
+        assert_eq!(told, [&ServerEvent::Skipped { type_id, length: body.len() as u32 }]);
+        assert_eq!(peer.session.skipped(), 3);
+    }
+    // Media that is too long for a message cannot be announced at all; a command that long is still an error.
+    let mut peer = Peer::publishing();
+    assert!(peer.send(message_type::COMMAND, 0, 1, &too_long).is_err());
+    // Before a publication nobody may send so much.
+    let mut peer = Peer::connected();
+    assert!(peer.send(message_type::DATA, 0, 0, &too_long).is_err());
 }
 
 #[test]
