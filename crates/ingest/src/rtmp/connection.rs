@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use media::flv::{self, FlvTag};
+use media::flv::{self, FlvTag, TagRole};
 use media::rtmp::StreamKey;
 use media::rtmp::server::{ServerConfig, ServerEvent, ServerSession};
 use media::timeline::{Arrival, Timeline, TimelineConfig, TimelineEvent, TimelineNotice};
@@ -288,8 +288,13 @@ impl Connection {
                 ServerEvent::Video { timestamp_ms, body } => {
                     if let Some(publishing) = &mut self.publishing {
                         let tag = flv::parse_video(body.clone())?;
-                        publishing.tags.push(FlvTag::video(timestamp_ms, body, &tag));
+                        let mut passed = FlvTag::video(timestamp_ms, body, &tag);
                         publishing.timeline.video(timestamp_ms, tag, now)?;
+                        if publishing.timeline.took_entry() && passed.role == TagRole::Video {
+                            // Decoding can start there, whatever its tag says.
+                            passed.role = TagRole::KeyFrame;
+                        }
+                        publishing.tags.push(passed);
                     }
                 }
                 ServerEvent::Audio { timestamp_ms, body } => {
