@@ -200,8 +200,12 @@ impl SegmentIndex {
     /// before the end. `None` where nothing of the range lies in this segment.
     #[must_use]
     pub fn run_for(&self, from_90k: u64, to_90k: u64) -> Option<FragmentRun> {
-        let entry = self.entry_for(from_90k)?;
-        let mut run = FragmentRun::starting_with(&entry);
+        self.run_starting(&self.entry_for(from_90k)?, from_90k, to_90k)
+    }
+
+    /// The run of [`Self::run_for`] from a fragment on.
+    fn run_starting(&self, entry: &FragmentPosition, from_90k: u64, to_90k: u64) -> Option<FragmentRun> {
+        let mut run = FragmentRun::starting_with(entry);
         let mut touches = false;
         for position in self.positions().skip(entry.number) {
             if position.start_90k >= to_90k {
@@ -224,7 +228,10 @@ impl SegmentIndex {
             position.entry.is_key && start_us.saturating_add(ticks_to_us(position.start_90k)) >= shown_us
         })?;
         let to_90k = (to_us.saturating_sub(start_us).max(0) as u64).saturating_mul(9).div_ceil(100);
-        self.run_for(us_to_ticks(from_us.saturating_sub(start_us)).max(key.start_90k), to_90k)
+        let from_90k = us_to_ticks(from_us.saturating_sub(start_us)).max(key.start_90k);
+        // Where pictures are not whole at once, the lead-in of that key would be what was shown already.
+        let entry = self.entry_for(from_90k).filter(|entry| entry.number >= key.number).unwrap_or(key);
+        self.run_starting(&entry, from_90k, to_90k)
     }
 
     /// [`Self::run_for`] with UTC instants, for a segment that starts at `start_us`.

@@ -165,6 +165,16 @@ fn playback_starts_where_pictures_are_whole_in_time() {
     }
 }
 
+#[test]
+fn what_was_shown_already_is_no_lead_in() {
+    // Keys every 2 s; pictures build up for 3 s.
+    let index = with_keys(60, 270_000, |number| number.is_multiple_of(4));
+    for (shown_s, from_s, start_s) in [(0, 9, 6), (5, 5, 6), (5, 7, 6), (5, 9, 6), (5, 11, 8)] {
+        let run = index.run_from_us(0, shown_s * 1_000_000, from_s * 1_000_000, 30_000_000).unwrap();
+        assert_eq!(run.time_90k.start, start_s * 90_000, "shown until {shown_s} s, asked from {from_s} s");
+    }
+}
+
 proptest! {
     #[test]
     fn lead_ins_are_bounded(
