@@ -376,7 +376,11 @@ fn select_pictures<'a>(
     }
     let continues = !is_trimmed && continues(source, previous);
     let (shown, mut origin) = shown.unwrap_or((0, presented(0)));
-    let mut key = lead_in(source.table, shown, origin);
+    // Only the first piece has a lead-in: of the others it would be shown.
+    let mut key = match previous {
+        None => lead_in(source.table, shown, origin),
+        Some(_) => table.sync_at_or_before(shown).unwrap_or(0),
+    };
     if presented(key) > origin {
         // A leading picture: it refers to what stands before its keyframe.
         key = match key.checked_sub(1).and_then(|before| table.sync_at_or_before(before)) {
