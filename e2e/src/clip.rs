@@ -15,6 +15,10 @@ pub enum Clip {
     Hevc,
     /// As [`Clip::H264`] and as heavy as a 4K camera, 30 Mbit/s: segments of a few seconds have parts.
     Heavy,
+    /// As [`Clip::H264`] with open groups of pictures: an IDR picture at the start, then recovery points every 2 s.
+    OpenGop,
+    /// As [`Clip::H264`] with gradual refresh: an IDR picture at the start, then pictures that build up every 2 s.
+    Refresh,
 }
 
 impl Clip {
@@ -22,7 +26,7 @@ impl Clip {
     #[must_use]
     pub fn rate(self) -> (u64, u64) {
         match self {
-            Self::H264 | Self::Hevc | Self::Heavy => (25, 1),
+            Self::H264 | Self::Hevc | Self::Heavy | Self::OpenGop | Self::Refresh => (25, 1),
             Self::H264Ntsc => (30_000, 1001),
         }
     }
@@ -31,7 +35,7 @@ impl Clip {
     #[must_use]
     pub fn frames(self) -> u64 {
         match self {
-            Self::H264 | Self::Hevc | Self::Heavy => 600,
+            Self::H264 | Self::Hevc | Self::Heavy | Self::OpenGop | Self::Refresh => 600,
             Self::H264Ntsc => 720,
         }
     }
@@ -95,6 +99,30 @@ pub fn clip(kind: Clip) -> PathBuf {
                 // The weight is filler: it costs nothing to encode or decode.
                 "-x264-params",
                 "nal-hrd=cbr:filler=1:open-gop=0",
+            ],
+        ),
+        Clip::OpenGop => (
+            "open-gop",
+            "25",
+            &[
+                "-c:v",
+                "libx264",
+                "-preset",
+                "veryfast",
+                "-x264-params",
+                "keyint=50:min-keyint=50:scenecut=0:bframes=2:b-adapt=0:open-gop=1",
+            ],
+        ),
+        Clip::Refresh => (
+            "refresh",
+            "25",
+            &[
+                "-c:v",
+                "libx264",
+                "-preset",
+                "veryfast",
+                "-x264-params",
+                "keyint=50:scenecut=0:bframes=0:intra-refresh=1",
             ],
         ),
         _ => (

@@ -268,7 +268,11 @@ fn index(fragments: u32) -> SegmentIndex {
         duration_90k: 900 * 90_000 / fragments,
         is_key: number.is_multiple_of(4),
     };
-    SegmentIndex { first_fragment_offset: 1200, fragments: (0..fragments).map(entry).collect() }
+    SegmentIndex {
+        first_fragment_offset: 1200,
+        recovery_90k: 0,
+        fragments: (0..fragments).map(entry).collect(),
+    }
 }
 
 /// Loops the clip through timeline, fragmenter and archive on simulated time.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use catalog::{Catalog, MAX_SEGMENT_US};
+use catalog::Catalog;
 use media::mp4::{cut::Cut, seal::SampleTable};
 use tokio::{
     runtime::Handle,
@@ -32,8 +32,8 @@ use crate::{
     keeper::{self, KeeperError, KeeperState},
     ledger::Written,
     limits::{
-        CUT_CACHE_BYTES, FIRST_RECORDED_CACHE_BYTES, SEAL_CONCURRENCY, SEGMENT_MARGIN_US, SHUTDOWN_MS,
-        SYNC_THREADS, TABLE_CACHE_BYTES, WRITER_THREADS,
+        CUT_CACHE_BYTES, FIRST_RECORDED_CACHE_BYTES, SEAL_CONCURRENCY, SHUTDOWN_MS, SYNC_THREADS,
+        TABLE_CACHE_BYTES, WRITER_THREADS,
     },
     name::clean_prefix,
     queue::{ChannelQueue, Inbox, InboxEnd},
@@ -152,7 +152,6 @@ impl Archive {
         runtime.spawn(gap_work);
         let sync_interval = Duration::from_micros(u64::try_from(config.sync_us).unwrap_or_default());
         let core = Arc::new(Core {
-            longest_segment_us: MAX_SEGMENT_US - SEGMENT_MARGIN_US,
             config,
             disk,
             clock,

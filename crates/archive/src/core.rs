@@ -51,8 +51,6 @@ pub(crate) struct Core {
     /// Where the gap of each channel began that is not recorded now: a clock that is set back must not leave one open in what
     /// is the future then.
     pub(crate) gap_starts: Mutex<HashMap<Uuid, i64>>,
-    /// Longest segment that a search by time finds.
-    pub(crate) longest_segment_us: i64,
     pub(crate) seal_permits: Semaphore,
     /// Segments that have ended and are neither sealed rows nor set aside.
     pub(crate) unregistered: watch::Sender<usize>,

@@ -33,8 +33,18 @@ pub const MAX_SLICES_PER_WRITE: usize = 1000;
 /// Largest spool file before a new segment is begun at the next keyframe, whatever the wall clock says.
 pub const MAX_SEGMENT_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 
+/// How long after its time a segment waits for a keyframe to begin the next one with: longer than the timeline lets pass
+/// without a place to start, so that this is for what comes from elsewhere.
+pub const KEY_WAIT_US: i64 = 90_000_000;
+
+/// As [`KEY_WAIT_US`], in bytes beyond [`MAX_SEGMENT_BYTES`].
+pub const KEY_WAIT_BYTES: u64 = 1024 * 1024 * 1024;
+
 /// How much shorter than what the catalog finds again a segment stays, so that rounding and drift never exceed it.
 pub const SEGMENT_MARGIN_US: i64 = 10_000_000;
+
+// The longest configured segment is an hour; the catalog finds again what is twice as long.
+const _: () = assert!(3_600_000_000 + KEY_WAIT_US < catalog::MAX_SEGMENT_US - SEGMENT_MARGIN_US);
 
 /// How long after a failed write a new segment is tried: long enough not to hammer a full disk.
 pub const DISK_RETRY_US: i64 = 5_000_000;
@@ -108,6 +118,10 @@ pub const READ_CONCURRENCY: usize = 32;
 
 /// Read buffers kept for reuse.
 pub const READ_BUFFERS_KEPT: usize = 64;
+
+/// Pictures of a segment build up where they are whole only this long after a keyframe, in ticks of 1/90 000 s; less are pictures
+/// that lead a keyframe, which itself is whole.
+pub const BUILD_UP_90K: u64 = 2 * 90_000 / 3;
 
 /// Longest final `moov` that is read back from a sealed segment.
 pub const MAX_MOOV_BYTES: u64 = 64 * 1024 * 1024;

@@ -23,7 +23,7 @@ use crate::{
     error::ArchiveError,
     gaps::{self, Background, Gap},
     growing::Growing,
-    limits::{MAX_CUT_SEGMENTS, MAX_MOOV_BYTES, MAX_PRESIGNED_SECONDS},
+    limits::{BUILD_UP_90K, MAX_CUT_SEGMENTS, MAX_MOOV_BYTES, MAX_PRESIGNED_SECONDS},
     origin::Origin,
     read::Part,
     segment::{EtagBuilder, Keyframe, SegmentObject, SegmentView},
@@ -263,8 +263,8 @@ impl Archive {
         .map_err(ArchiveError::from)
     }
 
-    /// The key fragment that shows an instant: the last one that starts at or before it; `None` where nothing is
-    /// recorded.
+    /// The key fragment that shows an instant: the last one that starts at or before it, with what follows up to the first whole
+    /// picture; `None` where nothing is recorded.
     ///
     /// # Errors
     /// Catalog or store do not answer.
@@ -273,22 +273,27 @@ impl Archive {
         let Some(view) = views.iter().rfind(|view| view.start_us <= at_us && at_us < view.end_us) else {
             return Ok(None);
         };
-        let Some(key) = view.index.key_at_or_before(us_to_ticks(at_us - view.start_us)) else {
-            return Ok(None);
-        };
+        let at_90k = us_to_ticks(at_us - view.start_us);
+        let recovery_90k = u64::from(view.index.recovery_90k);
+        let builds_up = recovery_90k >= BUILD_UP_90K;
+        let key = if builds_up { view.index.entry_for(at_90k) } else { view.index.key_at_or_before(at_90k) };
+        let Some(key) = key else { return Ok(None) };
+        let whole = view.index.fragment_at(key.start_90k + recovery_90k).filter(|_| builds_up);
+        let end_bytes = whole.map_or(key.end_bytes(), |whole| whole.end_bytes());
         let init = match self.inner.core.registry.get(view.id) {
             Some(segment) => Some(segment.init.clone()),
             None => self.inner.core.catalog.init(&view.init_hash).await?,
         };
         let Some(init) = init else { return Ok(None) };
         let Part::Stored(source, _) = self.open_segment(view.id).await?.part else { return Ok(None) };
-        let bytes = self.inner.reader.read(source, key.offset_bytes..key.end_bytes()).await;
+        let bytes = self.inner.reader.read(source, key.offset_bytes..end_bytes).await;
         let fragment =
             bytes.map_err(|error| ArchiveError::io(format!("reading segment {}", view.id), error))?;
         Ok(Some(Keyframe {
             init,
             fragment,
             start_us: view.start_us + media::index::ticks_to_us(key.start_90k),
+            skip_us: whole.map_or(0, |_| media::index::ticks_to_us(recovery_90k)),
         }))
     }
 

@@ -35,8 +35,6 @@ pub(crate) struct Recording {
     is_gap_known: bool,
     /// After a failed write: not before this instant, by the monotonic clock.
     retry_at_us: Option<i64>,
-    /// Nothing starts until the next keyframe because none came for too long; said once.
-    is_keyless: bool,
     /// Nothing is written for want of space; noted once.
     is_stopped: bool,
 }
@@ -115,7 +113,6 @@ impl Recording {
         let header = file_header(&session.config);
         self.session = Some(Running { id: name::new_id(session.start_us), header, session });
         self.is_gap_known = true;
-        self.is_keyless = false;
     }
 
     /// The session is over, whichever way; harmless without one.
@@ -161,9 +158,11 @@ impl Recording {
             }
             current
         });
-        match cutter::judge(current, &fragment, core.config.segment_us, core.longest_segment_us) {
+        match cutter::judge(current, &fragment, core.config.segment_us) {
             Verdict::Append => pending.push(fragment),
             Verdict::Begin => {
+                // What waits belongs to the segment that ends.
+                self.write(core, queue, pending);
                 self.end_segment(core, queue, Some(fragment.start_us), None);
                 self.begin_segment(core, queue, &fragment);
             }
@@ -173,11 +172,8 @@ impl Recording {
             }
             Verdict::End => {
                 self.write(core, queue, pending);
-                self.end_segment(core, queue, None, Some(EndCause::Camera));
-                if !self.is_keyless {
-                    warn!(channel_id = %queue.channel_id, "no keyframe for too long: nothing is recorded until the next");
-                    self.is_keyless = true;
-                }
+                self.end_segment(core, queue, None, Some(EndCause::Unknown));
+                warn!(channel_id = %queue.channel_id, "time is missing within a session: recording goes on at the next keyframe");
             }
             Verdict::Skip => {}
         }
@@ -201,7 +197,7 @@ impl Recording {
         }
     }
 
-    /// Begins a segment with a key fragment: the file is named, and holds its header and this fragment, before anyone
+    /// Begins a segment, with a key fragment wherever there is one: the file is named, and holds its header and this fragment, before anyone
     /// hears of it.
     fn begin_segment(&mut self, core: &Arc<Core>, queue: &ChannelQueue, fragment: &Arc<Fragment>) {
         let Some(running) = &self.session else {
@@ -216,7 +212,6 @@ impl Recording {
                 if self.retry_at_us.take().is_some() {
                     info!(channel_id = %queue.channel_id, "the disk takes data again: recording goes on");
                 }
-                self.is_keyless = false;
                 self.is_stopped = false;
                 let finish = core.begin(&growing);
                 if self.is_gap_known {

@@ -60,10 +60,12 @@ impl SegmentObject {
 pub struct Keyframe {
     /// The session's init segment.
     pub init: bytes::Bytes,
-    /// The whole fragment that begins with the keyframe.
+    /// The whole fragment that begins with the keyframe; where pictures build up, all fragments up to a whole one.
     pub fragment: bytes::Bytes,
     /// UTC microseconds of the keyframe.
     pub start_us: i64,
+    /// Microseconds from the keyframe to the first whole picture, where it builds up; else 0.
+    pub skip_us: i64,
 }
 
 /// A strong entity tag: a hash of everything that determines the bytes, so that nothing has to be read for it.

@@ -289,3 +289,50 @@ async fn a_removed_channel_costs_nobody_its_footage() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_without_keyframes_is_recorded_for_hours_and_cut_soon_after_each_quarter() {
+    const QUARTER: i64 = 900 * S;
+    // One keyframe for ever, and one every 40 minutes: more than two hours, the longest that a segment may be.
+    for frames_per_gop in [i64::MAX, 40 * 60 * 25] {
+        let mut house = House::new().await;
+        house.config.segment_us = QUARTER;
+        let archive = house.open();
+        let recorder = house.recorder(&archive);
+        let (mut camera, start) = Camera::start(NOON_US + 7 * S);
+        (camera.frames_per_gop, camera.frame_bytes) = (frames_per_gop, 16);
+        push_all(&recorder, start).await;
+        let end_us = NOON_US + 135 * 60 * S;
+        while camera.now_us() < end_us {
+            let until_us = (camera.now_us() + 60 * S).min(end_us);
+            push_all(&recorder, camera.film_until(until_us)).await;
+        }
+        archive.settle().await;
+        // Ten seconds more than two hours after the only keyframe.
+        let from_us = NOON_US + 125 * 60 * S;
+        let download = archive.cut(house.channel_id, from_us, from_us + 10 * S).await.unwrap();
+        assert!((download.cut.start_us - from_us).abs() <= 40_000, "{}", download.cut.start_us - from_us);
+        // 25 pictures of 16 bytes and 47 sounds of 24 a second, and their tables: a minute and a half at most.
+        assert!(download.len() < 100 * 4_000, "{} bytes", download.len());
+        push_all(&recorder, camera.stop(EndCause::Camera)).await;
+        archive.settle().await;
+
+        let rows = house.catalog.segments_in_range(house.channel_id, NOON_US, end_us).await.unwrap();
+        assert!(rows.len() >= 9, "{:?}", times(&rows));
+        for row in &rows {
+            let boundary_us = (row.start_us.div_euclid(QUARTER) + 1) * QUARTER;
+            let late_us = row.end_us.unwrap() - boundary_us;
+            assert!(late_us <= 91 * S, "{late_us} us after its boundary: {:?}", times(&rows));
+            assert_eq!(row.state, SegmentState::Sealed);
+        }
+        let spans = archive.spans(house.channel_id, NOON_US, end_us).await.unwrap();
+        assert_eq!(spans, [(NOON_US + 7 * S, end_us)], "nothing is missing");
+        // What a player is told: all of it, and a short way to the first frame.
+        let views = archive.views(house.channel_id, from_us, end_us).await.unwrap();
+        for view in &views {
+            let run = view.index.run_for_us(view.start_us, from_us, end_us).unwrap();
+            let start_us = view.start_us + media::index::ticks_to_us(run.time_90k.start);
+            assert!(from_us - start_us <= 91 * S, "a lead-in of {} s", (from_us - start_us) / S);
+        }
+    }
+}

@@ -37,8 +37,8 @@ pub const TAG_STEP_MS: u32 = 40;
 /// An HLS media segment ends at the first key fragment from this length on.
 pub const SEGMENT_MIN_US: i64 = 2_000_000;
 
-/// An HLS media segment without a further keyframe goes on for this long, then it ends anyway; what follows cannot be shown
-/// before the next keyframe, which is better than a part list without end.
+/// An HLS media segment without a further keyframe goes on for this long, then it ends anyway, which is better than a part list
+/// without end. Who is there plays on; who comes waits for the next keyframe.
 pub const SEGMENT_MAX_US: i64 = 30_000_000;
 
 /// HLS media segments that are kept whatever their length: what a player without parts needs to begin (RFC 8216bis §6.2.2).

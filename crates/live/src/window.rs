@@ -1,7 +1,7 @@
 //! The live window of a channel: its newest fragments as HLS media segments and parts.
 //!
 //! A part is a fragment, the same that the recorder writes. A segment begins with a key fragment and ends at the first one after
-//! [`SEGMENT_MIN_US`], or with its session. Its number counts from the wall clock's second in which the window began, so that it
+//! [`SEGMENT_MIN_US`], or with its session; where none comes for [`SEGMENT_MAX_US`], what follows begins one, and plays on. Its number counts from the wall clock's second in which the window began, so that it
 //! only ever rises, also across publishers and restarts of the node, and nothing has to be remembered for that. Discontinuities
 //! are counted from 0: hls.js keeps a list of all before it, and who comes from another window begins anew anyway.
 //!
@@ -35,7 +35,7 @@ pub struct LiveSegment {
     pub is_discontinuous: bool,
     /// Whether nothing will be added.
     pub is_closed: bool,
-    /// Its parts; the first one is a key fragment. Not empty.
+    /// Its parts; the first one is a key fragment, unless none came for [`SEGMENT_MAX_US`]. Not empty.
     pub parts: Vec<Arc<Fragment>>,
 }
 
@@ -215,8 +215,8 @@ impl State {
             {
                 Arc::make_mut(last).is_closed = true;
             }
-            if !fragment.is_key {
-                // Nothing that could be shown: the window goes on at the next keyframe, and says that time is missing.
+            if !fragment.is_key && !has_open {
+                // Nothing that could be shown: the window begins, or goes on, at the next keyframe, and says that time is missing.
                 self.is_discontinuous = true;
                 self.publish(segments);
                 return;

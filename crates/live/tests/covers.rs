@@ -38,11 +38,18 @@ struct Picture {
 
 /// A picture of one colour, as an encoder makes it.
 fn picture(colour: &str, size: &str, encoder: &[&str]) -> Picture {
+    let mut encoder = encoder.to_vec();
+    encoder.extend(["-frames:v", "1"]);
+    let (video, samples) = encoded(&format!("color=c={colour}:s={size}:r=25"), &encoder);
+    Picture { video, data: samples[0].1.clone() }
+}
+
+/// What an encoder makes of a lavfi source: the configuration, and each picture with whether it is called a key.
+fn encoded(source: &str, encoder: &[&str]) -> (VideoConfig, Vec<(bool, Bytes)>) {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("picture.mp4");
+    let file = folder.path().join("pictures.mp4");
     let status = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i", &format!("color=c={colour}:s={size}:r=25")])
-        .args(["-frames:v", "1", "-pix_fmt", "yuv420p"])
+        .args(["-v", "error", "-f", "lavfi", "-i", source, "-pix_fmt", "yuv420p"])
         .args(encoder)
         .arg(&file)
         .status()
@@ -55,9 +62,11 @@ fn picture(colour: &str, size: &str, encoder: &[&str]) -> Picture {
     };
     let moov = locate_moov(bytes.len() as u64, read).unwrap().unwrap();
     let movie = Mp4File::from_moov(&moov).unwrap();
-    let sample = movie.samples[0];
-    let data = bytes.slice(at(sample.offset)..at(sample.offset) + sample.size as usize);
-    Picture { video: movie.video.unwrap(), data }
+    let data = |sample: &media::mp4::demux::DemuxSample| {
+        bytes.slice(at(sample.offset)..at(sample.offset) + sample.size as usize)
+    };
+    let samples = movie.samples.iter().map(|sample| (sample.is_sync, data(sample))).collect();
+    (movie.video.unwrap(), samples)
 }
 
 fn h264(colour: &str) -> Picture {
@@ -109,6 +118,26 @@ impl Camera {
             };
             self.publisher.push(TimelineEvent::Sample { sample, wall_us: self.decode_time });
             self.decode_time += 45_000;
+        }
+    }
+}
+
+impl Camera {
+    /// Goes on with pictures one after the other, each with whether decoding can start there.
+    fn stream(&mut self, video: &VideoConfig, pictures: &[(bool, Bytes)]) {
+        let config = Arc::new(SessionConfig { video: Some(video.clone()), audio: None });
+        self.publisher.push(TimelineEvent::SessionStart { config, start_us: 0 });
+        for (is_sync, data) in pictures {
+            let sample = Sample {
+                track: TrackKind::Video,
+                decode_time: self.decode_time,
+                duration: 3_600,
+                composition_offset: 0,
+                is_sync: *is_sync,
+                data: data.clone(),
+            };
+            self.publisher.push(TimelineEvent::Sample { sample, wall_us: self.decode_time });
+            self.decode_time += 3_600;
         }
     }
 }
@@ -249,6 +278,43 @@ async fn covers_come_change_and_give_way_to_the_slate() {
     node.run(2);
     until("the slate of what was offline", async || node.shown(1).await.unwrap() == slate).await;
     assert!(node.shown(2).await.is_none(), "it is not in the roster any more");
+    node.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_builds_up_is_shown_once_it_is_whole() {
+    // Red for two seconds, then blue; rounds of one second without any IDR picture but the first.
+    let source = "color=c=red:s=640x360:r=25:d=2[a];color=c=blue:s=640x360:r=25:d=5[b];[a][b]concat";
+    let refresh = "keyint=25:intra-refresh=1:bframes=0:scenecut=0";
+    let x264 = ["-c:v", "libx264", "-preset", "veryfast", "-x264-params", refresh];
+    let without_sei = [&x264[..], &["-bsf:v", "filter_units=remove_types=6"]].concat();
+    let open = [
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+        "-x264-params",
+        "keyint=25:min-keyint=25:open-gop=1:scenecut=0",
+    ];
+    let mut node = Node::new(|_| {});
+    let mut cameras = Vec::new();
+    for (number, encoder) in [&x264[..], &without_sei, &open].into_iter().enumerate() {
+        let (video, mut pictures) = encoded(source, encoder);
+        if number == 1 {
+            // Nothing says where to start: a picture now and then has to do.
+            pictures.iter_mut().enumerate().for_each(|(number, picture)| picture.0 = number % 75 == 0);
+        }
+        // Whoever starts here has seen neither the IDR picture nor any red.
+        let start =
+            pictures.iter().enumerate().position(|(number, (is_key, _))| *is_key && number >= 75).unwrap();
+        let mut camera = node.camera(number);
+        camera.stream(&video, &pictures[start..]);
+        cameras.push(camera);
+    }
+    node.run(3);
+    for number in 0..3 {
+        until("a blue cover", async || node.colour(number).await == Some("blue")).await;
+    }
     node.end().await;
 }
 

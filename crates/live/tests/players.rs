@@ -291,3 +291,23 @@ async fn the_window_is_segments_of_whole_groups_of_pictures() {
     drop(camera);
     assert!(window.wait(|now| now.is_none()).await.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_watches_plays_on_where_no_keyframe_comes() {
+    let live = Live::with_window(90 * SECOND);
+    let mut camera = Camera::new(&live, 25 * 3600, 1_795_212_000_000_000);
+    let window = live.window(CHANNEL).unwrap();
+    camera.frames(25 * 70);
+    let snapshot = window.snapshot().unwrap();
+    let lengths: Vec<_> =
+        snapshot.segments.iter().map(|segment| segment.duration_us().div_euclid(SECOND)).collect();
+    assert_eq!(lengths.len(), 3, "{lengths:?}");
+    assert!(snapshot.segments.iter().all(|segment| !segment.is_discontinuous), "nothing is missing");
+    let all: i64 = snapshot.segments.iter().map(|segment| segment.duration_us()).sum();
+    assert!(all > 69 * SECOND, "{lengths:?}");
+    assert!(
+        snapshot.segments[..2]
+            .iter()
+            .all(|segment| segment.is_closed && segment.duration_us() <= 31 * SECOND)
+    );
+}

@@ -22,7 +22,7 @@ fn quarter_hour() -> SegmentIndex {
             is_key: number % 4 == 0,
         })
         .collect();
-    SegmentIndex { first_fragment_offset: 1300, fragments }
+    SegmentIndex { first_fragment_offset: 1300, recovery_90k: 0, fragments }
 }
 
 fn playlist(criterion: &mut Criterion) {

@@ -66,6 +66,10 @@ pub struct FragmentIndexEntry {
 pub struct SegmentIndex {
     /// Offset of the first fragment from the start of the file, in bytes.
     pub first_fragment_offset: u32,
+    /// For how long after the start of a key fragment pictures may not be whole for who starts there, in ticks of 1/90 000 s:
+    /// 0 where all groups of pictures are closed, the pictures that lead a keyframe in open ones, a whole round with gradual
+    /// refresh. Playback that is to show an instant starts that much earlier.
+    pub recovery_90k: u32,
     /// The fragments in file order, without holes between them.
     pub fragments: Vec<FragmentIndexEntry>,
 }

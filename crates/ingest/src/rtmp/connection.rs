@@ -549,25 +549,36 @@ impl Connection {
 impl Publishing {
     fn video(&mut self, timestamp_ms: u32, body: Bytes, now: Arrival) -> Result<(), ConnectionError> {
         let role = self.framer.video(timestamp_ms, body.clone(), now.monotonic_us, &mut self.framed);
+        let placed = self.place(now);
         // Those who are passed the publisher's own bytes get what we could not read as well.
-        let passed = role.as_ref().copied().unwrap_or(TagRole::Video);
+        let mut passed = role.as_ref().copied().unwrap_or(TagRole::Video);
+        if placed.as_ref().is_ok_and(|took_entry| *took_entry) && passed == TagRole::Video {
+            // Decoding can start there, whatever its tag says.
+            passed = TagRole::KeyFrame;
+        }
         self.tags.push(FlvTag::passed(passed, timestamp_ms, body));
-        self.place(now)?;
+        placed?;
         role.map(|_| ()).map_err(ConnectionError::from)
     }
 
     fn audio(&mut self, timestamp_ms: u32, body: Bytes, now: Arrival) -> Result<(), ConnectionError> {
         let role = self.framer.audio(timestamp_ms, body.clone(), &mut self.framed);
         self.tags.push(FlvTag::passed(role, timestamp_ms, body));
-        Ok(self.place(now)?)
+        self.place(now)?;
+        Ok(())
     }
 
-    /// Hands what the framer gave to the timeline.
-    fn place(&mut self, now: Arrival) -> Result<(), TimelineError> {
+    /// Hands what the framer gave to the timeline; whether there was a place to start among it.
+    fn place(&mut self, now: Arrival) -> Result<bool, TimelineError> {
         let mut result = Ok(());
+        let mut took_entry = false;
         for framed in self.framed.drain(..) {
             result = result.and(match framed {
-                Framed::Video { timestamp_ms, tag } => self.timeline.video(timestamp_ms, tag, now),
+                Framed::Video { timestamp_ms, tag } => {
+                    let placed = self.timeline.video(timestamp_ms, tag, now);
+                    took_entry |= self.timeline.took_entry();
+                    placed
+                }
                 Framed::Audio { timestamp_ms, tag } => self.timeline.audio(timestamp_ms, tag, now),
                 Framed::MoreOfPicture { data } => {
                     self.timeline.more_of_picture(&data);
@@ -575,7 +586,7 @@ impl Publishing {
                 }
             });
         }
-        result
+        result.map(|()| took_entry)
     }
 
     /// Says what there is to say of the stream, each thing once.

@@ -37,6 +37,8 @@ pub(super) enum RunError {
 pub(super) struct Names {
     pub(super) input: String,
     pub(super) output: String,
+    /// Which picture is wanted, where it is not the first: in milliseconds from that one.
+    pub(super) skip_ms: Option<u64>,
 }
 
 /// Makes a JPEG of each input that can be decoded, [`COVER_WIDTH`] wide.
@@ -63,6 +65,10 @@ fn arguments(names: &[Names]) -> Vec<String> {
         add(&["-protocol_whitelist", "file", "-max_pixels", &pixels, "-threads", "1"]);
         // The configuration stands in the header: looking for more would decode the picture twice. What the loop filter
         // smooths cannot be seen at this size.
+        if let Some(skip_ms) = names.skip_ms {
+            // What builds up is never called whole by a decoder that was told nothing.
+            add(&["-flags", "output_corrupt", "-ss", &format!("{skip_ms}ms")]);
+        }
         add(&["-nofind_stream_info", "-skip_loop_filter", "all", "-f", "mov", "-i", &names.input]);
     }
     for (number, names) in names.iter().enumerate() {

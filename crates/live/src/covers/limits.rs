@@ -36,6 +36,9 @@ pub const MAX_COVER_BYTES: usize = 512 * 1024;
 /// Largest keyframe that is tried, in bytes: one per live channel is kept until the next one comes.
 pub const MAX_KEYFRAME_BYTES: usize = 8 * 1024 * 1024;
 
+/// Most pictures that are kept, and decoded, for one that builds up: ten seconds.
+pub const MAX_KEYFRAME_PICTURES: usize = 300;
+
 /// Largest picture that is decoded, in pixels: 8K, in either direction.
 pub const MAX_PIXELS: u64 = 8192 * 4608;
 

@@ -2,6 +2,9 @@
 //!
 //! A slot costs what one keyframe does, and that is shared with the live window and the recorder while they hold it. There is
 //! no task and no queue per channel: the publisher itself leaves the keyframe here.
+//!
+//! Where a picture builds up over many (gradual refresh), what is kept are those from where decoding can start to the first
+//! whole one, and that one is shown.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -14,40 +17,129 @@ use std::{
 
 use bytes::Bytes;
 use media::{
-    Fragment, Sample, SessionConfig, TrackKind, VideoConfig,
+    Fragment, Sample, SessionConfig, TICKS_PER_SECOND_VIDEO, TrackKind, VideoConfig,
+    codec::{Access, access, is_reference},
     fragmenter::FragmentEvent,
     mp4::{fragment::write_fragment, init::init_segment},
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::limits::{MAX_KEYFRAME_BYTES, MAX_KEYFRAME_PICTURES};
 use crate::channel::{Missed, Outlet};
 
 /// One keyframe and what decodes it.
 #[derive(Debug)]
 pub(super) struct Keyframe {
     config: Arc<SessionConfig>,
-    data: Bytes,
+    /// The keyframe; where a picture builds up, all that the last one needs. Not empty.
+    pictures: Vec<Picture>,
     /// Whether there is a cover of it.
     pub(super) is_made: AtomicBool,
 }
 
-impl Keyframe {
-    /// The keyframe that a key fragment begins with.
-    fn of(config: &Arc<SessionConfig>, fragment: &Fragment) -> Option<Self> {
-        config.video.as_ref()?;
-        let first = fragment.video.samples.first()?;
-        // In a fragment audio stands before video.
-        let data = fragment.payload.get(fragment.audio.samples.len())?;
-        if !fragment.is_key || data.len() != first.size as usize {
-            return None;
+/// One encoded picture; times in ticks of 1/90 000 s.
+#[derive(Clone, Debug)]
+struct Picture {
+    data: Bytes,
+    duration: u32,
+    composition_offset: i32,
+}
+
+/// The pictures of a fragment in decode order.
+fn pictures(fragment: &Fragment) -> impl Iterator<Item = Picture> {
+    // In a fragment audio stands before video.
+    let payload = fragment.payload.iter().skip(fragment.audio.samples.len());
+    let whole =
+        fragment.video.samples.iter().zip(payload).filter(|(meta, data)| data.len() == meta.size as usize);
+    whole.map(|(meta, data)| Picture {
+        data: data.clone(),
+        duration: meta.duration,
+        composition_offset: meta.composition_offset,
+    })
+}
+
+/// Pictures on the way from one where decoding can start to the first whole one.
+struct Gathering {
+    config: Arc<SessionConfig>,
+    pictures: Vec<Picture>,
+    bytes: usize,
+    /// How many that others refer to are still to come; `None` where nobody knows.
+    left: Option<u32>,
+}
+
+impl Gathering {
+    /// Takes the pictures of a fragment; whether the last one taken is whole, or as good as it gets.
+    fn take(&mut self, fragment: &Fragment) -> bool {
+        for picture in pictures(fragment) {
+            let length_size = self.config.video.as_ref().map_or(4, VideoConfig::nal_length_size);
+            let counts = self
+                .config
+                .video
+                .as_ref()
+                .is_some_and(|video| is_reference(video.codec, &picture.data, length_size));
+            let is_first = self.pictures.is_empty();
+            if self.bytes + picture.data.len() > MAX_KEYFRAME_BYTES && !is_first {
+                return true;
+            }
+            self.bytes += picture.data.len();
+            self.pictures.push(picture);
+            if self.pictures.len() >= MAX_KEYFRAME_PICTURES {
+                return true;
+            }
+            if let Some(left) = self.left.as_mut().filter(|_| counts && !is_first) {
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    return true;
+                }
+            }
         }
-        Some(Self { config: Arc::clone(config), data: data.clone(), is_made: AtomicBool::new(false) })
+        false
     }
 
+    fn finish(self) -> Keyframe {
+        Keyframe { config: self.config, pictures: self.pictures, is_made: AtomicBool::new(false) }
+    }
+}
+
+/// What a key fragment offers.
+enum Offer {
+    /// Its first picture can be decoded alone.
+    Keyframe(Keyframe),
+    /// A picture builds up from it on.
+    Start(Gathering),
+}
+
+impl Offer {
+    fn of(config: &Arc<SessionConfig>, fragment: &Fragment) -> Option<Self> {
+        let video = config.video.as_ref()?;
+        let first = pictures(fragment).next().filter(|_| fragment.is_key)?;
+        let left = match access(video.codec, &first.data, video.nal_length_size()) {
+            Access::Recovery { frames } if frames > 0 => Some(frames),
+            Access::Inter => None,
+            _ => {
+                let pictures = vec![first];
+                let config = Arc::clone(config);
+                return Some(Self::Keyframe(Keyframe { config, pictures, is_made: AtomicBool::new(false) }));
+            }
+        };
+        Some(Self::Start(Gathering { config: Arc::clone(config), pictures: Vec::new(), bytes: 0, left }))
+    }
+}
+
+impl Keyframe {
     /// Length in bytes.
     pub(super) fn len(&self) -> usize {
-        self.data.len()
+        self.pictures.iter().map(|picture| picture.data.len()).sum()
+    }
+
+    /// Milliseconds from the first picture shown to the one that is wanted, where that is another one.
+    pub(super) fn skip_ms(&self) -> Option<u64> {
+        let last = self.pictures.last().filter(|_| self.pictures.len() > 1)?;
+        let length: i64 = self.pictures.iter().map(|picture| i64::from(picture.duration)).sum();
+        // Half a picture before the one decoded last, so that rounding does not pass over it.
+        let ticks = length - i64::from(last.duration) * 3 / 2;
+        u64::try_from(ticks * 1000 / i64::from(TICKS_PER_SECOND_VIDEO)).ok()
     }
 
     /// How many pixels its configuration announces.
@@ -59,20 +151,26 @@ impl Keyframe {
         self.config.video.as_ref()
     }
 
-    /// An MP4 file with this one picture. A decoder that reorders pictures gives it as soon as the file ends, without another
-    /// one being decoded for it.
-    pub(super) fn file(&self) -> [Bytes; 3] {
+    /// An MP4 file with this one picture, or all that it needs. A decoder that reorders pictures gives it as soon as the file
+    /// ends, without another one being decoded for it.
+    pub(super) fn file(&self) -> Vec<Bytes> {
         let config = SessionConfig { video: self.video().cloned(), audio: None };
-        let sample = Sample {
-            track: TrackKind::Video,
-            decode_time: 0,
-            duration: 1,
-            composition_offset: 0,
-            is_sync: true,
-            data: self.data.clone(),
-        };
-        let fragment = write_fragment(1, &config, 0, &mut vec![sample], &mut Vec::new(), true);
-        [init_segment(&config), fragment.head, self.data.clone()]
+        let is_run = self.pictures.len() > 1;
+        let mut decode_time = 0;
+        let mut samples: Vec<Sample> = Vec::with_capacity(self.pictures.len());
+        for picture in &self.pictures {
+            samples.push(Sample {
+                track: TrackKind::Video,
+                decode_time,
+                duration: if is_run { picture.duration } else { 1 },
+                composition_offset: if is_run { picture.composition_offset } else { 0 },
+                is_sync: samples.is_empty(),
+                data: picture.data.clone(),
+            });
+            decode_time += i64::from(picture.duration);
+        }
+        let fragment = write_fragment(1, &config, 0, &mut samples, &mut Vec::new(), true);
+        [init_segment(&config), fragment.head].into_iter().chain(fragment.payload).collect()
     }
 }
 
@@ -131,6 +229,7 @@ pub(super) struct CoverOutlet {
     slots: Arc<Slots>,
     slot: Arc<Slot>,
     publisher: u64,
+    gathering: Option<Gathering>,
 }
 
 impl CoverOutlet {
@@ -145,15 +244,46 @@ impl CoverOutlet {
         // a new one.
         lock(&slot.state).publisher = publisher;
         drop(all);
-        Self { slots: Arc::clone(slots), slot, publisher }
+        Self { slots: Arc::clone(slots), slot, publisher, gathering: None }
+    }
+}
+
+impl CoverOutlet {
+    /// The keyframe that is complete with this fragment.
+    fn gather(&mut self, fragment: &Fragment) -> Option<Keyframe> {
+        let mut made = None;
+        if fragment.is_key {
+            let config = lock(&self.slot.state).config.clone();
+            match config.as_ref().and_then(|config| Offer::of(config, fragment)) {
+                Some(Offer::Keyframe(keyframe)) => {
+                    self.gathering = None;
+                    return Some(keyframe);
+                }
+                // Where nobody knows when a picture is whole, the time up to the next start has to do.
+                Some(Offer::Start(start)) if self.gathering.as_ref().is_none_or(|now| now.left.is_none()) => {
+                    made = self.gathering.replace(start).map(Gathering::finish);
+                }
+                Some(Offer::Start(_)) | None => {}
+            }
+        }
+        if self.gathering.as_mut().is_some_and(|gathering| gathering.take(fragment)) {
+            made = self.gathering.take().map(Gathering::finish).or(made);
+        }
+        made
     }
 }
 
 impl Outlet for CoverOutlet {
     fn push(&mut self, event: &FragmentEvent) -> Result<(), Missed> {
-        // Most fragments are not key fragments: those cost this look and nothing else.
-        if matches!(event, FragmentEvent::Fragment(fragment) if !fragment.is_key) {
-            return Ok(());
+        let mut made = None;
+        if let FragmentEvent::Fragment(fragment) = event {
+            // Most fragments are not key fragments: those cost this look and nothing else.
+            if !fragment.is_key && self.gathering.is_none() {
+                return Ok(());
+            }
+            made = self.gather(fragment);
+        } else {
+            self.gathering = None;
         }
         let mut state = lock(&self.slot.state);
         if state.publisher != self.publisher {
@@ -162,10 +292,9 @@ impl Outlet for CoverOutlet {
         let had_one = state.newest.is_some();
         match event {
             FragmentEvent::SessionStart(session) => state.config = Some(Arc::clone(&session.config)),
-            FragmentEvent::Fragment(fragment) => {
-                let newest = state.config.as_ref().and_then(|config| Keyframe::of(config, fragment));
-                if let Some(newest) = newest {
-                    state.newest = Some(Arc::new(newest));
+            FragmentEvent::Fragment(_) => {
+                if let Some(made) = made {
+                    state.newest = Some(Arc::new(made));
                 }
             }
             FragmentEvent::SessionEnd { .. } => {

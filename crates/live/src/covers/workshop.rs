@@ -89,7 +89,8 @@ impl Workshop {
                     Some(reason) => outcomes.push((*channel_id, Outcome::Failed(reason))),
                     None => {
                         let name = |ending| format!("{number}-{position}.{ending}");
-                        let names = Names { input: name("mp4"), output: name("jpg") };
+                        let skip_ms = keyframe.skip_ms();
+                        let names = Names { input: name("mp4"), output: name("jpg"), skip_ms };
                         pieces.push(Piece { channel_id: *channel_id, keyframe, names });
                     }
                 },
@@ -113,7 +114,7 @@ impl Workshop {
     async fn make_pieces(&self, pieces: &[Piece]) -> Vec<Outcome> {
         let unable = || vec![Outcome::Unable; pieces.len()];
         let Some(sandbox) = self.sandbox().await else { return unable() };
-        let files: Vec<(String, [Bytes; 3])> =
+        let files: Vec<(String, Vec<Bytes>)> =
             pieces.iter().map(|piece| (piece.names.input.clone(), piece.keyframe.file())).collect();
         let written = self.on_disk(move |folder| {
             folder.ensure()?;

@@ -1,10 +1,11 @@
 //! What a decoder is told before the first frame: `avcC`, `hvcC` and `AudioSpecificConfig`.
 //!
 //! In: configuration records exactly as a publisher sent them, and the first bytes of frames. Out: dimensions, RFC 6381
-//! strings, hints, and whether decoding can start at a frame. Not here: any decoding of pictures or sound, and the boxes
+//! strings, hints, and whether decoding can start at a picture (`access`). Not here: any decoding of pictures or sound, and the boxes
 //! that carry the records (`mp4`).
 
 mod aac;
+mod access;
 mod bits;
 mod h264;
 mod hevc;
@@ -13,6 +14,7 @@ mod units;
 
 use bytes::Bytes;
 
+pub use self::access::{Access, access, is_reference};
 pub(crate) use self::h264::Interlacing;
 pub(crate) use self::sets::{ParameterSets, codec_of_sps};
 pub(crate) use self::units::{
@@ -137,25 +139,6 @@ impl VideoConfig {
     }
 }
 
-/// Whether decoding can start at a frame: whether its first slice belongs to an IDR (H.264) or IRAP (HEVC) picture.
-///
-/// `data` holds NAL units, each behind its length in `length_size` bytes. Damaged data is no place to start.
-#[must_use]
-pub fn is_random_access(codec: VideoCodec, data: &[u8], length_size: u8) -> bool {
-    NalUnits { data, length_size: usize::from(length_size) }
-        .map_while(|unit| unit.first().copied())
-        .find_map(|header| match codec {
-            // ITU-T H.264 table 7-1: 1 to 5 are slices, 5 those of an IDR picture.
-            VideoCodec::H264 => matches!(header & 0x1f, 1..=5).then_some(header & 0x1f == 5),
-            // ITU-T H.265 table 7-1: below 32 are slices, 16 to 23 those of IRAP pictures.
-            VideoCodec::Hevc => {
-                let kind = (header >> 1) & 0x3f;
-                (kind < 32).then_some((16..=23).contains(&kind))
-            }
-        })
-        .unwrap_or(false)
-}
-
 /// Whether `data` is a chain of NAL units that ends exactly where the data ends, none of them empty.
 pub(crate) fn is_whole(data: &[u8], length_size: u8) -> bool {
     let mut units = NalUnits { data, length_size: usize::from(length_size) };
@@ -253,22 +236,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_first_slice_decides() {
-        let sei_then_idr = [0, 0, 0, 2, 0x06, 1, 0, 0, 0, 2, 0x65, 1];
-        let sei_then_slice = [0, 0, 0, 2, 0x06, 1, 0, 0, 0, 2, 0x41, 1];
-        let slice_then_idr = [0, 0, 0, 2, 0x41, 1, 0, 0, 0, 2, 0x65, 1];
-        assert!(is_random_access(VideoCodec::H264, &sei_then_idr, 4));
-        assert!(!is_random_access(VideoCodec::H264, &sei_then_slice, 4));
-        assert!(!is_random_access(VideoCodec::H264, &slice_then_idr, 4));
-        let cra = [0, 2, 21 << 1, 1];
-        let trailing = [0, 2, 1 << 1, 1];
-        let parameter_set_then_idr = [0, 2, 33 << 1, 1, 0, 2, 19 << 1, 1];
-        assert!(is_random_access(VideoCodec::Hevc, &cra, 2));
-        assert!(!is_random_access(VideoCodec::Hevc, &trailing, 2));
-        assert!(is_random_access(VideoCodec::Hevc, &parameter_set_then_idr, 2));
-    }
-
-    #[test]
     fn a_zeroed_tail_is_not_whole() {
         assert!(is_whole(&[0, 0, 0, 1, 7], 4));
         assert!(!is_whole(&[0, 0, 0, 1, 7, 0, 0, 0, 0], 4));
@@ -284,8 +251,6 @@ mod tests {
             let _ = VideoConfig::from_record(VideoCodec::H264, bytes.clone());
             let _ = VideoConfig::from_record(VideoCodec::Hevc, bytes.clone());
             let _ = crate::AudioConfig::from_asc(bytes);
-            let _ = is_random_access(VideoCodec::H264, &data, length_size);
-            let _ = is_random_access(VideoCodec::Hevc, &data, length_size);
             let _ = is_whole(&data, length_size);
         }
     }

@@ -1,10 +1,12 @@
 //! The index as bytes in the catalog: about three bytes a fragment.
 //!
 //! ```text
-//! version (1 byte, = 1) | first_fragment_offset | count | size_bytes × count | run × n
+//! version (1 byte) | first_fragment_offset | recovery_90k (version 2 only) | count | size_bytes × count | run × n
 //! run = 0, duration_90k << 1 | is_key                  one fragment, spelt out
 //!     | length, distance                               `length` fragments, each like the one `distance` before it
 //! ```
+//!
+//! Version 1 is written where `recovery_90k` is 0, so that only segments that need it take the newer form.
 //!
 //! All numbers are unsigned LEB128. Sizes differ and take what they take; durations and key flags repeat with the group
 //! of pictures, so a whole segment is a handful of spelt-out fragments and one or two copies of them.
@@ -16,6 +18,8 @@ pub const MAX_INDEX_FRAGMENTS: usize = 1 << 18;
 
 /// First byte of the encoded form.
 const VERSION: u8 = 1;
+/// First byte of the form that also says when pictures are whole.
+const VERSION_RECOVERY: u8 = 2;
 /// How far back a repetition is looked for: a group of pictures of 32 s.
 const MAX_DISTANCE: usize = 64;
 /// Fewer repeated fragments than this are spelt out.
@@ -25,7 +29,7 @@ const MIN_COPY: usize = 2;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum IndexError {
     /// The first byte names a form this program does not know.
-    #[error("segment index has version {0}, this program knows {VERSION}")]
+    #[error("segment index has version {0}, this program knows up to {VERSION_RECOVERY}")]
     Version(u8),
     /// The bytes end within a number or before the last fragment.
     #[error("segment index ends early, at byte {0}")]
@@ -44,8 +48,11 @@ impl SegmentIndex {
     pub fn encode(&self) -> Vec<u8> {
         let fragments = &self.fragments;
         let mut out = Vec::with_capacity(16 + fragments.len() * 4);
-        out.push(VERSION);
+        out.push(if self.recovery_90k == 0 { VERSION } else { VERSION_RECOVERY });
         push_varint(&mut out, u64::from(self.first_fragment_offset));
+        if self.recovery_90k > 0 {
+            push_varint(&mut out, u64::from(self.recovery_90k));
+        }
         push_varint(&mut out, fragments.len() as u64);
         for entry in fragments {
             push_varint(&mut out, u64::from(entry.size_bytes));
@@ -77,10 +84,11 @@ impl SegmentIndex {
     pub fn decode(bytes: &[u8]) -> Result<Self, IndexError> {
         let mut reader = Reader { bytes, at: 0 };
         let version = reader.byte()?;
-        if version != VERSION {
+        if !(VERSION..=VERSION_RECOVERY).contains(&version) {
             return Err(IndexError::Version(version));
         }
         let first_fragment_offset = reader.u32()?;
+        let recovery_90k = if version == VERSION { 0 } else { reader.u32()? };
         let count = reader.varint()?;
         // Every fragment has at least one byte of size, so a short input cannot ask for much memory.
         if count > MAX_INDEX_FRAGMENTS as u64 {
@@ -120,7 +128,7 @@ impl SegmentIndex {
         if reader.at != bytes.len() {
             return Err(IndexError::Trailing(reader.at));
         }
-        Ok(Self { first_fragment_offset, fragments })
+        Ok(Self { first_fragment_offset, recovery_90k, fragments })
     }
 }
 

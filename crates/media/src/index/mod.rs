@@ -7,7 +7,10 @@ mod encoding;
 mod position;
 
 pub use encoding::{IndexError, MAX_INDEX_FRAGMENTS};
-pub use position::{FragmentPosition, FragmentPositions, FragmentRun, ticks_to_us, us_to_ticks};
+pub use position::{
+    FragmentPosition, FragmentPositions, FragmentRun, LATE_LEAD_IN_90K, MAX_LEAD_IN_90K, MAX_RECOVERY_90K,
+    ticks_to_us, us_to_ticks,
+};
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,19 @@ use std::{iter::FusedIterator, ops::Range};
 
 use crate::{FragmentIndexEntry, SegmentIndex};
 
+/// Longest lead-in that is played unseen to show an instant exactly, in ticks of 1/90 000 s. Entries are at most a minute apart
+/// (the timeline sees to that), and pictures are whole [`MAX_RECOVERY_90K`] later at most; only footage of older versions has
+/// longer ways from one to the next.
+pub const MAX_LEAD_IN_90K: u64 = 90 * 90_000;
+
+/// Lead-in where there is no entry within [`MAX_LEAD_IN_90K`]: the decoder starts anywhere, and has this long to find itself.
+pub const LATE_LEAD_IN_90K: u64 = 10 * 90_000;
+
+/// Longest time after an entry for which pictures are taken not to be whole.
+pub const MAX_RECOVERY_90K: u32 = 20 * 90_000;
+
+const _: () = assert!(LATE_LEAD_IN_90K < MAX_LEAD_IN_90K && (MAX_RECOVERY_90K as u64) < MAX_LEAD_IN_90K);
+
 /// Microseconds of a number of 1/90 000 s ticks, rounded down.
 ///
 /// Rounding always falls the same way, so that the difference of two converted positions adds up over any partition.
@@ -154,25 +167,54 @@ impl SegmentIndex {
         found
     }
 
-    /// The fragments needed to show `[from_90k, to_90k)`: from the key fragment at or before the start to the last
-    /// fragment that begins before the end. `None` where nothing of the range lies in this segment, or it has no key.
+    /// Where to start for an instant to be shown whole: the last key fragment from which pictures are whole by then, or the
+    /// first fragment where there is none. A lead-in longer than [`MAX_LEAD_IN_90K`] is cut to [`LATE_LEAD_IN_90K`].
+    #[must_use]
+    pub fn entry_for(&self, time_90k: u64) -> Option<FragmentPosition> {
+        let whole_90k = time_90k.checked_sub(u64::from(self.recovery_90k));
+        let late_90k = time_90k.checked_sub(LATE_LEAD_IN_90K);
+        let is_by = |position: &FragmentPosition, limit_90k: Option<u64>| {
+            limit_90k.is_some_and(|limit_90k| position.start_90k <= limit_90k)
+        };
+        let (mut entry, mut late): (Option<FragmentPosition>, Option<FragmentPosition>) = (None, None);
+        for position in self.positions() {
+            if entry.is_some() && position.start_90k > time_90k {
+                break;
+            }
+            // A key from which not everything is whole in time is still better than no key at all.
+            let is_first_key = position.entry.is_key && entry.is_some_and(|entry| !entry.entry.is_key);
+            if entry.is_none() || is_first_key || (position.entry.is_key && is_by(&position, whole_90k)) {
+                entry = Some(position);
+            }
+            if is_by(&position, late_90k) {
+                late = Some(position);
+            }
+        }
+        entry.map(|entry| match late {
+            Some(late) if time_90k.saturating_sub(entry.start_90k) > MAX_LEAD_IN_90K => late,
+            _ => entry,
+        })
+    }
+
+    /// The fragments needed to show `[from_90k, to_90k)`: from [`Self::entry_for`] its start to the last fragment that begins
+    /// before the end. `None` where nothing of the range lies in this segment.
     #[must_use]
     pub fn run_for(&self, from_90k: u64, to_90k: u64) -> Option<FragmentRun> {
-        let mut run: Option<FragmentRun> = None;
+        self.run_starting(&self.entry_for(from_90k)?, from_90k, to_90k)
+    }
+
+    /// The run of [`Self::run_for`] from a fragment on.
+    fn run_starting(&self, entry: &FragmentPosition, from_90k: u64, to_90k: u64) -> Option<FragmentRun> {
+        let mut run = FragmentRun::starting_with(entry);
         let mut touches = false;
-        for position in self.positions() {
+        for position in self.positions().skip(entry.number) {
             if position.start_90k >= to_90k {
                 break;
             }
-            if position.entry.is_key && (position.start_90k <= from_90k || run.is_none()) {
-                run = Some(FragmentRun::starting_with(&position));
-            }
-            if let Some(run) = &mut run {
-                run.extend_to(&position);
-                touches |= position.end_90k() > from_90k;
-            }
+            run.extend_to(&position);
+            touches |= position.end_90k() > from_90k;
         }
-        run.filter(|_| touches)
+        touches.then_some(run)
     }
 
     /// [`Self::run_for_us`], but beginning no earlier than the first key fragment at or after `shown_us`; `None` also where
@@ -186,7 +228,10 @@ impl SegmentIndex {
             position.entry.is_key && start_us.saturating_add(ticks_to_us(position.start_90k)) >= shown_us
         })?;
         let to_90k = (to_us.saturating_sub(start_us).max(0) as u64).saturating_mul(9).div_ceil(100);
-        self.run_for(us_to_ticks(from_us.saturating_sub(start_us)).max(key.start_90k), to_90k)
+        let from_90k = us_to_ticks(from_us.saturating_sub(start_us)).max(key.start_90k);
+        // Where pictures are not whole at once, the lead-in of that key would be what was shown already.
+        let entry = self.entry_for(from_90k).filter(|entry| entry.number >= key.number).unwrap_or(key);
+        self.run_starting(&entry, from_90k, to_90k)
     }
 
     /// [`Self::run_for`] with UTC instants, for a segment that starts at `start_us`.

@@ -15,7 +15,7 @@ fn ordinary(groups: usize) -> SegmentIndex {
             fragments.push(entry(250_000 + (group * 31 % 1000) as u32, frames * 3600, number == 0));
         }
     }
-    SegmentIndex { first_fragment_offset: 1200, fragments }
+    SegmentIndex { first_fragment_offset: 1200, recovery_90k: 0, fragments }
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn a_quarter_hour_takes_about_three_bytes_a_fragment() {
 
 #[test]
 fn an_unknown_version_is_named() {
-    assert_eq!(SegmentIndex::decode(&[2, 0, 0]), Err(IndexError::Version(2)));
+    assert_eq!(SegmentIndex::decode(&[3, 0, 0]), Err(IndexError::Version(3)));
     assert_eq!(SegmentIndex::decode(&[]), Err(IndexError::Truncated(0)));
     assert_eq!(SegmentIndex::decode(&[1, 0, 0, 7]), Err(IndexError::Trailing(3)));
 }
@@ -40,6 +40,7 @@ fn the_first_released_form_stays_readable() {
         [1, 0xb0, 0x09, 4, 0xac, 2, 0xc8, 1, 0xb6, 2, 0xd2, 1, 0, 0xa1, 0xdb, 5, 0, 0x80, 0xa3, 5, 2, 2];
     let index = SegmentIndex {
         first_fragment_offset: 1200,
+        recovery_90k: 0,
         fragments: vec![
             entry(300, 46_800, true),
             entry(200, 43_200, false),
@@ -116,21 +117,92 @@ fn fragment_and_key_are_found_by_time() {
     assert_eq!(SegmentIndex::default().key_at_or_before(5), None);
 }
 
+/// Fragments of half a second; `keys` says which are key fragments.
+fn with_keys(seconds: usize, recovery_90k: u32, keys: impl Fn(usize) -> bool) -> SegmentIndex {
+    let fragments = (0..2 * seconds).map(|number| entry(1000, 45_000, keys(number))).collect();
+    SegmentIndex { first_fragment_offset: 1200, recovery_90k, fragments }
+}
+
+#[test]
+fn playback_starts_where_pictures_are_whole_in_time() {
+    // Keys every 2 s; instants in ms, expected starts in ms.
+    let every_2_s = |number: usize| number.is_multiple_of(4);
+    let table: [(&str, SegmentIndex, &[(u64, u64)]); 6] = [
+        ("closed groups", with_keys(60, 0, every_2_s), &[(0, 0), (1999, 0), (2000, 2000), (5000, 4000)]),
+        (
+            "open groups: two pictures lead the keyframe",
+            with_keys(60, 7200, every_2_s),
+            &[(0, 0), (2000, 0), (2079, 0), (2080, 2000), (5000, 4000)],
+        ),
+        (
+            "gradual refresh of 1.5 s",
+            with_keys(60, 135_000, every_2_s),
+            &[(0, 0), (1500, 0), (3499, 0), (3500, 2000), (5400, 2000), (5500, 4000)],
+        ),
+        (
+            "gradual refresh longer than the way from one entry to the next",
+            with_keys(60, 3 * 90_000, every_2_s),
+            &[(2000, 0), (4900, 0), (5000, 2000), (7000, 4000)],
+        ),
+        (
+            "one key at the start, as older versions recorded it",
+            with_keys(7200, 0, |number| number == 0),
+            &[(80_000, 0), (90_000, 0), (90_600, 80_500), (3_600_000, 3_590_000)],
+        ),
+        (
+            "a segment that had to begin without a key",
+            with_keys(60, 0, |number| number == 20),
+            &[(0, 0), (5000, 0), (10_000, 10_000), (12_000, 10_000)],
+        ),
+    ];
+    for (what, index, expected) in table {
+        for (time_ms, start_ms) in expected {
+            let entry = index.entry_for(time_ms * 90).unwrap();
+            assert_eq!(entry.start_90k, start_ms * 90, "{what}: {time_ms} ms");
+            let run = index.run_for(time_ms * 90, time_ms * 90 + 1).unwrap();
+            assert_eq!(run.fragments.start, entry.number, "{what}: {time_ms} ms");
+        }
+    }
+}
+
+#[test]
+fn what_was_shown_already_is_no_lead_in() {
+    // Keys every 2 s; pictures build up for 3 s.
+    let index = with_keys(60, 270_000, |number| number.is_multiple_of(4));
+    for (shown_s, from_s, start_s) in [(0, 9, 6), (5, 5, 6), (5, 7, 6), (5, 9, 6), (5, 11, 8)] {
+        let run = index.run_from_us(0, shown_s * 1_000_000, from_s * 1_000_000, 30_000_000).unwrap();
+        assert_eq!(run.time_90k.start, start_s * 90_000, "shown until {shown_s} s, asked from {from_s} s");
+    }
+}
+
 proptest! {
+    #[test]
+    fn lead_ins_are_bounded(
+        keys in prop::collection::vec(prop::bool::weighted(0.01), 1..2000),
+        recovery_90k in 0..=super::MAX_RECOVERY_90K,
+        time_90k in 0_u64..2000 * 45_000,
+    ) {
+        let index = with_keys(keys.len() / 2 + 1, recovery_90k, |number| keys.get(number) == Some(&true));
+        let entry = index.entry_for(time_90k).unwrap();
+        prop_assert!(entry.start_90k <= time_90k);
+        prop_assert!(time_90k - entry.start_90k <= super::MAX_LEAD_IN_90K || time_90k > index.duration_90k());
+    }
+
     #[test]
     fn any_index_round_trips(
         first_fragment_offset: u32,
+        recovery_90k in prop_oneof![Just(0_u32), any::<u32>()],
         fragments in prop::collection::vec((any::<u32>(), prop_oneof![0u32..4, any::<u32>()], any::<bool>()), 0..300),
     ) {
         let fragments = fragments.into_iter().map(|(size, duration, key)| entry(size, duration, key)).collect();
-        let index = SegmentIndex { first_fragment_offset, fragments };
+        let index = SegmentIndex { first_fragment_offset, recovery_90k, fragments };
         prop_assert_eq!(SegmentIndex::decode(&index.encode()), Ok(index));
     }
 
     #[test]
     fn foreign_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200), versioned: bool) {
         if versioned && !bytes.is_empty() {
-            bytes[0] = 1;
+            bytes[0] = 1 + bytes[0] % 2;
         }
         if let Ok(index) = SegmentIndex::decode(&bytes) {
             prop_assert!(index.fragments.len() <= bytes.len());

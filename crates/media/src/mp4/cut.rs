@@ -20,6 +20,7 @@ use super::init::{entry_of, parameter_sets};
 use super::movie::{Edit, Movie, Taken, TrackBuilder, rescale};
 use super::seal::SampleTable;
 use super::tables::{TrackTable, index};
+use crate::index::{LATE_LEAD_IN_90K, MAX_LEAD_IN_90K};
 use crate::{TICKS_PER_SECOND_VIDEO, TrackKind};
 
 /// Frames of sound in front of the first heard one: each AAC frame overlaps with the one before it.
@@ -375,7 +376,11 @@ fn select_pictures<'a>(
     }
     let continues = !is_trimmed && continues(source, previous);
     let (shown, mut origin) = shown.unwrap_or((0, presented(0)));
-    let mut key = table.sync_at_or_before(shown).unwrap_or(0);
+    // Only the first piece has a lead-in: of the others it would be shown.
+    let mut key = match previous {
+        None => lead_in(source.table, shown, origin),
+        Some(_) => table.sync_at_or_before(shown).unwrap_or(0),
+    };
     if presented(key) > origin {
         // A leading picture: it refers to what stands before its keyframe.
         key = match key.checked_sub(1).and_then(|before| table.sync_at_or_before(before)) {
@@ -419,6 +424,24 @@ fn select_pictures<'a>(
         audio: 0..0,
         audio_shift: 0,
     })
+}
+
+/// The picture with which decoding starts for `shown`, presented at `origin`, to be whole: as [`crate::SegmentIndex::entry_for`]
+/// finds it, to the picture.
+fn lead_in(source: &SampleTable, shown: usize, origin: i64) -> usize {
+    let table = &source.video;
+    let recovery = i64::from(source.index.recovery_90k);
+    let earlier = |sample: usize| sample.checked_sub(1).and_then(|before| table.sync_at_or_before(before));
+    let mut key = table.sync_at_or_before(shown).unwrap_or(0);
+    while recovery > 0 && table.decode_time(key).saturating_add(recovery) > origin {
+        let Some(before) = earlier(key) else { break };
+        key = before;
+    }
+    if origin.saturating_sub(table.decode_time(key)) <= MAX_LEAD_IN_90K.cast_signed() {
+        return key;
+    }
+    let late = table.first_at_or_after(origin - LATE_LEAD_IN_90K.cast_signed()).min(shown);
+    table.chunk_samples(table.chunk_of(late)).start
 }
 
 /// For a source without pictures; its sounds themselves are chosen with those of the others.
@@ -503,6 +526,7 @@ fn picture_track<'a>(pieces: &[Piece<'a>], placed: &[Vec<Place>], total: i64) ->
             prefix = 0;
         }
     }
+    track.start_with_sync();
     // Where the last pieces have no picture, the last one there was stays.
     let missing = lead_in + raised + total - first.start - track.presented_end();
     if missing > 0 {

@@ -221,6 +221,13 @@ impl<'a> TrackBuilder<'a> {
         }
     }
 
+    /// Says that decoding starts with the first sample, whatever it is: readers look for a sync sample before they begin.
+    pub(super) fn start_with_sync(&mut self) {
+        if self.count > 0 && !self.is_all_sync && self.sync.first() != Some(&1) {
+            self.sync.insert(0, 1);
+        }
+    }
+
     fn push_chunk(&mut self, offset: u64, samples: u32, description: u32) {
         self.chunks.push(offset);
         if self.chunk_runs.last().is_none_or(|last| (last.1, last.2) != (samples, description)) {

@@ -10,7 +10,7 @@ use super::boxes::{BoxError, BoxHead, Boxes, Cursor, find};
 use super::entry::{EntryError, OwnedEntry, read_entries};
 use super::init::{FREE_BYTES, FREE_OFFSET};
 use super::parsed;
-use super::seal::{LABEL_BOX, Label, SEGMENT_UUID, SampleTable};
+use super::seal::{LABEL_BOX, Label, RECOVERY_BOX, SEGMENT_UUID, SampleTable};
 use super::tables::TrackTable;
 use super::{AUDIO_TRACK_ID, VIDEO_TRACK_ID};
 use crate::codec::CodecError;
@@ -108,7 +108,14 @@ pub fn read_moov(bytes: &Bytes) -> Result<SampleTable, ReadError> {
     };
     let mut table = SampleTable {
         config: Arc::new(config),
-        index: SegmentIndex { first_fragment_offset: facts.first_fragment_offset, fragments: Vec::new() },
+        index: SegmentIndex {
+            first_fragment_offset: facts.first_fragment_offset,
+            recovery_90k: match find(facts.unused, &RECOVERY_BOX) {
+                Some(body) => Cursor::new(body).u32().ok_or(BoxError::Damaged("rcvy"))?,
+                None => 0,
+            },
+            fragments: Vec::new(),
+        },
         end_offset: facts.end_offset,
         start_us: facts.start_us,
         label,

@@ -275,6 +275,9 @@ impl TailScanner {
         let mut checked = 0;
         for (track, sample) in samples(fragment).skip(self.checked_samples) {
             let Some((data, after)) = rest.split_at_checked(sample.size as usize) else { break };
+            if self.checked_samples + checked == fragment.audio.samples.len() {
+                table.note_entry(fragment, data);
+            }
             if !is_sound(track, data, length_size) {
                 self.state = State::Done;
                 return;

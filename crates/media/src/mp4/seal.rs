@@ -12,13 +12,24 @@ use super::entry::{MOVIE_TIMESCALE, sample_description};
 use super::init::{FREE_BYTES, FREE_OFFSET, entry_of};
 use super::movie::{Edit, Movie, Taken, TrackBuilder, rescale};
 use super::tables::TrackTable;
-use crate::{Fragment, FragmentIndexEntry, SegmentIndex, SessionConfig, TICKS_PER_SECOND_VIDEO, TrackKind};
+use crate::codec::{Access, access, is_reference};
+use crate::index::MAX_RECOVERY_90K;
+use crate::{
+    Fragment, FragmentIndexEntry, SegmentIndex, SessionConfig, TICKS_PER_SECOND_VIDEO, TrackKind, TrackRun,
+};
 
 /// Type of the `uuid` box in a sealed segment's `moov` that holds what the tables of a plain MP4 cannot say.
 pub(super) const SEGMENT_UUID: [u8; 16] = *b"turepe/segment/1";
 
 /// Type of the box inside it that holds the [`Label`]. Readers that do not know it pass over it.
 pub(super) const LABEL_BOX: [u8; 4] = *b"labl";
+
+/// Type of the box inside it that holds [`SegmentIndex::recovery_90k`], where that is not 0.
+pub(super) const RECOVERY_BOX: [u8; 4] = *b"rcvy";
+
+/// How long whoever starts at a picture that promises nothing is taken to see it build up: encoders that refresh gradually
+/// take a few seconds for a round.
+const MAKESHIFT_RECOVERY_90K: u32 = 10 * TICKS_PER_SECOND_VIDEO;
 
 /// What is known of a segment when it is sealed and what neither its name nor its samples say: with it, a catalog can be
 /// rebuilt from the file alone.
@@ -51,7 +62,7 @@ impl SampleTable {
     pub fn new(config: Arc<SessionConfig>, first_fragment_offset: u32) -> Self {
         Self {
             config,
-            index: SegmentIndex { first_fragment_offset, fragments: Vec::new() },
+            index: SegmentIndex { first_fragment_offset, ..SegmentIndex::default() },
             end_offset: u64::from(first_fragment_offset),
             start_us: None,
             label: None,
@@ -63,11 +74,18 @@ impl SampleTable {
     /// Appends a fragment that stands in the file directly behind the one before.
     pub fn push(&mut self, fragment: &Fragment) {
         self.start_us.get_or_insert(fragment.start_us);
+        // In a fragment audio stands before video.
+        if let Some(data) = fragment.payload.get(fragment.audio.samples.len()) {
+            self.note_entry(fragment, data);
+        }
         self.push_runs(fragment);
     }
 
     /// [`SampleTable::push`] for a fragment whose wall-clock time is not known.
     pub(super) fn push_runs(&mut self, fragment: &Fragment) {
+        if fragment.is_key {
+            self.index.recovery_90k = self.index.recovery_90k.max(leading_90k(&fragment.video));
+        }
         self.video.push(&fragment.video, self.end_offset + u64::from(fragment.video.data_offset));
         self.audio.push(&fragment.audio, self.end_offset + u64::from(fragment.audio.data_offset));
         self.index.fragments.push(FragmentIndexEntry {
@@ -76,6 +94,29 @@ impl SampleTable {
             is_key: fragment.is_key,
         });
         self.end_offset += u64::from(fragment.size_bytes);
+    }
+
+    /// Looks at the first picture of a key fragment: from when on pictures are whole for who starts there.
+    pub(super) fn note_entry(&mut self, fragment: &Fragment, data: &[u8]) {
+        let Some(config) = self.config.video.as_ref().filter(|_| fragment.is_key) else { return };
+        let length_size = config.nal_length_size();
+        let recovery_90k = match access(config.codec, data, length_size) {
+            Access::Recovery { frames } if frames > 0 => {
+                let samples = &fragment.video.samples;
+                // What is counted may be every third picture only, and which ones is told by what the fragment holds.
+                let first = fragment.audio.samples.len();
+                let counted = fragment.payload.get(first..).unwrap_or_default();
+                let counted =
+                    counted.iter().filter(|data| is_reference(config.codec, data, length_size)).count();
+                let length: u64 = samples.iter().map(|sample| u64::from(sample.duration)).sum();
+                let ticks = u64::from(frames).saturating_mul(length) / (counted.max(1) as u64);
+                u32::try_from(ticks).unwrap_or(u32::MAX).min(MAX_RECOVERY_90K)
+            }
+            Access::Inter => MAKESHIFT_RECOVERY_90K,
+            // Pictures that lead it are seen in the tables.
+            _ => 0,
+        };
+        self.index.recovery_90k = self.index.recovery_90k.max(recovery_90k);
     }
 
     /// The configuration of its session.
@@ -205,6 +246,9 @@ impl SampleTable {
                     sample_description(w, &[entry]);
                 }
             }
+            if self.index.recovery_90k > 0 {
+                w.boxed(&RECOVERY_BOX, |w| w.u32(self.index.recovery_90k));
+            }
             if let Some(label) = &self.label {
                 w.boxed(&LABEL_BOX, |w| label.write(w));
             }
@@ -226,6 +270,22 @@ impl Label {
         let (is_known, crc32) = (cursor.u8()? != 0, cursor.u32()?);
         Some(Self { session_id, end_us, crc32: is_known.then_some(crc32) })
     }
+}
+
+/// How long after its decode time the first picture of a run is shown, if pictures behind it are shown before it (open groups
+/// of pictures); else 0.
+fn leading_90k(run: &TrackRun) -> u32 {
+    let mut decode_time = 0_i64;
+    let mut first = None;
+    for sample in &run.samples {
+        let presented = decode_time + i64::from(sample.composition_offset);
+        if presented < *first.get_or_insert(presented) {
+            let lag = first.unwrap_or(0).clamp(0, i64::from(MAX_RECOVERY_90K));
+            return u32::try_from(lag).unwrap_or(0);
+        }
+        decode_time += i64::from(sample.duration);
+    }
+    0
 }
 
 fn whole(table: &TrackTable, timescale: u32, shift: i32, description: u32) -> Taken<'_> {

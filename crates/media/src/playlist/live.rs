@@ -4,7 +4,7 @@
 //! segments and parts are byte ranges of recorded segments. The fragments are the same.
 
 use super::text::{push_instant, push_number, push_seconds};
-use super::vod::{CONTINUITY_TOLERANCE_US, PREFERRED_RUN_US, VodSegment};
+use super::vod::{CONTINUITY_TOLERANCE_US, VodSegment, ends_before};
 use crate::index::{FragmentPosition, ticks_to_us};
 
 /// `EXT-X-TARGETDURATION`, at least: it should never change (RFC 8216bis §4.4.3.1), and covers the keyframe intervals of nearly
@@ -184,7 +184,11 @@ impl LivePlaylist<'_> {
         if self.is_event {
             text.push_str("#EXT-X-PLAYLIST-TYPE:EVENT\n");
         }
-        text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
+        // Segments without known parts begin with a key.
+        let is_independent = |media: &LiveMedia<'_>| media.parts.first().is_none_or(|part| part.is_key);
+        if self.media.iter().all(is_independent) {
+            text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
+        }
         if skipped > 0 {
             text.push_str("#EXT-X-SKIP:SKIPPED-SEGMENTS=");
             push_number(text, skipped as u64);
@@ -240,11 +244,7 @@ pub fn rewind<'a>(segments: &[VodSegment<'a>], is_growing: bool) -> Vec<LiveMedi
         for position in segment.index.positions() {
             let start_90k = position.start_90k;
             let ends = all.len() > from
-                && position.entry.is_key
-                && all.last().is_some_and(|last| last.duration_us >= PREFERRED_RUN_US);
-            if all.len() == from && !position.entry.is_key {
-                continue;
-            }
+                && all.last().is_some_and(|last| ends_before(last.duration_us, position.entry.is_key));
             if ends || all.len() == from {
                 all.push(LiveMedia {
                     start_us: segment.start_us + ticks_to_us(start_90k),

@@ -96,6 +96,7 @@ fn of<'a>(uri: &'a str, index: &'a SegmentIndex, start_us: i64) -> VodSegment<'a
 fn the_rewind_window_is_the_match_that_is_being_played_with_parts_after_it() {
     let index = |fragments: u32| SegmentIndex {
         first_fragment_offset: 1234,
+        recovery_90k: 0,
         fragments: (0..fragments)
             .map(|number| FragmentIndexEntry {
                 size_bytes: 1000 + number,

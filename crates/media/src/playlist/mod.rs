@@ -11,7 +11,7 @@ mod text;
 mod vod;
 
 pub use live::{LiveMedia, LivePart, LivePlaylist, MIN_LIVE_TARGET_S, MIN_PART_TARGET_US, Place, rewind};
-pub use vod::{CONTINUITY_TOLERANCE_US, PREFERRED_RUN_US, Playlist, VodSegment, vod};
+pub use vod::{CONTINUITY_TOLERANCE_US, LONGEST_RUN_US, PREFERRED_RUN_US, Playlist, VodSegment, vod};
 
 #[cfg(test)]
 mod live_tests;

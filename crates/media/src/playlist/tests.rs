@@ -1,7 +1,7 @@
 use m3u8_rs::{MediaPlaylist, MediaPlaylistType};
 use proptest::prelude::*;
 
-use super::{PREFERRED_RUN_US, Playlist, VodSegment, vod};
+use super::{PREFERRED_RUN_US, Playlist, VodSegment, rewind, vod};
 use crate::{FragmentIndexEntry, SegmentIndex, index::ticks_to_us};
 
 /// 2026-11-20T22:00:00Z
@@ -17,7 +17,7 @@ fn index(seconds: u32, gop: usize) -> SegmentIndex {
             is_key: (number as usize).is_multiple_of(gop),
         })
         .collect();
-    SegmentIndex { first_fragment_offset: 1234, fragments }
+    SegmentIndex { first_fragment_offset: 1234, recovery_90k: 0, fragments }
 }
 
 fn segment<'a>(uri: &'a str, session: &'a str, start_us: i64, index: &'a SegmentIndex) -> VodSegment<'a> {
@@ -128,8 +128,49 @@ fn a_long_group_of_pictures_is_one_media_segment() {
 }
 
 #[test]
+fn a_match_in_play_is_listed_also_where_no_keyframe_comes() {
+    // A key at the start, and none for three minutes.
+    let whole = index(180, 10_000);
+    let to = NINE + 3600 * SECOND;
+    let all = segment("a.mp4", "s", NINE, &whole);
+    let playlist = vod(&[all], NINE, to, false);
+    let parsed = parse(&playlist);
+    assert_eq!(parsed.segments.len(), 5, "{}", playlist.text);
+    assert!(parsed.segments.iter().all(|media| (30.0..31.0).contains(&media.duration)));
+    assert!(!playlist.text.contains("INDEPENDENT"), "it would not be true");
+    // The window of the same recording is cut at the same places.
+    let rewound = rewind(&[all], true);
+    let lengths: Vec<_> =
+        rewound.iter().filter(|media| media.whole.is_some()).map(|media| media.duration_us).collect();
+    assert_eq!(lengths.iter().sum::<i64>(), playlist.duration_us);
+    assert_eq!(lengths.len(), 5);
+}
+
+#[test]
+fn a_segment_that_had_to_begin_without_a_keyframe_goes_on_where_the_one_before_ended() {
+    let (first, mut second) = (index(60, 4), index(60, 4));
+    for fragment in second.fragments.iter_mut().take(10) {
+        fragment.is_key = false;
+    }
+    let one = segment("a.mp4", "s", NINE, &first);
+    let two = segment("b.mp4", "s", one.end_us, &second);
+    let playlist = vod(&[one, two], NINE, two.end_us, true);
+    assert!(!playlist.text.contains("DISCONTINUITY"), "{}", playlist.text);
+    assert_eq!(playlist.media_end_us, Some(NINE + first.duration_us() + second.duration_us()));
+    assert_eq!(playlist.duration_us, first.duration_us() + second.duration_us());
+    let rewound: i64 = rewind(&[one, two], false).iter().map(|media| media.duration_us).sum();
+    assert!((rewound - playlist.duration_us).abs() <= 2);
+}
+
+#[test]
 fn a_growing_match_only_ever_grows() {
-    let whole = index(60, 3);
+    for gop in [3, 200] {
+        grows(gop);
+    }
+}
+
+fn grows(gop: usize) {
+    let whole = index(100, gop);
     let to = NINE + 50 * SECOND;
     let mut before: Option<Playlist> = None;
     for length in 0..=whole.fragments.len() {
@@ -140,7 +181,15 @@ fn a_growing_match_only_ever_grows() {
         assert_eq!(parsed.playlist_type, Some(MediaPlaylistType::Event));
         assert!(!parsed.end_list);
         if let Some(before) = before.filter(|before| before.segments > 0) {
-            assert!(playlist.text.starts_with(&before.text), "{length}:\n{}\n{}", before.text, playlist.text);
+            // What is listed stays; the line about independent segments goes once there is one that is not.
+            let lines = |playlist: &Playlist| playlist.text.replace("#EXT-X-INDEPENDENT-SEGMENTS\n", "");
+            assert!(
+                lines(&playlist).starts_with(&lines(&before)),
+                "{length}:\n{}\n{}",
+                before.text,
+                playlist.text
+            );
+            assert!(gop > 100 || playlist.text.starts_with(&before.text));
         }
         before = Some(playlist);
     }

@@ -13,6 +13,17 @@ use crate::{
 /// came before, so that the playlist of a growing match only ever grows.
 pub const PREFERRED_RUN_US: i64 = 4_000_000;
 
+/// Without a key fragment a run ends at this length all the same: a match that is being played shall not wait for a keyframe
+/// that does not come, and no player for a media segment without end. What follows plays on from what was before it.
+pub const LONGEST_RUN_US: i64 = 30_000_000;
+
+const _: () = assert!(PREFERRED_RUN_US < LONGEST_RUN_US);
+
+/// Whether a media segment of this length ends before a fragment.
+pub(super) fn ends_before(length_us: i64, is_key: bool) -> bool {
+    length_us >= if is_key { PREFERRED_RUN_US } else { LONGEST_RUN_US }
+}
+
 /// Two segments of one session this close to one another are one: less than this cannot have been lost, as nothing
 /// smaller than a fragment ever is, and the slow correction of the wall clock moves borders by a little.
 pub const CONTINUITY_TOLERANCE_US: i64 = 250_000;
@@ -58,7 +69,7 @@ pub struct Playlist {
 
 /// Builds the playlist of `[from_us, to_us)` over segments in time order.
 ///
-/// It begins with the key fragment at or before `from_us`, with `EXT-X-START` at `from_us` itself, and ends with the last
+/// It begins with the key fragment from which `from_us` is shown whole ([`SegmentIndex::entry_for`]), with `EXT-X-START` at `from_us` itself, and ends with the last
 /// fragment that begins before `to_us`. A range that is `finished` gives a VOD playlist; any other gives an EVENT
 /// playlist without `EXT-X-ENDLIST`, which lists only HLS media segments that will not change any more.
 ///
@@ -105,7 +116,7 @@ pub fn vod(segments: &[VodSegment<'_>], from_us: i64, to_us: i64, finished: bool
     playlist.media_end_us = body.media_end_us;
     playlist.duration_us = body.duration_us;
     playlist.segments = body.segments;
-    playlist.text = head(&playlist, body.longest_us, finished);
+    playlist.text = head(&playlist, &body, finished);
     playlist.text.push_str(&body.text);
     if finished {
         playlist.text.push_str("#EXT-X-ENDLIST\n");
@@ -114,15 +125,17 @@ pub fn vod(segments: &[VodSegment<'_>], from_us: i64, to_us: i64, finished: bool
 }
 
 /// The lines before the first media segment.
-fn head(playlist: &Playlist, longest_us: i64, finished: bool) -> String {
+fn head(playlist: &Playlist, body: &Body, finished: bool) -> String {
     // Not less than any EXTINF rounded to the nearest second (RFC 8216bis §4.4.3.1).
-    let target_s = ((longest_us + 500_000) / 1_000_000).max(MIN_TARGET_S) as u64;
+    let target_s = ((body.longest_us + 500_000) / 1_000_000).max(MIN_TARGET_S) as u64;
     let mut text = String::with_capacity(256);
     text.push_str("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:");
     push_number(&mut text, target_s);
     text.push_str("\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:");
     text.push_str(if finished { "VOD\n" } else { "EVENT\n" });
-    text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
+    if !body.has_dependent {
+        text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
+    }
     // Without this line a player would begin a growing match near its live edge (RFC 8216bis §4.4.2.2).
     text.push_str("#EXT-X-START:TIME-OFFSET=");
     push_seconds(&mut text, playlist.start_offset_us);
@@ -144,6 +157,8 @@ struct Body {
     longest_us: i64,
     duration_us: i64,
     media_end_us: Option<i64>,
+    /// Whether a media segment begins with a picture that needs those before it.
+    has_dependent: bool,
 }
 
 impl Body {
@@ -174,13 +189,15 @@ impl Body {
     fn list(&mut self, segment: &VodSegment<'_>, run: &FragmentRun, is_closed: bool) {
         let mut start_90k = run.time_90k.start;
         let mut start_bytes = run.bytes.start;
+        self.has_dependent |=
+            segment.index.fragments.get(run.fragments.start).is_some_and(|first| !first.is_key);
         for position in segment.index.positions().take(run.fragments.end).skip(run.fragments.start + 1) {
-            if position.entry.is_key
-                && ticks_to_us(position.start_90k) - ticks_to_us(start_90k) >= PREFERRED_RUN_US
-            {
+            let length_us = ticks_to_us(position.start_90k) - ticks_to_us(start_90k);
+            if ends_before(length_us, position.entry.is_key) {
                 self.push(segment, start_90k..position.start_90k, start_bytes..position.offset_bytes);
                 start_90k = position.start_90k;
                 start_bytes = position.offset_bytes;
+                self.has_dependent |= !position.entry.is_key;
             }
         }
         if is_closed {

@@ -68,6 +68,23 @@ pub const KEYFRAME_WITHIN_BYTES: u64 = 128 << 20;
 
 /// Audio frames that share one stamp are chained as long as their lengths add up to no more than this.
 pub(super) const LONGEST_BUNDLE_MS: i64 = 2_500;
+
+/// A recovery point or I picture that the container does not call a key is an entry when there was none for this long: a
+/// little more than the longest usual group of pictures, so that nothing changes where there are better ones.
+pub(super) const UNFLAGGED_AFTER_MS: i64 = 12_000;
+/// While nothing is recorded for want of an entry, any picture becomes one after this long.
+///
+/// A publisher's first picture nearly always is an entry. Where it is none, waiting costs footage, and not waiting costs a
+/// picture that builds up.
+pub(super) const ANY_AT_START_MS: i64 = 5_000;
+/// While a session runs, any picture becomes an entry after this long: more than the longest groups of pictures that "smart"
+/// codecs make (1200 pictures at 25 a second), which shall stay whole.
+pub(super) const ANY_WITHIN_MS: i64 = 60_000;
+/// Once any picture had to do, the next one does after this long.
+pub(super) const ANY_AGAIN_MS: i64 = 10_000;
+/// Least distance of two recovery points of a gradual refresh that are both entries.
+pub(super) const GRADUAL_SPACING_MS: i64 = 1_000;
+
 /// Audio frames whose times are within this of the sum of their lengths are chained.
 pub(super) const AUDIO_TOLERANCE_MS: i64 = 60;
 
@@ -108,5 +125,7 @@ const _: () = {
     assert!(AUDIO_GRACE_MS < MEASURE_MS && AUDIO_UNKNOWN_GRACE_MS < MEASURE_MS);
     assert!(AUDIO_ONLY_AFTER_MS > LONGEST_STEP_MS);
     assert!(LONGEST_STEP_MS < LONGEST_RHYTHM_MS && LONGEST_RHYTHM_MS < AUDIO_AHEAD_MS);
+    assert!(ANY_AT_START_MS * 1000 < KEYFRAME_WITHIN_US && UNFLAGGED_AFTER_MS < ANY_WITHIN_MS);
+    assert!(GRADUAL_SPACING_MS < ANY_AGAIN_MS && ANY_AGAIN_MS < ANY_WITHIN_MS);
     assert!((AUDIO_ONLY_AFTER_MS / 10) < WAITING_AUDIO_FRAMES as i64);
 };

@@ -12,8 +12,8 @@
 //!
 //! # Sessions
 //!
-//! A session begins at a keyframe (or, when no video comes, at an audio frame) and goes on while configuration and clock
-//! stay the same. Its origin is the presentation of its first frame: decode time 0, composition offset 0, wall time
+//! A session begins at a keyframe, which is any place where decoding can start (`entries`), or, when no video comes, at an
+//! audio frame. It goes on while configuration and clock stay the same. Its origin is the presentation of its first frame: decode time 0, composition offset 0, wall time
 //! `start_us`. At its start it holds frames for a moment (at most 2.2 s) to measure the frame rate and to
 //! see whether there is audio; after that each track holds one frame, whose duration the next one tells.
 //!
@@ -43,6 +43,7 @@ mod audio;
 mod clock;
 #[cfg(test)]
 mod clock_tests;
+mod entries;
 mod limits;
 mod more;
 mod problem;
@@ -66,6 +67,7 @@ pub use self::{
     wall::DEAD_BAND_US,
 };
 use self::{
+    entries::{Entries, Picture},
     limits::{
         ARRIVAL_CREDIT_US, AUDIO_GRACE_MS, AUDIO_LOST_MS, AUDIO_ONLY_AFTER_MS, AUDIO_UNKNOWN_GRACE_MS,
         BURST_FRAMES, BURST_US, CONTIGUOUS_US, INTERLEAVE_MS, LATE_US, LONGEST_COMPOSITION_MS, MAX_NOTICES,
@@ -78,7 +80,7 @@ use self::{
 };
 use crate::{
     AudioConfig, EndCause, Sample, SessionConfig, TrackKind, VideoCodec, VideoConfig,
-    codec::{CodecError, is_random_access},
+    codec::{Access, CodecError, access},
     flv::{AudioTag, VideoTag},
 };
 
@@ -267,6 +269,9 @@ pub struct Timeline {
     last_picture: Option<more::Mark>,
     /// A new video configuration has come and its keyframe has not.
     awaits_key: bool,
+    entries: Entries,
+    /// Whether the video frame taken last is a place to start.
+    took_entry: bool,
     hint: Option<Rate>,
     last_rate: Option<Rate>,
     state: State,
@@ -300,6 +305,8 @@ impl Timeline {
             unusable_audio: 0,
             last_picture: None,
             awaits_key: false,
+            entries: Entries::default(),
+            took_entry: false,
             hint: None,
             last_rate: None,
             state: State::Waiting(Waiting::default()),
@@ -332,13 +339,11 @@ impl Timeline {
         now: impl Into<Arrival>,
     ) -> Result<(), TimelineError> {
         let now_us = self.arrive(now.into());
+        self.took_entry = false;
         match tag {
             VideoTag::SequenceHeader { codec, record } => self.configure_video(codec, record),
             VideoTag::Frame { is_key, composition_time_ms, data } if !data.is_empty() => {
-                let is_sync = is_key
-                    && self.video_config.as_ref().is_some_and(|config| {
-                        is_random_access(config.codec, &data, config.nal_length_size())
-                    });
+                let is_sync = self.is_entry(is_key, &data, timestamp_ms, now_us);
                 let composition_ms =
                     if composition_time_ms.abs() <= LONGEST_COMPOSITION_MS { composition_time_ms } else { 0 };
                 self.last_picture = Some(more::Mark::of(&data));
@@ -396,6 +401,12 @@ impl Timeline {
             self.start_audio_alone(audio, Anchor::Arrival);
         }
         self.end_session(cause);
+    }
+
+    /// Whether the video frame taken last is a place to start: for those who pass on its tag.
+    #[must_use]
+    pub fn took_entry(&self) -> bool {
+        self.took_entry
     }
 
     /// The next event, in order.
@@ -456,6 +467,16 @@ impl Timeline {
             }
     }
 
+    fn is_entry(&mut self, is_key: bool, data: &[u8], stamp_ms: u32, now_us: i64) -> bool {
+        let access = match &self.video_config {
+            Some(config) => access(config.codec, data, config.nal_length_size()),
+            None => Access::Unknown,
+        };
+        let is_awaited = self.awaits_key || matches!(self.state, State::Waiting(_));
+        self.took_entry = self.entries.take(Picture { access, is_key, is_awaited, stamp_ms, now_us });
+        self.took_entry
+    }
+
     fn configure_video(&mut self, codec: VideoCodec, record: Bytes) -> Result<(), TimelineError> {
         if self.video_config.as_ref().is_some_and(|known| known.codec == codec && known.record == record) {
             return Ok(());
@@ -463,6 +484,7 @@ impl Timeline {
         let config = VideoConfig::from_record(codec, record).map_err(TimelineError::VideoConfig)?;
         self.video_config = Some(config);
         self.awaits_key = true;
+        self.entries = Entries::default();
         Ok(())
     }
 

@@ -734,11 +734,14 @@ fn frames_after_a_new_configuration_wait_for_its_keyframe() {
 
 #[test]
 fn no_keyframe_is_refused_after_a_time_or_a_size() {
+    // No NAL units: nothing can start with these, whatever the tags say.
     let mut publisher = Publisher::with_video();
+    let garbage =
+        || VideoTag::Frame { is_key: true, composition_time_ms: 0, data: Bytes::from_static(b"garbage") };
     let error = (0..2000)
-        .find_map(|frame| publisher.try_video(frame * 40, picture(false, 0), START + frame * 40_000).err())
+        .find_map(|frame| publisher.try_video(frame * 40, garbage(), START + frame * 40_000).err())
         .unwrap();
-    assert_eq!(error, TimelineError::NoKeyframe { waited_ms: 30_040, bytes: 752 * 6 });
+    assert_eq!(error, TimelineError::NoKeyframe { waited_ms: 30_040, bytes: 752 * 7 });
 
     let mut publisher = Publisher::with_video();
     let data = Bytes::from(vec![0x41; 1 << 20]);
@@ -750,6 +753,78 @@ fn no_keyframe_is_refused_after_a_time_or_a_size() {
         .unwrap();
     let bytes = KEYFRAME_WITHIN_BYTES + (1 << 20);
     assert_eq!(error, TimelineError::NoKeyframe { waited_ms: 0, bytes });
+}
+
+/// What a picture may be: its NAL units, and whether its tag says that it is a key.
+fn made_of(units: &[&[u8]], is_key: bool) -> VideoTag {
+    let mut data = Vec::new();
+    for unit in units {
+        data.extend_from_slice(&(unit.len() as u32).to_be_bytes());
+        data.extend_from_slice(unit);
+    }
+    VideoTag::Frame { is_key, composition_time_ms: 0, data: data.into() }
+}
+
+const P_SLICE: &[u8] = &[0x41, 0b1100_0000];
+const I_SLICE: &[u8] = &[0x61, 0b1011_0000];
+const IDR_SLICE: &[u8] = &[0x65, 0b1011_0000];
+const RECOVERY_NOW: &[u8] = &[6, 6, 1, 0xc4, 0x80];
+const RECOVERY_IN_3: &[u8] = &[6, 6, 1, 0b0010_0100, 0x80];
+
+/// Publishes `seconds` at 25 pictures a second and returns the times of the entries within the session, in seconds, and how
+/// many pictures were recorded.
+fn recorded_entries(seconds: i64, kind: impl Fn(i64) -> VideoTag) -> (Vec<i64>, usize) {
+    let mut publisher = Publisher::with_video();
+    for frame in 0..seconds * 25 {
+        publisher.try_video(frame * 40, kind(frame), START + frame * 40_000).unwrap();
+    }
+    let sessions = publisher.end();
+    assert_eq!(sessions.len(), 1);
+    let keys = sessions[0].video.iter().filter(|(sample, _)| sample.is_sync);
+    (keys.map(|(sample, _)| sample.decode_time / 90_000).collect(), sessions[0].video.len())
+}
+
+#[test]
+fn a_session_has_entries_without_idr_pictures() {
+    let every_2_s = |first: &'static [&'static [u8]], key: &'static [&'static [u8]], is_key| {
+        move |frame: i64| match frame % 50 {
+            _ if frame == 0 => made_of(first, true),
+            0 => made_of(key, is_key),
+            _ => made_of(&[P_SLICE], false),
+        }
+    };
+    let idr: &[&[u8]] = &[IDR_SLICE];
+    for (what, key, is_key) in [
+        ("open groups", &[RECOVERY_NOW, I_SLICE] as &[&[u8]], true),
+        ("gradual refresh", &[RECOVERY_IN_3, P_SLICE], true),
+        ("I pictures alone", &[I_SLICE], true),
+        ("IDR in tags of inter frames", idr, false),
+    ] {
+        let (entries, pictures) = recorded_entries(9, every_2_s(idr, key, is_key));
+        assert_eq!((&entries[..], pictures), (&[0, 2, 4, 6, 8][..], 225), "{what}");
+    }
+}
+
+#[test]
+fn a_publisher_without_any_entry_is_recorded_all_the_same() {
+    let (entries, pictures) = recorded_entries(60, |_| made_of(&[P_SLICE], false));
+    assert_eq!(entries, [0, 10, 20, 30, 40, 50]);
+    assert_eq!(pictures, 55 * 25, "all but the five seconds in which a better one was awaited");
+
+    let (entries, pictures) = recorded_entries(10 * 60, |frame| {
+        if frame == 0 { made_of(&[IDR_SLICE], true) } else { made_of(&[P_SLICE], false) }
+    });
+    assert_eq!(pictures, 10 * 60 * 25);
+    assert!(entries.windows(2).all(|pair| pair[1] - pair[0] <= 60), "{entries:?}");
+
+    let (entries, pictures) = recorded_entries(20, |frame| {
+        if frame % 25 == 10 { made_of(&[RECOVERY_NOW, I_SLICE], false) } else { made_of(&[P_SLICE], false) }
+    });
+    assert_eq!(
+        (entries[0], pictures),
+        (0, 490),
+        "the first recovery point is not passed over for want of a flag"
+    );
 }
 
 #[test]

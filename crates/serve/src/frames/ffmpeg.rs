@@ -25,24 +25,31 @@ pub(super) enum FfmpegError {
     Failed(String),
 }
 
-/// A JPEG of the first frame of these bytes, [`FRAME_WIDTH`] wide.
-pub(super) async fn jpeg(ffmpeg: &Path, media: [Bytes; 2]) -> Result<Bytes, FfmpegError> {
-    match tokio::time::timeout(FFMPEG_TIMEOUT, run(ffmpeg, media)).await {
+/// A JPEG of a frame of these bytes, [`FRAME_WIDTH`] wide: the first, or the one after `skip_us` where they build up.
+pub(super) async fn jpeg(ffmpeg: &Path, media: [Bytes; 2], skip_us: i64) -> Result<Bytes, FfmpegError> {
+    match tokio::time::timeout(FFMPEG_TIMEOUT, run(ffmpeg, media, skip_us)).await {
         Ok(result) => result,
         // The process was dropped with its future, and is killed with it.
         Err(_) => Err(FfmpegError::TooSlow),
     }
 }
 
-async fn run(ffmpeg: &Path, media: [Bytes; 2]) -> Result<Bytes, FfmpegError> {
+async fn run(ffmpeg: &Path, media: [Bytes; 2], skip_us: i64) -> Result<Bytes, FfmpegError> {
     let scale = format!("scale={FRAME_WIDTH}:-2");
     let mut command = Command::new(ffmpeg);
+    command.args(["-hide_banner", "-loglevel", "error", "-threads", "1"]);
+    // Decode times count from the epoch, the filter from the first frame. What builds up is never called whole by a decoder
+    // that was told nothing.
+    let mut filter = scale;
+    if skip_us > 0 {
+        command.args(["-flags", "output_corrupt"]);
+        filter = format!("setpts=PTS-STARTPTS,trim=start={skip_us}us,{filter}");
+    }
     command
-        .args(["-hide_banner", "-loglevel", "error", "-threads", "1"])
         // One demuxer, one protocol, and pictures of a size that cameras have: whatever the bytes say, nothing else is
         // opened and no memory for it is taken.
         .args(["-max_pixels", "67108864", "-protocol_whitelist", "pipe", "-f", "mov", "-i", "pipe:0"])
-        .args(["-an", "-frames:v", "1", "-vf", &scale, "-c:v", "mjpeg", "-q:v", "5", "-threads", "1"])
+        .args(["-an", "-frames:v", "1", "-vf", &filter, "-c:v", "mjpeg", "-q:v", "5", "-threads", "1"])
         .args(["-f", "image2pipe", "pipe:1"])
         .env_clear()
         .stdin(Stdio::piped())
@@ -103,14 +110,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_ffmpeg_is_an_error_and_not_a_wait() {
-        let error = jpeg(Path::new("/nonexistent/ffmpeg"), [Bytes::new(), Bytes::new()]).await.unwrap_err();
+        let error =
+            jpeg(Path::new("/nonexistent/ffmpeg"), [Bytes::new(), Bytes::new()], 0).await.unwrap_err();
         assert!(matches!(error, FfmpegError::Run(_)), "{error}");
     }
 
     #[tokio::test]
     async fn rubbish_is_an_error() {
         let rubbish = Bytes::from(vec![0x55; 100_000]);
-        let result = jpeg(Path::new("ffmpeg"), [rubbish.clone(), rubbish]).await;
+        let result = jpeg(Path::new("ffmpeg"), [rubbish.clone(), rubbish], 0).await;
         assert!(matches!(result, Err(FfmpegError::Failed(_) | FfmpegError::Run(_))));
     }
 
@@ -125,7 +133,7 @@ mod tests {
             std::fs::write(&program, "#!/bin/sh\nexec yes\n").unwrap();
             std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
-        let result = jpeg(&program, [Bytes::new(), Bytes::new()]).await;
+        let result = jpeg(&program, [Bytes::new(), Bytes::new()], 0).await;
         assert!(matches!(result, Err(FfmpegError::TooLarge)), "{result:?}");
     }
 }

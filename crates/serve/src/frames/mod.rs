@@ -59,7 +59,7 @@ impl Frames {
                 return None;
             }
         };
-        let made = ffmpeg::jpeg(&self.ffmpeg, [keyframe.init, keyframe.fragment]).await;
+        let made = ffmpeg::jpeg(&self.ffmpeg, [keyframe.init, keyframe.fragment], keyframe.skip_us).await;
         drop(turn);
         match made {
             Ok(jpeg) => {
