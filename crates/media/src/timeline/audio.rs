@@ -75,12 +75,13 @@ impl AudioClock {
         }
         let Some(next) = self.next else {
             // What begins before the session's origin belongs to nothing that is shown; rounding may put it 1 ms off.
-            if stamp < -(self.sample_rate / 1000) {
+            let begins = stamp + (self.bundle - 1) * self.samples_per_frame;
+            if begins < -(self.sample_rate / 1000) {
                 self.dropped += 1;
                 return;
             }
-            self.next = Some(stamp.max(0));
-            self.chain(Some(stamp), data, out);
+            self.next = Some(begins.max(0));
+            self.chain(Some(begins), data, out);
             return;
         };
         if let Some((doubted, doubted_data)) = self.doubted.take() {

@@ -311,7 +311,8 @@ fn arrivals_tell_the_time_where_stamps_stand_still() {
     type Stamp = fn(i64) -> i64;
     let (good, zero, odd): (Stamp, Stamp, Stamp) = (|ms| ms, |_| 0, |_| 4_000_000);
     let (counted, by_the_second): (Stamp, Stamp) = (|ms| ms / 40, |ms| ms / 1000);
-    let table: &[(&str, (Stamp, Stamp), bool, &[TrackKind])] = &[
+    type Case<'a> = (&'a str, (Stamp, Stamp), bool, &'a [TrackKind]);
+    let table: &[Case<'_>] = &[
         ("all zero", (zero, zero), true, &[Video, Audio]),
         ("all zero, no sound", (zero, zero), false, &[Video]),
         ("always the same", (odd, odd), true, &[Video, Audio]),
@@ -395,6 +396,23 @@ fn sound_that_comes_in_bundles_with_one_stamp_is_chained_by_its_length() {
             let odd = scene.sessions[0].audio.iter().find(|frame| !(1023..=1025).contains(&frame.2));
             assert_eq!(odd, None, "{bundle} frames, {jitter_ms} ms");
         }
+    }
+}
+
+/// The first picture of a stream with B-frames is shown after the first sound.
+#[test]
+fn of_a_bundle_only_what_begins_before_the_first_picture_is_left_out() {
+    for (bundle, early_ms, left_out) in [(47, 80, 4), (8, 80, 4), (6, 20, 1), (6, 0, 0)] {
+        let mut clock = super::audio::AudioClock::new(48_000, 1_024);
+        let mut given = Vec::new();
+        for number in 0..3 * bundle {
+            let stamp = number / bundle * bundle * 1_024 - early_ms * 48;
+            clock.push(stamp, Bytes::new(), &mut |at, _| given.push(at));
+        }
+        assert_eq!(clock.dropped, left_out, "{bundle} frames, {early_ms} ms");
+        assert_eq!(given.len() as i64, 3 * bundle - left_out as i64);
+        assert_eq!(given[0], left_out as i64 * 1_024 - early_ms * 48);
+        assert!(given.windows(2).all(|pair| pair[1] - pair[0] == 1_024));
     }
 }
 

@@ -168,11 +168,13 @@ impl<F> Ticks<F> {
         let step_ms = first.raw_ms - track.raw_ms;
         // Whatever the node's clock does, common time goes on by a bounded amount.
         let arrival_ms = (first.now_us.saturating_sub(track.now_us) / 1000).min(LONGEST_SILENCE_MS);
-        let is_silence =
-            step_ms > longest_ms && (arrival_ms - step_ms).abs() <= SILENCE_TOLERANCE_MS.max(step_ms / 4);
+        // Nothing was sent for as long as the stamps say: no doubt about that.
+        let is_punctual = step_ms > LONGEST_STEP_MS
+            && (arrival_ms - step_ms).abs() <= SILENCE_TOLERANCE_MS.max(step_ms / 4);
+        let is_silence = is_punctual && step_ms > longest_ms;
         let needed = if (0..=longest_ms).contains(&step_ms) { 2 } else { JUMP_FRAMES };
         let held_bytes: usize = doubted.iter().map(|doubted| size_of(&doubted.frame)).sum();
-        let is_believed = is_silence || (goes_on && doubted.len() >= needed);
+        let is_believed = is_punctual || (goes_on && doubted.len() >= needed);
         if !is_believed && doubted.len() <= JUMP_FRAMES && held_bytes <= DOUBTED_BYTES {
             return;
         }
