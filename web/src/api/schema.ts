@@ -349,6 +349,19 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Why sound is missing beside a picture that is there. */
+        AudioLeftOut: {
+            /**
+             * @description The codec that the camera or encoder sends and that cannot be recorded, where that is the reason.
+             * @example G.711 A-law
+             */
+            codec?: string | null;
+            /**
+             * @description The reason, in English.
+             * @example G.711 A-law audio cannot be carried: send AAC
+             */
+            detail: string;
+        };
         /** @description One channel at one target. */
         ChannelRelay: {
             /** @description The target's address, with `***` in the place of its key. */
@@ -389,6 +402,7 @@ export interface components {
         };
         /** @description A channel of a court. */
         ChannelSummary: {
+            audioLeftOut?: components["schemas"]["AudioLeftOut"] | null;
             /**
              * Format: uuid
              * @description Its public name; never its stream key.
@@ -739,6 +753,7 @@ export interface components {
         };
         /** @description What a player gets of a match, or of any range. */
         Replay: {
+            audioLeftOut?: components["schemas"]["AudioLeftOut"] | null;
             /**
              * Format: uuid
              * @description The channel that is shown: the one asked for, else the court's best covered one; null if the court has none.
