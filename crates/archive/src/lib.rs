@@ -61,7 +61,8 @@ pub use error::ArchiveError;
 pub use gaps::Gap;
 pub use import::{Anchor, ImportError, Imported};
 pub use keeper::{
-    KeeperError, KeeperStatus, OnFull, RetentionConfig, RetentionWaiting, TimeKeeping, WaitReason, WaitingItem,
+    KeeperError, KeeperStatus, OnFull, RetentionConfig, RetentionWaiting, TimeKeeping, WaitReason,
+    WaitingItem,
 };
 pub use ledger::Ledger;
 pub use queue::Full;
