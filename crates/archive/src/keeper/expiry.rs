@@ -104,8 +104,8 @@ struct Group {
     undated: Vec<Uuid>,
 }
 
-/// Whether footage may be judged by the clock now. The bucket is asked only where something depends on it.
-pub(super) async fn doubt(core: &Arc<Core>, asks_bucket: bool) -> Result<Option<Doubt>, KeeperError> {
+/// What the clock shows, and why it is not believed, if it is not. The bucket is asked only where something depends on it.
+pub(super) async fn judged(core: &Arc<Core>, asks_bucket: bool) -> Result<(i64, Option<Doubt>), KeeperError> {
     let state = &core.keeper.expiry;
     let is_asked = state.memory().is_known_asked;
     if !is_asked {
@@ -131,7 +131,7 @@ pub(super) async fn doubt(core: &Arc<Core>, asks_bucket: bool) -> Result<Option<
     if judged.is_ok() {
         state.memory().known = Some((facts.now_us, Instant::now()));
     }
-    Ok(judged.err())
+    Ok((facts.now_us, judged.err()))
 }
 
 fn carried(known_us: i64, at: Instant) -> i64 {
@@ -161,9 +161,13 @@ pub(super) async fn is_confirmed(core: &Arc<Core>) -> bool {
 /// Deletes what is older than its club keeps footage, as far as it may go without a person.
 pub(super) async fn expire(core: &Arc<Core>) -> Result<(), KeeperError> {
     let now_us = core.clock.now_us();
-    let groups = groups(core, now_us).await?;
+    let mut groups = groups(core, now_us).await?;
     let is_due = groups.iter().any(|group| !group.due.is_empty() || !group.undated.is_empty());
-    let doubt = doubt(core, is_due).await?;
+    let (judged_us, doubt) = judged(core, is_due).await?;
+    // The clock may have been set since it was read: nothing goes by a reading that was not the one that was judged.
+    for group in &mut groups {
+        group.cutoff_us = group.cutoff_us.min(cutoff_us(judged_us, group.days));
+    }
     if doubt.is_none() {
         core.catalog.put_note(CLOCK_NOTE, &now_us.to_string()).await?;
     }
@@ -201,6 +205,11 @@ pub(super) async fn expire(core: &Arc<Core>) -> Result<(), KeeperError> {
     tell(core, before, waiting).await
 }
 
+/// What ended before this is past its retention.
+fn cutoff_us(now_us: i64, days: u32) -> i64 {
+    now_us.saturating_sub(i64::from(days) * DAY_US)
+}
+
 /// Who keeps what for how long, and what of it is due.
 async fn groups(core: &Arc<Core>, now_us: i64) -> Result<Vec<Group>, KeeperError> {
     let clubs = core.catalog.clubs().await?;
@@ -210,7 +219,7 @@ async fn groups(core: &Arc<Core>, now_us: i64) -> Result<Vec<Group>, KeeperError
     for route in core.catalog.channel_routes().await? {
         let own = route.club_slug.as_deref().and_then(|slug| days_of.get(slug).copied());
         let Some(days) = own.or(core.config.retention.days) else { continue };
-        let cutoff_us = now_us.saturating_sub(i64::from(days) * DAY_US);
+        let cutoff_us = cutoff_us(now_us, days);
         let group = groups.entry(route.club_slug.clone()).or_insert_with(|| Group {
             club: route.club_slug,
             days,

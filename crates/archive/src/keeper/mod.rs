@@ -423,15 +423,20 @@ async fn finish_leaving(core: &Arc<Core>) -> Result<(), KeeperError> {
 /// Local copies that the bucket has had for as long as they were to stay.
 async fn evict_aged(core: &Arc<Core>) -> Result<(), KeeperError> {
     let Some(keep_us) = core.config.retention.keep_local_us else { return Ok(()) };
+    let is_aged = |row: &SegmentRow, now_us: i64| {
+        row.end_us.is_some_and(|end_us| end_us <= now_us.saturating_sub(keep_us))
+    };
     loop {
-        let before_us = core.clock.now_us().saturating_sub(keep_us);
+        let now_us = core.clock.now_us();
         let mut rows = core.catalog.evictable_segments(EVICTIONS_PER_ROUND).await?;
-        rows.retain(|row| row.end_us.is_some_and(|end_us| end_us <= before_us));
+        rows.retain(|row| is_aged(row, now_us));
         if rows.is_empty() || core.is_gone.is_cancelled() {
             return Ok(());
         }
         // Copies that wait for a right clock cost nothing but space.
-        if expiry::doubt(core, true).await?.is_some() {
+        let (judged_us, doubt) = expiry::judged(core, true).await?;
+        rows.retain(|row| is_aged(row, judged_us));
+        if doubt.is_some() || rows.is_empty() {
             return Ok(());
         }
         if let Some(reason) = evict(core, rows).await? {
