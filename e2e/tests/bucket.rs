@@ -83,6 +83,50 @@ fn good_until_us(url: &str) -> i64 {
     begun.timestamp().as_microsecond() + seconds * 1_000_000
 }
 
+/// The rows say that the bucket has it all, somebody else has emptied it, and the disk is low.
+#[test]
+fn a_bucket_that_somebody_else_has_emptied_costs_no_footage() {
+    let bucket = BucketService::start();
+    let mut node = node_with(&bucket, "5s", &[]);
+    let court = court_of(&node);
+    let begin = now_us();
+    let publisher = Publisher::turepe(Clip::Heavy, &node.rtmp_url(&court.key));
+    recorded(&node, &court, begin, 16);
+    publisher.stop();
+    let replay = node.ended(&court, begin);
+    wait_stored(&node);
+    let stored = local_copies(&node);
+    assert!(stored >= 3);
+    node.stop();
+    assert!(bucket.service.empty() >= stored);
+
+    // Nobody has as much room: every copy is to go.
+    node.set("TUREPE_RETENTION_MIN_FREE", "1000000GB");
+    node.resume();
+    wait_until("an alarm", PATIENCE, || {
+        let alarms = node.get_json("/api/node/ledger")["alarms"].clone();
+        alarms.as_array().expect("alarms").iter().any(|alarm| alarm["kind"] == "bucketLost").then_some(())
+    });
+    // The copies stay until the bucket has it all again, and only then do they go.
+    wait_until("the copies to go", PATIENCE, || (local_copies(&node) == 0).then_some(()));
+    let ledger = node.ledger();
+    assert_eq!(ledger["keeper"]["lostSegments"], 0, "{ledger}");
+    assert!(ledger["upload"]["storedSegments"].as_u64() >= Some(stored as u64), "{ledger}");
+    let after = node.replay(&court, begin, us(&replay["recordedUntil"]));
+    assert_eq!(fragments(&after).len(), fragments(&replay).len());
+    assert!(fragments(&after).iter().all(is_in_bucket), "{after}");
+    let address = node.url(url(&after["playlistUrl"]));
+    assert_eq!(decode_warnings(&address, &SEVERAL_HOSTS), "");
+    let verified = Command::new(program())
+        .args(["verify", "--deep", "--json", "--data"])
+        .arg(&node.data)
+        .envs(bucket.settings(&[]))
+        .output()
+        .expect("it runs");
+    let report: Value = serde_json::from_slice(&verified.stdout).expect("JSON");
+    assert_eq!(report["faultCount"], 0, "{report}");
+}
+
 /// Everything is stored, and the answer leads straight to it.
 #[test]
 fn what_is_recorded_is_stored_and_played_straight_from_the_bucket() {

@@ -147,6 +147,23 @@ impl TestS3 {
         std::fs::read(self.folder.path().join(BUCKET).join(key)).ok()
     }
 
+    /// Removes every object, as somebody else does who has the key; how many there were.
+    pub fn empty(&self) -> usize {
+        let mut folders = vec![self.folder.path().join(BUCKET)];
+        let mut count = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                if entry.path().is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    std::fs::remove_file(entry.path()).unwrap();
+                    count += 1;
+                }
+            }
+        }
+        count
+    }
+
     /// What the objects so far were asked to be.
     pub fn wishes(&self) -> Vec<Wishes> {
         self.lock().wishes.clone()

@@ -1,6 +1,13 @@
 //! What somebody has to know at once: derived from the state of the archive, never stored.
 
-use crate::{clock_watch::ClockStep, keeper::KeeperStatus, upload::UploadStatus};
+use std::time::Duration;
+
+use crate::{
+    clock_watch::ClockStep,
+    keeper::{KeeperState, KeeperStatus, Missing, RetentionWaiting},
+    limits::EARLIEST_FOOTAGE_US,
+    upload::UploadStatus,
+};
 
 /// What is wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -15,12 +22,26 @@ pub enum AlarmKind {
     BucketAway,
     /// The wall clock was set by more than a few seconds, within the last day.
     ClockSet,
+    /// The bucket had not, when it was asked, what it was to have, within the last day.
+    BucketLost,
+    /// The disk is full, and local copies cannot go, or went unseen, as the bucket does not say whether it has them.
+    CopiesUnconfirmed,
+    /// Footage is past its retention and waits for a person: so much at once, or by a clock that is not believed.
+    RetentionWaits,
 }
 
 impl AlarmKind {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::RecordingStopped, Self::FootageLost, Self::BucketRefuses, Self::BucketAway, Self::ClockSet];
+    pub const ALL: [Self; 8] = [
+        Self::RecordingStopped,
+        Self::FootageLost,
+        Self::BucketRefuses,
+        Self::BucketAway,
+        Self::ClockSet,
+        Self::BucketLost,
+        Self::CopiesUnconfirmed,
+        Self::RetentionWaits,
+    ];
 
     /// The word for it.
     #[must_use]
@@ -31,6 +52,9 @@ impl AlarmKind {
             Self::BucketRefuses => "bucketRefuses",
             Self::BucketAway => "bucketAway",
             Self::ClockSet => "clockSet",
+            Self::BucketLost => "bucketLost",
+            Self::CopiesUnconfirmed => "copiesUnconfirmed",
+            Self::RetentionWaits => "retentionWaits",
         }
     }
 }
@@ -69,14 +93,37 @@ pub(crate) fn clock_alarm(step: Option<ClockStep>, monotonic_us: i64) -> Option<
     })
 }
 
+/// What has happened in the keeping of footage.
+#[derive(Default)]
+pub(crate) struct Incidents {
+    last_loss_us: Option<i64>,
+    missing: Option<Missing>,
+    silence: Option<(Duration, String)>,
+    unconfirmed: usize,
+    waiting: Option<RetentionWaiting>,
+}
+
+impl Incidents {
+    pub(crate) fn of(keeper: &KeeperState) -> Self {
+        Self {
+            last_loss_us: keeper.last_loss_us(),
+            missing: keeper.missing(),
+            silence: keeper.asked.silence(),
+            unconfirmed: keeper.unconfirmed_count(),
+            waiting: keeper.expiry.waiting(),
+        }
+    }
+}
+
 /// The alarms that are on.
 pub(crate) fn alarms(
     upload: &UploadStatus,
     keeper: &KeeperStatus,
-    last_loss_us: Option<i64>,
+    incidents: &Incidents,
     now_us: i64,
 ) -> Vec<Alarm> {
     let mut alarms = Vec::new();
+    let last_loss_us = incidents.last_loss_us;
     if keeper.is_stopped {
         alarms.push(Alarm {
             kind: AlarmKind::RecordingStopped,
@@ -103,6 +150,66 @@ pub(crate) fn alarms(
             alarms.push(Alarm { kind: AlarmKind::BucketAway, since_us, message });
         }
     }
+    alarms.extend(of_keeping(incidents, now_us));
+    alarms
+}
+
+fn of_keeping(incidents: &Incidents, now_us: i64) -> Vec<Alarm> {
+    let mut alarms = Vec::new();
+    let is_recent = |at_us: i64| now_us.saturating_sub(at_us) < LOSS_ALARM_US;
+    if let Some(missing) = incidents.missing.filter(|missing| is_recent(missing.last_us)) {
+        let Missing { last_us, again, gone } = missing;
+        let gone = match gone {
+            0 => String::new(),
+            gone => format!(", {gone} are nowhere any more"),
+        };
+        alarms.push(Alarm {
+            kind: AlarmKind::BucketLost,
+            since_us: Some(last_us),
+            message: format!(
+                "the bucket had not what it was to have: {again} segments are uploaded again{gone}. Find out who removes \
+                 objects there; `turepe verify` tells of all of them"
+            ),
+        });
+    }
+    let unconfirmed = incidents.unconfirmed;
+    if let Some((_, reason)) = &incidents.silence {
+        let gone = match unconfirmed {
+            0 => String::new(),
+            count => format!(" {count} copies had to be given up unseen."),
+        };
+        alarms.push(Alarm {
+            kind: AlarmKind::CopiesUnconfirmed,
+            since_us: None,
+            message: format!(
+                "local copies are to go and the bucket does not say whether it has them: {reason}.{gone} Nothing is removed \
+                 on its account until it answers; make room"
+            ),
+        });
+    } else if unconfirmed > 0 {
+        alarms.push(Alarm {
+            kind: AlarmKind::CopiesUnconfirmed,
+            since_us: None,
+            message: format!(
+                "{unconfirmed} local copies were given up unseen, and are looked for in the bucket"
+            ),
+        });
+    }
+    if let Some(waiting) = &incidents.waiting {
+        let why = match &waiting.doubt {
+            Some(doubt) => format!("{doubt}, so no footage expires by it"),
+            None => format!("{} segments are past their retention at once", waiting.segments()),
+        };
+        let since_us = waiting.items.iter().map(|item| item.since_us).min();
+        alarms.push(Alarm {
+            kind: AlarmKind::RetentionWaits,
+            since_us: since_us.filter(|since_us| *since_us >= EARLIEST_FOOTAGE_US),
+            message: format!(
+                "{why}: a person decides. `turepe admin retention` shows what waits, `turepe admin retention --confirm` lets \
+                 it go"
+            ),
+        });
+    }
     alarms
 }
 
@@ -112,7 +219,42 @@ mod tests {
     use crate::upload::Trouble;
 
     fn kinds(upload: &UploadStatus, keeper: &KeeperStatus, loss: Option<i64>, now_us: i64) -> Vec<AlarmKind> {
-        alarms(upload, keeper, loss, now_us).into_iter().map(|alarm| alarm.kind).collect()
+        let incidents = Incidents { last_loss_us: loss, ..Incidents::default() };
+        alarms(upload, keeper, &incidents, now_us).into_iter().map(|alarm| alarm.kind).collect()
+    }
+
+    fn of_incidents(incidents: &Incidents, now_us: i64) -> Vec<(AlarmKind, String)> {
+        of_keeping(incidents, now_us).into_iter().map(|alarm| (alarm.kind, alarm.message)).collect()
+    }
+
+    #[test]
+    fn what_is_missing_silent_or_waits_is_an_alarm() {
+        let missing = |again, gone| Incidents {
+            missing: Some(Missing { last_us: 5, again, gone }),
+            ..Incidents::default()
+        };
+        let [(AlarmKind::BucketLost, says)] = &of_incidents(&missing(3, 0), 6)[..] else { panic!() };
+        assert!(says.contains("3 segments are uploaded again.") && !says.contains("nowhere"), "{says}");
+        let [(_, says)] = &of_incidents(&missing(3, 2), 6)[..] else { panic!() };
+        assert!(says.contains("2 are nowhere any more"), "{says}");
+        assert_eq!(of_incidents(&missing(3, 2), LOSS_ALARM_US + 5), [], "a day later");
+        let silent = Incidents {
+            silence: Some((Duration::from_secs(1), "it is away".into())),
+            unconfirmed: 2,
+            ..Incidents::default()
+        };
+        let [(AlarmKind::CopiesUnconfirmed, says)] = &of_incidents(&silent, 6)[..] else { panic!() };
+        assert!(says.contains("it is away") && says.contains("2 copies"), "{says}");
+        let back = Incidents { silence: None, ..silent };
+        assert_eq!(of_incidents(&back, 6)[0].0, AlarmKind::CopiesUnconfirmed);
+        let doubt = Some("this machine's clock is 8 d 0 h ahead of the bucket's".to_owned());
+        let waiting = RetentionWaiting { seen_us: 0, doubt, items: Vec::new() };
+        let waits = Incidents { waiting: Some(waiting), ..Incidents::default() };
+        let [(AlarmKind::RetentionWaits, says)] = &of_incidents(&waits, 6)[..] else { panic!() };
+        assert!(
+            says.contains("8 d 0 h ahead") && says.contains("turepe admin retention --confirm"),
+            "{says}"
+        );
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::{
     error::ArchiveError,
     gap_log::GapLog,
     growing::Registry,
-    keeper::{self, KeeperError, KeeperState},
+    keeper::{self, KeeperError, KeeperState, TimeKeeping},
     ledger::Written,
     limits::{
         CUT_CACHE_BYTES, FIRST_RECORDED_CACHE_BYTES, SEAL_CONCURRENCY, SHUTDOWN_MS, SYNC_THREADS,
@@ -173,6 +173,7 @@ impl Archive {
             set_aside: Notify::new(),
             is_gone,
         });
+        core.keeper.expiry.opened(core.clock.now_us());
         runtime.spawn(repair::run(Arc::clone(&core), repaired));
         runtime.spawn(keeper::run(Arc::clone(&core)));
         runtime.spawn(clock_watch::run(Arc::clone(&core)));
@@ -260,6 +261,11 @@ impl Archive {
     pub async fn wait_repaired(&self) {
         // An error means that the repair is gone with its runtime.
         let _ = self.inner.is_repaired.clone().wait_for(|is_repaired| *is_repaired).await;
+    }
+
+    /// Names who knows how this machine's clock is kept, as a witness of it before footage expires. Once, after opening.
+    pub fn set_time_keeping(&self, keeping: Arc<dyn TimeKeeping>) {
+        self.inner.core.keeper.expiry.set_time_keeping(keeping);
     }
 
     /// One round of housekeeping now: free space, retention, deletions. It also runs by itself.

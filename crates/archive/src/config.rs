@@ -92,6 +92,12 @@ impl ArchiveConfig {
                 reason: format!("must be from 1 to {}", UploadConfig::MAX_CONCURRENCY),
             });
         }
+        if self.retention.max_share_percent > 100 {
+            return Err(ArchiveError::Config {
+                key: "retention.max_share",
+                reason: "must be from 0% to 100%".into(),
+            });
+        }
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The ledger in numbers: what is safe, what is not yet, and how long the disk lasts.
 
 use crate::{
-    alarms::{Alarm, alarms, clock_alarm},
+    alarms::{Alarm, Incidents, alarms, clock_alarm},
     archive::Archive,
     clock_watch,
     error::ArchiveError,
@@ -70,7 +70,7 @@ impl Archive {
             }
             _ => None,
         };
-        let mut alarms = alarms(&upload, &keeper, core.keeper.last_loss_us(), now_us);
+        let mut alarms = alarms(&upload, &keeper, &Incidents::of(&core.keeper), now_us);
         clock_watch::look(core);
         alarms.extend(clock_alarm(core.clock_state.last_step(), core.clock.monotonic_us()));
         Ok(Ledger {

@@ -60,7 +60,10 @@ pub use download::Download;
 pub use error::ArchiveError;
 pub use gaps::Gap;
 pub use import::{Anchor, ImportError, Imported};
-pub use keeper::{KeeperError, KeeperStatus, OnFull, RetentionConfig};
+pub use keeper::{
+    KeeperError, KeeperStatus, OnFull, RetentionConfig, RetentionWaiting, TimeKeeping, WaitReason,
+    WaitingItem,
+};
 pub use ledger::Ledger;
 pub use queue::Full;
 pub use read::ByteStream;

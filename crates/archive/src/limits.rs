@@ -164,6 +164,9 @@ pub const BUCKET_CONNECT_MS: u64 = 10_000;
 /// How long a connection to a bucket is kept for the next call: less than services keep theirs.
 pub const BUCKET_IDLE_MS: u64 = 15_000;
 
+/// How long a bucket's `Date` tells its clock, carried on by the time that has passed.
+pub const BUCKET_DATE_FRESH_MS: u64 = 600_000;
+
 /// Longest answer of a bucket that is not an object's bytes: a page of a listing.
 pub const MAX_BUCKET_ANSWER_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -260,6 +263,48 @@ pub const RETENTION_BATCH: u64 = 100;
 /// Deletions that are worked off before the catalog is asked for more.
 pub const DELETIONS_PER_ROUND: u64 = 100;
 
+/// How far another clock may be from ours before it contradicts it: less than S3 lets a signature be off, more than any
+/// clock that NTP keeps.
+pub const CLOCK_TOLERANCE_US: i64 = 600_000_000;
+
+/// How far the clock may be ahead of everything that is known to have been, with nobody to confirm it: a node that was off
+/// over night is no reason to keep footage.
+pub const MAX_UNCONFIRMED_LEAD_US: i64 = 24 * 3_600_000_000;
+
+/// 2020-01-01T00:00:00Z. Nothing was recorded before: what is dated so had a wrong clock, and is not old.
+pub const EARLIEST_FOOTAGE_US: i64 = 1_577_836_800_000_000;
+
+/// Segments of one channel that may expire at once whatever share of its club's footage they are: an hour.
+pub const EXPIRY_FLOOR_SEGMENTS: u64 = 4;
+
+/// Newest segments that are looked at for what time it was when the last run ended; more than a node has growing is no use.
+pub const NEWEST_SEGMENTS: u64 = 64;
+
+/// How long it is believed what was told of NTP: the question may start a process.
+pub const SYNCHRONISED_FRESH_MS: u64 = 60_000;
+
+/// How often footage that waits for a person is looked at again.
+pub const RETENTION_WAITING_TICK_MS: u64 = 60_000;
+
+/// How often it is looked whether a person has let it go: within two seconds is promised.
+pub const CONFIRMATION_TICK_MS: u64 = 1_000;
+
+/// How long an answer of the bucket's counts that it has a segment, before the local copy goes on account of it.
+pub const ASKED_FRESH_MS: u64 = 120_000;
+
+/// Longest question for a segment: more than the time-out of a call.
+pub const ASK_MS: u64 = BUCKET_CALL_MS + BUCKET_CONNECT_MS;
+
+/// Segments that the bucket is asked for at once before their local copies go. Each is asked for once in its life, as a
+/// rule: with the HEAD that confirmed it, two calls of class B at B2.
+pub const ASKING_CONCURRENCY: usize = 4;
+
+/// Answers of the bucket's that are remembered; also segments that are remembered to be asked for.
+pub const MAX_ASKED: usize = 4_096;
+
+/// How long a bucket may not answer before a full disk gives up local copies without asking it, where the policy allows.
+pub const SILENT_BUCKET_MS: u64 = 300_000;
+
 /// Over how long the rate of recording is measured.
 pub const RATE_WINDOW_US: i64 = 3_600_000_000;
 
@@ -291,5 +336,6 @@ const _: () = {
     assert!(RETRY_FLOOR_MS < RETRY_CEILING_MS);
     assert!(UPLOAD_PAUSE_FLOOR_MS < UPLOAD_PAUSE_CEILING_MS);
     assert!(ORPHAN_UPLOAD_AGE_US > 2 * catalog::MAX_SEGMENT_US);
+    assert!(CONFIRMATION_TICK_MS < 2_000, "a confirmation is promised to be seen within two seconds");
     assert!(MAX_PREFIX_BYTES + 3 + 36 + 36 + 20 + 9 <= 255, "NAME_MAX");
 };

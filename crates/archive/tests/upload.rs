@@ -187,3 +187,48 @@ async fn what_is_deleted_on_its_way_does_not_stay_in_the_bucket() {
     .await;
     assert!(!uploading.house.disk.files().iter().any(|file| file.ends_with(&row.object_name)));
 }
+
+/// Riak CS, Ceph with encryption, AWS with SSE-KMS: tags of whole objects that nobody can compute.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_with_tags_of_its_own_confirms_by_its_list_of_parts_and_its_answer() {
+    use BucketOperation::*;
+    let faults = [
+        None,
+        Some(BucketFaultRule::on(CompleteUpload, BucketFault::AnswerLost).times(1)),
+        Some(BucketFaultRule::on(CompleteUpload, BucketFault::WrongEtag).times(1)),
+        Some(BucketFaultRule::on(Parts, BucketFault::Busy(None)).times(2)),
+    ];
+    for fault in faults {
+        let uploading = Uploading::new().await;
+        uploading.bucket.set_own_etags(true);
+        if let Some(rule) = fault.clone() {
+            uploading.bucket.inject(rule);
+        }
+        let archive = uploading.open();
+        uploading.record(&archive, 7).await;
+        until_stored(&archive, 2).await;
+        uploading.assert_all_stored(&archive).await;
+        let rows = uploading.house.rows().await;
+        assert!(rows.iter().all(|row| row.etag.as_deref().unwrap().starts_with("own-")), "{fault:?}");
+    }
+}
+
+/// Two objects of equal length, of which the second overwrites the first after it was completed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_not_what_was_sent_is_never_confirmed() {
+    let uploading = Uploading::new().await;
+    // Nobody can look for a while.
+    uploading.bucket.inject(BucketFaultRule::on(BucketOperation::Head, BucketFault::Unreachable));
+    let archive = uploading.open();
+    uploading.record(&archive, 4).await;
+    let row = uploading.house.rows().await.remove(0);
+    until("it is completed", async || uploading.bucket.bytes(&row.object_name).is_some()).await;
+    let mut other = uploading.bucket.bytes(&row.object_name).unwrap().to_vec();
+    let last = other.len() - 1;
+    other[last] ^= 0xFF;
+    uploading.bucket.replace(&row.object_name, other.into());
+    uploading.bucket.heal();
+    until_stored(&archive, 1).await;
+    uploading.assert_all_stored(&archive).await;
+    assert!(archive.ledger().await.unwrap().upload.restarts > 0);
+}

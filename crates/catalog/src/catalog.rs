@@ -72,6 +72,12 @@ impl Catalog {
         Ok(self.engine.reader().ping().await?)
     }
 
+    /// What the clock of the database's server shows, UTC microseconds, as a witness of ours; `None` where the database is
+    /// in this process.
+    pub async fn database_now_us(&self) -> Result<Option<i64>, CatalogError> {
+        Ok(self.engine.now_us().await?)
+    }
+
     /// Closes all connections of all clones and waits for it; whatever is asked afterwards is an error. Without it they
     /// are closed in the background when the last clone goes.
     pub async fn close(&self) -> Result<(), CatalogError> {

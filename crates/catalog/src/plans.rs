@@ -37,6 +37,7 @@ fn questions(backend: DbBackend, channel_id: Uuid) -> Vec<Question> {
         question(backend, "segments of a range", segments::tests::query_range(channel_id)),
         question(backend, "spans", segments::tests::query_spans(channel_id)),
         question(backend, "whole segments", segments::tests::query_whole()),
+        question(backend, "the newest segments", segments::tests::query_newest()),
         question(backend, "whole segments of a channel", segments::tests::query_whole_of()),
         question(backend, "indexes", segments::tests::query_indexes(&ids)),
         question(backend, "a key", channels::tests::query_by_hash()),

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::entity::{deletion, gap, protection, segment};
 use crate::error::{CatalogError, InvalidInput, Kind};
-use crate::segments::{LocalCopy, SegmentRow, SegmentState};
+use crate::segments::{Footage, LocalCopy, SegmentRow, SegmentState};
 use crate::{Catalog, engine, validate};
 
 /// Longest reason for a protection, in characters.
@@ -175,15 +175,27 @@ impl Catalog {
         Ok(models.into_iter().map(Protection::from).collect())
     }
 
-    /// Whole segments of a channel that ended by `before_us` and are not protected, oldest first, at most `limit`.
+    /// Whole segments of a channel that began at `from_us` or later, ended by `before_us` and are not protected, oldest
+    /// first, at most `limit`.
     pub async fn expired_segments(
         &self,
         channel_id: Uuid,
+        from_us: i64,
         before_us: i64,
         limit: u64,
     ) -> Result<Vec<SegmentRow>, CatalogError> {
-        let models = expired(channel_id, before_us).limit(limit).all(self.engine.reader()).await?;
+        let models = expired(channel_id, from_us, before_us).limit(limit).all(self.engine.reader()).await?;
         models.into_iter().map(SegmentRow::try_from).collect()
+    }
+
+    /// How much [`Catalog::expired_segments`] without a limit would be.
+    pub async fn expired_footage(
+        &self,
+        channel_id: Uuid,
+        from_us: i64,
+        before_us: i64,
+    ) -> Result<Footage, CatalogError> {
+        crate::segments::footage_of(unordered(channel_id, from_us, before_us), &self.engine).await
     }
 
     /// The oldest whole segments that the local store holds and nothing protects, at most `limit`.
@@ -367,14 +379,18 @@ fn protecting() -> SelectStatement {
         .take()
 }
 
-fn expired(channel_id: Uuid, before_us: i64) -> Select<segment::Entity> {
+fn unordered(channel_id: Uuid, from_us: i64, before_us: i64) -> Select<segment::Entity> {
     segment::Entity::find()
         .filter(segment::Column::ChannelId.eq(channel_id))
+        .filter(segment::Column::StartUs.gte(from_us))
         .filter(segment::Column::StartUs.lt(before_us))
         .filter(segment::Column::EndUs.lte(before_us))
         .filter(whole())
         .filter(Expr::exists(protecting()).not())
-        .order_by_asc(segment::Column::StartUs)
+}
+
+fn expired(channel_id: Uuid, from_us: i64, before_us: i64) -> Select<segment::Entity> {
+    unordered(channel_id, from_us, before_us).order_by_asc(segment::Column::StartUs)
 }
 
 /// Along the index `(local_copy, start_us)`.
@@ -419,7 +435,7 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn query_expired() -> Select<segment::Entity> {
-        expired(Uuid::nil(), 1_000).limit(10)
+        expired(Uuid::nil(), 10, 1_000).limit(10)
     }
 
     pub(crate) fn queries_local() -> [Select<segment::Entity>; 2] {

@@ -386,23 +386,14 @@ impl Catalog {
 
     /// What a channel has recorded in all.
     pub async fn footage(&self, channel_id: Uuid) -> Result<Footage, CatalogError> {
-        let row = segment::Entity::find()
-            .select_only()
-            .expr(segment::Column::Id.count())
-            .expr(sum_of_sizes(self.engine.backend()))
-            .expr(segment::Column::StartUs.min())
-            .expr(segment::Column::EndUs.max())
-            .filter(segment::Column::ChannelId.eq(channel_id))
-            .into_tuple::<(i64, Option<i64>, Option<i64>, Option<i64>)>()
-            .one(self.engine.reader())
-            .await?;
-        let (segments, size_bytes, first_start_us, last_end_us) = row.unwrap_or_default();
-        Ok(Footage {
-            segments: u64::try_from(segments).unwrap_or(0),
-            size_bytes: u64::try_from(size_bytes.unwrap_or(0)).unwrap_or(0),
-            first_start_us,
-            last_end_us,
-        })
+        let all = segment::Entity::find().filter(segment::Column::ChannelId.eq(channel_id));
+        footage_of(all, &self.engine).await
+    }
+
+    /// The segments that were begun last, growing ones included, at most `limit`, the newest first.
+    pub async fn newest_segments(&self, limit: u64) -> Result<Vec<SegmentRow>, CatalogError> {
+        let models = newest().limit(limit).all(self.engine.reader()).await?;
+        models.into_iter().map(SegmentRow::try_from).collect()
     }
 
     /// Inserts sealed segments as fast as the engine takes them, for benchmarks and for rebuilding a catalog; returns
@@ -582,6 +573,34 @@ fn indexes_of(ids: &[Uuid]) -> Select<segment_index::Entity> {
     segment_index::Entity::find().filter(segment_index::Column::SegmentId.is_in(ids.iter().copied()))
 }
 
+/// Ids are in order of time.
+fn newest() -> Select<segment::Entity> {
+    segment::Entity::find().order_by_desc(segment::Column::Id)
+}
+
+/// How much some segments are.
+pub(crate) async fn footage_of(
+    some: Select<segment::Entity>,
+    engine: &engine::Engine,
+) -> Result<Footage, CatalogError> {
+    let row = some
+        .select_only()
+        .expr(segment::Column::Id.count())
+        .expr(sum_of_sizes(engine.backend()))
+        .expr(segment::Column::StartUs.min())
+        .expr(segment::Column::EndUs.max())
+        .into_tuple::<(i64, Option<i64>, Option<i64>, Option<i64>)>()
+        .one(engine.reader())
+        .await?;
+    let (segments, size_bytes, first_start_us, last_end_us) = row.unwrap_or_default();
+    Ok(Footage {
+        segments: u64::try_from(segments).unwrap_or(0),
+        size_bytes: u64::try_from(size_bytes.unwrap_or(0)).unwrap_or(0),
+        first_start_us,
+        last_end_us,
+    })
+}
+
 /// As BIGINT: MySQL and PostgreSQL add up to a decimal.
 pub(crate) fn sum_of_sizes(backend: DbBackend) -> SimpleExpr {
     use sea_orm::sea_query::ExprTrait as _;
@@ -599,6 +618,10 @@ pub(crate) mod tests {
 
     pub(crate) fn query_spans(channel_id: Uuid) -> Select<segment::Entity> {
         spans_in_range(channel_id, 1_000, 2_000)
+    }
+
+    pub(crate) fn query_newest() -> Select<segment::Entity> {
+        newest().limit(10)
     }
 
     pub(crate) fn query_whole() -> Select<segment::Entity> {

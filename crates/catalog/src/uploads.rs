@@ -176,7 +176,8 @@ impl Catalog {
         .await
     }
 
-    /// The bucket does not have a segment after all: it is to be taken from its local copy again; whether there is one.
+    /// The bucket does not have a segment after all: it is to be taken from its local copy again, even if that was leaving;
+    /// whether there is one.
     pub async fn unstore_segment(&self, id: Uuid) -> Result<bool, CatalogError> {
         self.write(|| async {
             let transaction = self.begin().await?;
@@ -184,13 +185,14 @@ impl Catalog {
                 state: Set(SegmentState::Sealed.as_str().to_owned()),
                 stored_us: Set(None),
                 etag: Set(None),
+                local_copy: Set(LocalCopy::Kept.number()),
                 ..Default::default()
             };
             let changed = segment::Entity::update_many()
                 .set(change)
                 .filter(segment::Column::Id.eq(id))
                 .filter(segment::Column::State.eq(SegmentState::Stored.as_str()))
-                .filter(segment::Column::LocalCopy.eq(LocalCopy::Kept.number()))
+                .filter(segment::Column::LocalCopy.ne(LocalCopy::None.number()))
                 .exec(&transaction)
                 .await?;
             if changed.rows_affected > 0 {

@@ -125,6 +125,25 @@ async fn a_local_copy_goes_only_after_the_bucket_has_it(home: Home) {
     assert_eq!(copies().await, [LocalCopy::None, LocalCopy::Kept, LocalCopy::None]);
     assert_eq!(catalog.evictable_bytes().await.unwrap(), 0);
     assert!(!catalog.unstore_segment(ids[0]).await.unwrap(), "there is nothing left to upload");
+    // A copy that was leaving is still one.
+    catalog.found_local(&ids[..1]).await.unwrap();
+    catalog.leave_local(&ids[..1]).await.unwrap();
+    assert!(catalog.unstore_segment(ids[0]).await.unwrap());
+    let row = catalog.segment(ids[0]).await.unwrap().unwrap();
+    assert_eq!((row.state, row.local_copy, row.etag), (SegmentState::Sealed, LocalCopy::Kept, None));
+}
+
+/// SQLite has the clock of this process; a server's is a witness.
+async fn a_database_server_tells_its_clock(home: Home) {
+    use world::Clock as _;
+    let is_server = home.engine != databases::Engine::Sqlite;
+    let catalog = catalog(&home).await;
+    let told_us = catalog.database_now_us().await.unwrap();
+    assert_eq!(told_us.is_some(), is_server);
+    if let Some(told_us) = told_us {
+        let off_us = told_us - world::SystemClock.now_us();
+        assert!(off_us.abs() < 5_000_000, "{off_us}");
+    }
 }
 
 async fn what_is_protected_outlives_retention(home: Home) {
@@ -133,10 +152,17 @@ async fn what_is_protected_outlives_retention(home: Home) {
     let ids = record_for_bucket(&catalog, channel, 4).await;
     let before = DAY + 3 * QUARTER;
     let expired = async || {
-        let rows = catalog.expired_segments(channel, before, 9).await.unwrap();
+        let rows = catalog.expired_segments(channel, 0, before, 9).await.unwrap();
         rows.iter().map(|row| row.id).collect::<Vec<_>>()
     };
     assert_eq!(expired().await, ids[..3]);
+    let later = catalog.expired_segments(channel, DAY + 1, before, 9).await.unwrap();
+    assert_eq!(later.iter().map(|row| row.id).collect::<Vec<_>>(), ids[1..3], "not what began before");
+    let footage = catalog.expired_footage(channel, 0, before).await.unwrap();
+    assert_eq!((footage.segments, footage.size_bytes), (3, 3 * 450_000_000));
+    assert_eq!((footage.first_start_us, footage.last_end_us), (Some(DAY), Some(before)));
+    let newest = catalog.newest_segments(2).await.unwrap();
+    assert_eq!(newest.iter().map(|row| row.id).collect::<Vec<_>>(), [ids[3], ids[2]]);
     let range =
         |from_us, to_us| NewProtection { channel_id: channel, from_us, to_us, reason: "final".into() };
     let protection = catalog.protect(range(DAY + QUARTER - 1, DAY + QUARTER + 1)).await.unwrap();
@@ -239,4 +265,5 @@ databases::on_every_engine![
     a_deletion_is_seen_at_once_done_later_and_remembered,
     a_club_says_how_long_its_footage_is_kept,
     a_rebuilt_catalog_knows_what_lies_in_the_bucket_alone,
+    a_database_server_tells_its_clock,
 ];

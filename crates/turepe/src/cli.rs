@@ -214,6 +214,15 @@ pub(crate) enum Admin {
     /// Ranges of footage that outlive retention and a full disk
     #[command(subcommand)]
     Protect(ProtectCommand),
+    /// What is past its retention and waits for a person, because it is so much at once or the clock is not believed
+    Retention {
+        /// Let go of what waits, as it is shown; works while a node runs
+        #[arg(long)]
+        confirm: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// What was deleted, when and why; the last first
     Deletions {
         /// How many
@@ -504,6 +513,8 @@ mod tests {
             "turepe admin club set-retention --club s --days 30",
             "turepe admin protect add --club s --court c --from 2026-11-21T10:00:00+01:00 --to 2026-11-21T11:00:00+01:00 --reason final",
             "turepe admin deletions --json",
+            "turepe admin retention --json",
+            "turepe admin retention --confirm",
             "turepe publish f.mp4 rtmp://h/live/key --loop",
             "turepe publish f.mp4 rtmp://h/live --streams 50 --keys-from k --duration 90s",
             "turepe migrate status --json",

@@ -8,6 +8,7 @@
 
 mod admin;
 mod cli;
+mod clock_state;
 mod config;
 mod data_folder;
 mod demo;

@@ -272,7 +272,7 @@ impl Folder {
         name: &str,
         upload_id: &str,
         wanted: &[(u32, String)],
-    ) -> Result<ObjectMeta, BucketError> {
+    ) -> Result<Option<String>, BucketError> {
         let folder = self.pending(name, upload_id)?;
         let there = self.listed(&folder).map_err(failed(name))?;
         let chosen = parts::chosen(wanted, &there, self.min_part_bytes)?;
@@ -289,7 +289,7 @@ impl Folder {
         let meta = self.name_object(&beside, name, &record)?;
         // A crash before this leaves an upload that can be completed again, to the same end.
         self.forget(&folder).map_err(failed(name))?;
-        Ok(meta)
+        Ok(Some(meta.etag))
     }
 
     /// Removes an upload. What makes it one goes first.
@@ -507,7 +507,7 @@ impl Bucket for FolderBucket {
         name: &'a str,
         upload_id: &'a str,
         parts: &'a [(u32, String)],
-    ) -> BoxFuture<'a, Result<ObjectMeta, BucketError>> {
+    ) -> BoxFuture<'a, Result<Option<String>, BucketError>> {
         let (name, upload_id, parts) = (name.to_owned(), upload_id.to_owned(), parts.to_vec());
         self.blocking(move |folder| folder.complete(&name, &upload_id, &parts))
     }

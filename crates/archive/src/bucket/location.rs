@@ -3,7 +3,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use url::Url;
+use url::{Host, Url};
 
 /// Ending of the hosts of Backblaze B2's S3 API.
 const B2_HOSTS: &str = ".backblazeb2.com";
@@ -129,6 +129,29 @@ impl S3Location {
         match origin.split_once("://") {
             Some((scheme, host)) if !self.is_path_style => format!("{scheme}://{}.{host}", self.bucket),
             _ => origin,
+        }
+    }
+
+    /// Whether the service surely is another machine than this: it has a name of the public kind, or a public address. A
+    /// service at home may be this very machine, whose clock cannot confirm itself.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        const AT_HOME: [&str; 7] =
+            [".localhost", ".local", ".localdomain", ".internal", ".lan", ".home.arpa", ".test"];
+        match self.endpoint.host() {
+            Some(Host::Domain(name)) => {
+                let name = name.trim_end_matches('.');
+                name.contains('.') && !AT_HOME.iter().any(|ending| name.ends_with(ending))
+            }
+            Some(Host::Ipv4(ip)) => {
+                !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified())
+            }
+            // Unique local and link-local addresses (RFC 4193, RFC 4291).
+            Some(Host::Ipv6(ip)) => {
+                let is_local = matches!(ip.segments().first(), Some(0xfc00..=0xfdff | 0xfe80..=0xfebf));
+                !(ip.is_loopback() || ip.is_unspecified() || is_local || ip.to_ipv4_mapped().is_some())
+            }
+            None => false,
         }
     }
 
@@ -347,6 +370,29 @@ mod tests {
         match parse_store_url(url) {
             Ok(StoreUrl::S3(location)) => location,
             other => panic!("{url}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_service_at_home_may_be_this_machine() {
+        let is_elsewhere = |endpoint: &str| {
+            let url = format!("s3://b?region=r&endpoint={endpoint}");
+            let StoreUrl::S3(location) = parse_store_url(&url).unwrap() else { panic!("{url}") };
+            location.is_elsewhere()
+        };
+        for there in ["https://s3.clouds.example", "https://a.b.example:8443", "http://203.0.113.9:9000"] {
+            assert!(is_elsewhere(there), "{there}");
+        }
+        for here in [
+            "http://127.0.0.1:9000",
+            "http://localhost:9000",
+            "http://minio:9000",
+            "http://192.168.1.5:9000",
+            "http://nas.local:9000",
+            "http://[::1]:9000",
+            "http://[fd00::1]:9000",
+        ] {
+            assert!(!is_elsewhere(here), "{here}");
         }
     }
 

@@ -12,8 +12,8 @@ use bytes::{Bytes, BytesMut};
 use world::Clock;
 
 use super::{
-    BoxFuture, Bucket, BucketError, BucketFault, BucketFaultRule, BucketOperation, ObjectMeta, PendingUpload,
-    UploadedPart, check_name, md5_etag, multipart_etag, parts,
+    BoxFuture, Bucket, BucketClock, BucketError, BucketFault, BucketFaultRule, BucketOperation, ObjectMeta,
+    PendingUpload, UploadedPart, check_name, md5_etag, multipart_etag, parts,
 };
 use crate::limits::MIN_PART_BYTES;
 
@@ -44,6 +44,10 @@ struct State {
     begun: u64,
     min_part_bytes: u64,
     is_away: bool,
+    /// Objects of parts have tags that nobody can compute.
+    has_own_etags: bool,
+    /// How far its clock is ahead of the one it was made with, where it shows one.
+    clock_ahead_us: Option<i64>,
     rules: Vec<BucketFaultRule>,
     calls: BTreeMap<BucketOperation, u64>,
 }
@@ -82,6 +86,28 @@ impl MemoryBucket {
     /// While it is away nothing reaches it.
     pub fn set_away(&self, is_away: bool) {
         self.lock().is_away = is_away;
+    }
+
+    /// Objects made of parts get tags of its own making from here on, as with services that do not do as S3 does (Riak CS,
+    /// Ceph with encryption, AWS with SSE-KMS).
+    pub fn set_own_etags(&self, has_own_etags: bool) {
+        self.lock().has_own_etags = has_own_etags;
+    }
+
+    /// Shows a clock that is so far ahead of the one it was made with, as a service on another machine does; `None`: none.
+    pub fn show_clock(&self, ahead_us: Option<i64>) {
+        self.lock().clock_ahead_us = ahead_us;
+    }
+
+    /// Removes an object past all faults, as somebody else does who empties the bucket; whether it was there.
+    pub fn lose(&self, name: &str) -> bool {
+        self.lock().objects.remove(name).is_some()
+    }
+
+    /// Puts other bytes under a name past all faults, as somebody else does.
+    pub fn replace(&self, name: &str, body: Bytes) {
+        let object = self.object(body);
+        self.lock().objects.insert(name.to_owned(), object);
     }
 
     /// How often something was asked for, whether it failed or not.
@@ -302,7 +328,7 @@ impl Bucket for MemoryBucket {
         name: &'a str,
         upload_id: &'a str,
         parts: &'a [(u32, String)],
-    ) -> BoxFuture<'a, Result<ObjectMeta, BucketError>> {
+    ) -> BoxFuture<'a, Result<Option<String>, BucketError>> {
         self.call(BucketOperation::CompleteUpload, name, move |state, fault| {
             let min_part_bytes = state.min_part_bytes;
             let upload = state.upload(name, upload_id)?;
@@ -315,11 +341,12 @@ impl Bucket for MemoryBucket {
                     body.extend_from_slice(&part.body);
                 }
             }
+            let etag = if state.has_own_etags { format!("own-{:08}", state.begun) } else { etag };
             let object = Object { body: body.freeze(), etag, modified_us: self.clock.now_us() };
-            let answer = meta(name, &object, fault);
+            let answer = told(&object.etag, fault);
             state.objects.insert(name.to_owned(), object);
             state.uploads.remove(upload_id);
-            Ok(answer)
+            Ok(Some(answer))
         })
     }
 
@@ -385,5 +412,13 @@ impl Bucket for MemoryBucket {
         _expires_in: Duration,
     ) -> BoxFuture<'a, Result<Option<String>, BucketError>> {
         self.call(BucketOperation::PresignedGet, name, |_, _| Ok(None))
+    }
+
+    fn clock(&self) -> BoxFuture<'_, Option<BucketClock>> {
+        Box::pin(async {
+            let state = self.lock();
+            let ahead_us = state.clock_ahead_us.filter(|_| !state.is_away)?;
+            Some(BucketClock { now_us: self.clock.now_us().saturating_add(ahead_us), is_elsewhere: true })
+        })
     }
 }

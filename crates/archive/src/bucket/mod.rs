@@ -20,6 +20,7 @@ use bytes::Bytes;
 
 pub use error::BucketError;
 pub(crate) use etag::hex;
+pub(crate) use etag::multipart_etags;
 pub use etag::{looks_like_md5, md5_etag, multipart_etag};
 pub use fault::{BucketFault, BucketFaultRule, BucketOperation};
 pub use folder::FolderBucket;
@@ -72,14 +73,15 @@ pub trait Bucket: Send + Sync + 'static {
         upload_id: &'a str,
     ) -> BoxFuture<'a, Result<Vec<UploadedPart>, BucketError>>;
 
-    /// Makes the object out of these parts, in this order, and says what the bucket has then. When the answer is lost,
-    /// the object may be there all the same: ask [`Bucket::head`] before doing anything again.
+    /// Makes the object out of these parts, in this order, and returns the ETag that the answer itself names, where it
+    /// names one: what [`Bucket::head`] says afterwards is then compared with it, and not with itself. When the answer is
+    /// lost, the object may be there all the same: ask [`Bucket::head`] before doing anything again.
     fn complete_upload<'a>(
         &'a self,
         name: &'a str,
         upload_id: &'a str,
         parts: &'a [(u32, String)],
-    ) -> BoxFuture<'a, Result<ObjectMeta, BucketError>>;
+    ) -> BoxFuture<'a, Result<Option<String>, BucketError>>;
 
     /// Forgets an upload and its parts. `Ok` if it is gone already.
     fn abort_upload<'a>(
@@ -109,6 +111,22 @@ pub trait Bucket: Send + Sync + 'static {
         name: &'a str,
         expires_in: Duration,
     ) -> BoxFuture<'a, Result<Option<String>, BucketError>>;
+
+    /// The time that the bucket's own clock shows, as a witness of ours; `None` where it has none or does not answer.
+    /// May cost a call.
+    fn clock(&self) -> BoxFuture<'_, Option<BucketClock>> {
+        Box::pin(async { None })
+    }
+}
+
+/// What a bucket's clock shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BucketClock {
+    /// UTC microseconds, now; services tell it to the second.
+    pub now_us: i64,
+    /// Whether the service surely is another machine than this, so that its clock confirms ours. One on this machine has
+    /// the same clock.
+    pub is_elsewhere: bool,
 }
 
 /// What a bucket knows of an object.

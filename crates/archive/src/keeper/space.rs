@@ -24,6 +24,19 @@ pub(super) struct Facts {
     pub(super) is_stopped: bool,
     /// Whether this round has freed something already: it goes on up to the margin, not only to the floor.
     pub(super) is_evicting: bool,
+    /// Whether there are copies that could go, only that the bucket does not say that it has them.
+    pub(super) silence: Silence,
+}
+
+/// How long a bucket has not answered for copies that could go if it did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Silence {
+    /// It answers, or there are no such copies.
+    No,
+    /// For a moment: nothing is given up on that account.
+    Short,
+    /// For longer than can be waited.
+    Long,
 }
 
 /// What to do next.
@@ -46,6 +59,12 @@ pub(super) fn margin_bytes(floor_bytes: u64) -> u64 {
     floor_bytes / 4
 }
 
+/// How much of the floor is written into while the bucket does not answer, before anything is given up or stopped: three
+/// quarters of it stay.
+fn reserve_bytes(floor_bytes: u64) -> u64 {
+    floor_bytes - floor_bytes / 4
+}
+
 /// Decides once; it is asked again after each action.
 pub(super) fn decide(facts: Facts) -> Action {
     let comfortable = facts.floor_bytes.saturating_add(margin_bytes(facts.floor_bytes));
@@ -54,9 +73,20 @@ pub(super) fn decide(facts: Facts) -> Action {
     if wants_more && facts.has_evictable {
         return Action::Evict;
     }
+    if facts.silence != Silence::No
+        && facts.free_bytes >= reserve_bytes(facts.floor_bytes)
+        && !facts.is_stopped
+    {
+        return Action::Rest;
+    }
+    // A recording that is stopped needs the margin to go on.
+    let may_delete = facts.on_full == OnFull::OldestFirst && facts.has_deletable;
+    if facts.is_stopped && may_delete && facts.silence == Silence::Long && facts.free_bytes < comfortable {
+        return Action::Delete;
+    }
     if is_low {
-        return match facts.on_full {
-            OnFull::OldestFirst if facts.has_deletable => Action::Delete,
+        return match facts.silence {
+            Silence::No | Silence::Long if may_delete => Action::Delete,
             _ if facts.is_stopped => Action::Rest,
             // Nothing can be given up: writing on would only fill the disk to its last byte, database and all.
             _ => Action::Stop,
@@ -79,9 +109,12 @@ mod tests {
             on_full: OnFull::OldestFirst,
             is_stopped: false,
             is_evicting: false,
+            silence: Silence::No,
         };
         let low = Facts { free_bytes: 99, ..calm };
         let bare = Facts { has_evictable: false, ..low };
+        let silent = |silence, free_bytes| Facts { silence, free_bytes, ..bare };
+        let (short, long) = (|free| silent(Silence::Short, free), |free| silent(Silence::Long, free));
         let stopping = Facts { on_full: OnFull::StopRecording, ..bare };
         let table = [
             ("there is room", calm, Action::Rest),
@@ -109,6 +142,18 @@ mod tests {
                 Facts { free_bytes: 125, is_stopped: true, ..stopping },
                 Action::Resume,
             ),
+            ("the bucket is silent: the reserve is written into", short(75), Action::Rest),
+            ("and nothing is given up for a moment's silence", short(74), Action::Stop),
+            ("recording stays stopped", Facts { is_stopped: true, ..short(74) }, Action::Rest),
+            ("silent for long, there is a reserve yet", long(75), Action::Rest),
+            ("then the policy decides", long(74), Action::Delete),
+            (
+                "up to the margin, if recording was stopped",
+                Facts { is_stopped: true, ..long(124) },
+                Action::Delete,
+            ),
+            ("so that it goes on", Facts { is_stopped: true, ..long(125) }, Action::Resume),
+            ("or it stops", Facts { on_full: OnFull::StopRecording, ..long(74) }, Action::Stop),
             ("evicting may be what frees it", Facts { is_stopped: true, ..low }, Action::Evict),
         ];
         for (what, facts, action) in table {

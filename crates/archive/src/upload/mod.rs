@@ -1,11 +1,12 @@
 //! Brings sealed segments into the bucket, part by part while they still grow.
 //!
-//! One task decides (`plan`: what is next; `health`: whether the bucket is to be asked; `pace`: the bandwidth cap), a
-//! bounded number of steps run at once (`steps`). The catalog's short list of unstored segments is what there is to do;
-//! what is remembered here can be lost at any instant and is found again: parts that have arrived stand in the catalog and
-//! in the bucket. Nothing is given up: a segment stays on the list, and its local copy in the store, until the bucket was
-//! seen to have all of it.
+//! One task decides (`plan`: what is next; `confirm`: whether the bucket has what was sent; `health`: whether the bucket is
+//! to be asked; `pace`: the bandwidth cap), a bounded number of steps run at once (`steps`). The catalog's short list of
+//! unstored segments is what there is to do; what is remembered here can be lost at any instant and is found again: parts
+//! that have arrived stand in the catalog and in the bucket. Nothing is given up: a segment stays on the list, and its local
+//! copy in the store, until the bucket was seen to have all of it.
 
+mod confirm;
 mod health;
 mod pace;
 mod plan;
@@ -547,7 +548,9 @@ impl Uploader {
             return;
         }
         self.swept = Some(now());
-        let before_us = core.clock.now_us().saturating_sub(ORPHAN_UPLOAD_AGE_US);
+        // By the bucket's clock, which has dated them, where ours is ahead of it.
+        let theirs_us = bucket.clock().await.map_or(i64::MAX, |clock| clock.now_us);
+        let before_us = core.clock.now_us().min(theirs_us).saturating_sub(ORPHAN_UPLOAD_AGE_US);
         let Ok(known) = core.catalog.upload_ids().await else { return };
         let uploads = match bucket.uploads("").await {
             Ok(uploads) => uploads,

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::confirm::Arrived;
+
 /// What is known of a segment on its way to the bucket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts<'a> {
@@ -27,8 +29,8 @@ pub(crate) enum Progress {
     Idle,
     /// An upload runs.
     Parts(Parts),
-    /// Everything has been sent and taken. The entity tag to expect, if one is known.
-    Arrived { etag: Option<String> },
+    /// Everything has been sent and taken, and is looked for.
+    Arrived(Arrived),
     /// The bucket was seen to have it.
     Confirmed { etag: String },
 }
@@ -79,9 +81,9 @@ pub(crate) fn next(facts: Facts<'_>) -> Option<Step> {
             None => (facts.durable_bytes >= 2 * facts.part_bytes).then_some(Step::Begin),
         },
         Progress::Parts(parts) => next_of_parts(facts, parts),
-        Progress::Arrived { .. } if facts.sealed_bytes.is_some() => Some(Step::Confirm),
+        Progress::Arrived(_) if facts.sealed_bytes.is_some() => Some(Step::Confirm),
         Progress::Confirmed { .. } if facts.sealed_bytes.is_some() => Some(Step::Note),
-        Progress::Arrived { .. } | Progress::Confirmed { .. } => None,
+        Progress::Arrived(_) | Progress::Confirmed { .. } => None,
     }
 }
 
@@ -128,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_first_part_waits_for_the_seal() {
-        let arrived = Progress::Arrived { etag: None };
+        let arrived = Progress::Arrived(Arrived::default());
         let confirmed = Progress::Confirmed { etag: "e".into() };
         let table = [
             ("what an earlier run left is looked up first", Progress::Unknown, 0, None, Some(Step::Resume)),

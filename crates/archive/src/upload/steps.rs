@@ -8,9 +8,12 @@ use tracing::debug;
 use uuid::Uuid;
 use world::read_exact_at;
 
-use super::plan::{Parts, Progress, Step, part_range};
+use super::{
+    confirm::{Arrived, is_listed_as_sent, judge},
+    plan::{Parts, Progress, Step, part_range},
+};
 use crate::{
-    bucket::{Bucket, BucketError, multipart_etag},
+    bucket::{Bucket, BucketError, md5_etag},
     core::Core,
 };
 
@@ -110,7 +113,7 @@ async fn resume(core: &Core, bucket: &dyn Bucket, order: &Order) -> Result<Outco
         }
         // Completed without our hearing of it, or aborted by a rule of the bucket.
         Err(BucketError::NoSuchUpload) if order.sealed_bytes.is_some() => {
-            Ok(at(Progress::Arrived { etag: expected(&noted) }, upload.part_bytes))
+            Ok(at(Progress::Arrived(Arrived::of_parts(&noted, None)), upload.part_bytes))
         }
         Err(BucketError::NoSuchUpload) => Ok(at(Progress::Idle, order.part_bytes)),
         Err(error) => Err(error.into()),
@@ -137,8 +140,11 @@ async fn begin(core: &Core, bucket: &dyn Bucket, order: &Order) -> Result<Outcom
 
 async fn put(core: &Arc<Core>, bucket: &dyn Bucket, order: &Order) -> Result<Outcome, Failure> {
     let body = read(core, order, 0..order.sealed_bytes.unwrap_or(0)).await?;
+    let summed = body.clone();
+    let sent = tokio::task::spawn_blocking(move || md5_etag(&summed)).await;
+    let sent = sent.map_err(|error| Failure::Local(io::Error::other(error)))?;
     let meta = bucket.put(&order.object_name, body).await?;
-    let progress = Progress::Arrived { etag: Some(meta.etag) };
+    let progress = Progress::Arrived(Arrived { sent: vec![sent], told: Some(meta.etag) });
     Ok(Outcome::Progress { progress, part_bytes: order.part_bytes, is_noted: true })
 }
 
@@ -164,51 +170,47 @@ async fn part(core: &Arc<Core>, bucket: &dyn Bucket, order: &Order, number: u32)
 
 async fn complete(bucket: &dyn Bucket, order: &Order) -> Result<Outcome, Failure> {
     let Progress::Parts(parts) = &order.progress else { return Ok(Outcome::Gone) };
-    let arrived = |etag| Outcome::Progress {
-        progress: Progress::Arrived { etag },
+    let arrived = |told| Outcome::Progress {
+        progress: Progress::Arrived(Arrived::of_parts(&parts.tags, told)),
         part_bytes: order.part_bytes,
         is_noted: true,
     };
+    // What the bucket holds of the upload, as long as it is one: the answer to the end counts only if that is what was sent.
+    let is_as_sent = match bucket.parts(&order.object_name, &parts.upload_id).await {
+        Ok(listed) => {
+            let sealed_bytes = order.sealed_bytes.unwrap_or(0);
+            is_listed_as_sent(&listed, &parts.tags, order.part_bytes, sealed_bytes)
+        }
+        // An answer to an earlier try was lost: the object is looked for before anything is done again.
+        Err(BucketError::NoSuchUpload) => return Ok(arrived(None)),
+        // A service without that list.
+        Err(BucketError::Invalid { .. }) => false,
+        Err(error) => return Err(error.into()),
+    };
     let list: Vec<_> = parts.tags.iter().map(|(number, etag)| (*number, etag.clone())).collect();
     match bucket.complete_upload(&order.object_name, &parts.upload_id, &list).await {
-        Ok(meta) => Ok(arrived(Some(meta.etag))),
-        // An answer to an earlier try was lost: the object is looked for before anything is done again.
-        Err(BucketError::NoSuchUpload) => Ok(arrived(expected(&parts.tags))),
+        Ok(told) => Ok(arrived(told.filter(|_| is_as_sent))),
+        Err(BucketError::NoSuchUpload) => Ok(arrived(None)),
         Err(error @ BucketError::Unreachable { .. }) => match bucket.head(&order.object_name).await {
-            Ok(Some(meta)) if Some(meta.size_bytes) == order.sealed_bytes => {
-                Ok(arrived(expected(&parts.tags)))
-            }
+            Ok(Some(meta)) if Some(meta.size_bytes) == order.sealed_bytes => Ok(arrived(None)),
             _ => Err(error.into()),
         },
         Err(error) => Err(error.into()),
     }
 }
 
-/// The entity tag of an object made of these parts, where their tags tell it.
-fn expected(tags: &BTreeMap<u32, String>) -> Option<String> {
-    multipart_etag(tags.values().map(String::as_str))
-}
-
 /// Length and entity tag have to be those that were sent. The bucket has checked each part against its sum.
 async fn confirm(bucket: &dyn Bucket, order: &Order) -> Result<Outcome, Failure> {
-    let Progress::Arrived { etag } = &order.progress else { return Ok(Outcome::Gone) };
-    let Some(meta) = bucket.head(&order.object_name).await? else {
-        return Ok(Outcome::NotThere { reason: "the bucket does not have it".into() });
-    };
-    if Some(meta.size_bytes) != order.sealed_bytes {
-        let reason = format!("it has {} bytes there", meta.size_bytes);
-        return Ok(Outcome::NotThere { reason });
-    }
-    match etag {
-        Some(etag) if *etag == meta.etag => Ok(Outcome::Progress {
-            progress: Progress::Confirmed { etag: meta.etag },
+    let Progress::Arrived(arrived) = &order.progress else { return Ok(Outcome::Gone) };
+    let there = bucket.head(&order.object_name).await?;
+    Ok(match judge(arrived, order.sealed_bytes, there.as_ref()) {
+        Ok(etag) => Outcome::Progress {
+            progress: Progress::Confirmed { etag },
             part_bytes: order.part_bytes,
             is_noted: true,
-        }),
-        Some(_) => Ok(Outcome::NotThere { reason: "its entity tag is another one there".into() }),
-        // The answer was lost, and what there is cannot be told from what an earlier try left.
-        None => Ok(Outcome::NotThere { reason: "what is there cannot be recognised".into() }),
-    }
+        },
+        Err(reason) => Outcome::NotThere { reason },
+    })
 }
 
 async fn note(core: &Core, bucket: &dyn Bucket, order: &Order) -> Result<Outcome, Failure> {

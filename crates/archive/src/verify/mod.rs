@@ -342,7 +342,7 @@ impl Verifier {
     ) -> Result<(), ArchiveError> {
         let known_us = Some(meta.modified_us).filter(|at_us| *at_us > 0);
         let since_us = known_us.unwrap_or(name.second_us.saturating_add(MAX_SEGMENT_US));
-        if self.clock.now_us().saturating_sub(since_us) < ORPHAN_OBJECT_AGE_US {
+        if self.now_us(side).await.saturating_sub(since_us) < ORPHAN_OBJECT_AGE_US {
             return Ok(());
         }
         let says = match self.claimed(&name, &meta.name).await? {
@@ -368,6 +368,16 @@ impl Verifier {
         self.remove_orphan(&mut fault).await?;
         self.found(fault);
         Ok(())
+    }
+
+    /// What time it is, by the clock that is behind: the bucket's has dated its objects, and one that is ahead makes orphans
+    /// of what came a moment ago.
+    async fn now_us(&self, side: Side) -> i64 {
+        let theirs = match &self.bucket {
+            Some(bucket) if side == Side::Bucket => bucket.clock().await,
+            _ => None,
+        };
+        theirs.map_or(i64::MAX, |clock| clock.now_us).min(self.clock.now_us())
     }
 
     /// Whether somebody has a use for an object.

@@ -179,11 +179,15 @@ impl Town {
         };
         config.retention.days = setup.retention_days;
         config.retention.keep_local_us = setup.keep_local_us;
+        // Nobody is there to be asked.
+        config.retention.max_share_percent = 100;
         config.retention.on_full = setup.on_full;
         config.retention.min_free_bytes = setup.min_free_bytes;
+        let bucket = MemoryBucket::new(Arc::clone(&clock) as Arc<dyn Clock>).with_min_part_bytes(1);
+        bucket.show_clock(Some(0));
         Self {
             setup: setup.clone(),
-            bucket: MemoryBucket::new(Arc::clone(&clock) as Arc<dyn Clock>).with_min_part_bytes(1),
+            bucket,
             disk,
             clock,
             notes: Arc::default(),

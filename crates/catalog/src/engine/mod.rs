@@ -3,7 +3,8 @@
 
 use sea_orm::sea_query::TableCreateStatement;
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, TransactionOptions, TransactionTrait as _,
+    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
+    TransactionOptions, TransactionTrait as _,
 };
 use tokio::time::Instant;
 
@@ -122,6 +123,17 @@ impl Engine {
             mysql::unlock_migrations(&transaction).await?;
         }
         transaction.commit().await
+    }
+
+    /// The clock of the database's server, UTC microseconds; `None` where the database is in this process.
+    pub(crate) async fn now_us(&self) -> Result<Option<i64>, DbErr> {
+        let sql = match self.backend() {
+            DbBackend::Sqlite => return Ok(None),
+            DbBackend::MySql => mysql::NOW_US,
+            _ => postgres::NOW_US,
+        };
+        let row = self.reader.query_one_raw(Statement::from_string(self.backend(), sql)).await?;
+        row.map(|row| row.try_get_by_index(0)).transpose()
     }
 
     /// Closes all connections and waits until they are closed.

@@ -158,6 +158,9 @@ pub(super) fn trouble(number: u16) -> Option<Trouble> {
 /// What a sum of BIGINTs is cast to, to be one again.
 pub(super) const BIG_INTEGER: &str = "signed";
 
+/// The server's clock, without a time zone in between: to the second.
+pub(super) const NOW_US: &str = "SELECT CAST(UNIX_TIMESTAMP() * 1000000 AS SIGNED)";
+
 #[cfg(test)]
 mod tests {
     use super::*;

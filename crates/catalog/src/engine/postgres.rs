@@ -145,6 +145,9 @@ pub(super) const SORTS_BY_NULL: bool = true;
 /// What a sum of BIGINTs is cast to, to be one again.
 pub(super) const BIG_INTEGER: &str = "bigint";
 
+/// The server's clock, not that of the transaction's begin.
+pub(super) const NOW_US: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -164,6 +164,16 @@ fn ledger(out: &mut Exposition, ledger: &Ledger) {
         "Deleted segments whose bytes are still somewhere.",
         keeper.pending_deletions as f64,
     );
+    out.gauge(
+        "turepe_retention_waiting_segments",
+        "Segments past their retention that wait for a person.",
+        keeper.waiting_segments as f64,
+    );
+    out.counter(
+        "turepe_bucket_missing_segments_total",
+        "Segments that the bucket was to have and had not when it was asked, since the start.",
+        keeper.missing_segments as f64,
+    );
     let is_on = |kind| ledger.alarms.iter().any(|alarm| alarm.kind == kind);
     out.gauges(
         "turepe_alarm",

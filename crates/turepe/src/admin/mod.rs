@@ -9,6 +9,7 @@ mod court;
 mod deletions;
 mod protect;
 mod relay;
+mod retention;
 
 use catalog::{Catalog, CatalogError, Club, Court, Kind as RowKind};
 
@@ -26,6 +27,7 @@ pub(crate) async fn run(command: &Admin, config: &Config) -> Result<(), Failure>
         Admin::Channel(command) => channel::run(command, &catalog, config).await,
         Admin::Relay(command) => relay::run(command, &catalog, config).await,
         Admin::Protect(command) => protect::run(command, &catalog).await,
+        Admin::Retention { confirm, json } => retention::run(&catalog, *confirm, *json).await,
         Admin::Deletions { limit, json } => deletions::list(&catalog, *limit, *json).await,
     };
     // Closing writes the log of the database back: its errors matter as much as those of the work.

@@ -552,6 +552,8 @@ mod tests {
             ("retention.min_free", "much", "no number of bytes"),
             ("retention.on_full", "panic", "neither"),
             ("retention.keep_local", "long", "no length of time"),
+            ("retention.max_share", "101%", "no share"),
+            ("retention.max_share", "0.5", "no share"),
             ("log.format", "xml", "neither"),
             ("log.filter", "ingest=loud", "level"),
         ] {

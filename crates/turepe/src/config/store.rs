@@ -174,6 +174,14 @@ fn credentials(keys: &Keys<'_>, settings: &Settings) -> Result<S3Credentials, Co
         .map_err(|reason| keys.invalid("store.key_id", reason))
 }
 
+/// `25%`: whole percent of 0 to 100.
+fn percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').and_then(|digits| digits.parse().ok());
+    number
+        .filter(|percent| *percent <= 100)
+        .ok_or_else(|| format!("`{text}` is no share from 0% to 100%, like 25%"))
+}
+
 /// `[retention]`: for `archive`.
 #[derive(Clone, Debug)]
 pub(crate) struct Retention {
@@ -181,6 +189,7 @@ pub(crate) struct Retention {
     min_free: Size,
     on_full: OnFull,
     keep_local: Option<Span>,
+    max_share_percent: u8,
 }
 
 impl Retention {
@@ -196,6 +205,7 @@ impl Retention {
             keep_local: keys.parse("retention.keep_local", |text| {
                 if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
             })?,
+            max_share_percent: keys.parse("retention.max_share", percent)?,
         })
     }
 
@@ -206,6 +216,7 @@ impl Retention {
             min_free_bytes: self.min_free.bytes(),
             on_full: self.on_full,
             keep_local_us: self.keep_local.map(Span::micros),
+            max_share_percent: self.max_share_percent,
         }
     }
 
@@ -215,6 +226,7 @@ impl Retention {
             "min_free": self.min_free.to_string(),
             "on_full": if self.on_full == OnFull::OldestFirst { "oldest-first" } else { "stop-recording" },
             "keep_local": self.keep_local.map_or(String::new(), |span| span.to_string()),
+            "max_share": format!("{}%", self.max_share_percent),
         })
     }
 }

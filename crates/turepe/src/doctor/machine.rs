@@ -2,14 +2,13 @@
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit};
-use tokio::process::Command;
 use world::{Clock as _, Disk as _, SystemClock, SystemDisk};
 
 use super::{Finding, Patient};
+use crate::clock_state::is_synchronised;
 use crate::progress::megabytes;
 
 /// Rounds in which the disk's speed is measured, and bytes of each: what a court of 4 Mbit/s records in half a second.
@@ -30,9 +29,6 @@ const RIGHT_BACKLOG: u64 = 4096;
 
 /// Ports of outgoing connections that a node may have in use or in TIME_WAIT: uploads, playback through the node, databases.
 const WANTED_PORTS: u64 = 10_000;
-
-/// How long timedatectl may take.
-const CLOCK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// 2026-01-01T00:00:00Z: this program is younger than that.
 const EARLIEST_US: i64 = 1_767_225_600_000_000;
@@ -139,19 +135,6 @@ fn judge_clock(now_us: i64, is_synchronised: Option<bool>) -> Finding {
             FIX,
         ),
         None => Finding::good(format!("it is {now} (nothing here tells whether NTP keeps it)")),
-    }
-}
-
-/// Whether the kernel's clock follows another, as systemd tells it; `None` where it does not, as in containers.
-async fn is_synchronised() -> Option<bool> {
-    let mut command = Command::new("timedatectl");
-    command.args(["show", "--property=NTPSynchronized", "--value"]);
-    command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(CLOCK_PATIENCE, command.output()).await.ok()?.ok()?;
-    match output.stdout.trim_ascii() {
-        b"yes" => Some(true),
-        b"no" => Some(false),
-        _ => None,
     }
 }
 

@@ -108,6 +108,7 @@ impl Node {
             bucket,
         )
         .map_err(|error| Failure::context("cannot open the archive", error))?;
+        archive.set_time_keeping(Arc::new(crate::clock_state::Systemd));
         let live = Live::with_window(config.live.window.micros());
         let covers = covers::open(config, disk.clone())?;
         let directory = open_directory(config, &disk, &clock)?;

@@ -16,6 +16,7 @@ mod migrate;
 mod peers;
 mod publish;
 mod relay;
+mod retention;
 mod serve;
 mod srs;
 mod tls;

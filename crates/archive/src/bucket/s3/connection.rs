@@ -2,8 +2,11 @@
 
 use std::{
     error::Error,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -26,8 +29,8 @@ use super::answer::Answer;
 use crate::{
     bucket::{BucketError, S3Credentials, S3Location},
     limits::{
-        BUCKET_CALL_MS, BUCKET_CONNECT_MS, BUCKET_IDLE_MS, BUCKET_MIN_BYTES_PER_SECOND, HASH_INLINE_BYTES,
-        MAX_BUCKET_ANSWER_BYTES,
+        BUCKET_CALL_MS, BUCKET_CONNECT_MS, BUCKET_DATE_FRESH_MS, BUCKET_IDLE_MS, BUCKET_MIN_BYTES_PER_SECOND,
+        HASH_INLINE_BYTES, MAX_BUCKET_ANSWER_BYTES,
     },
 };
 
@@ -170,6 +173,8 @@ pub(super) struct Connection {
     /// Whether the last call found the service busy or away. B2 then wants a new connection, which another of its
     /// machines answers: on the old one the next try would meet the same full one.
     is_troubled: AtomicBool,
+    /// The service's clock as the last answer showed it, and when that came.
+    date: Mutex<Option<(i64, Instant)>>,
 }
 
 impl Connection {
@@ -197,6 +202,7 @@ impl Connection {
             kept: client(&time_outs, usize::MAX, is_https)?,
             fresh: client(&time_outs, 0, is_https)?,
             is_troubled: AtomicBool::new(false),
+            date: Mutex::new(None),
         })
     }
 
@@ -245,7 +251,18 @@ impl Connection {
             Err(error) => error.is_transient(),
         };
         self.is_troubled.store(is_troubled, Ordering::Relaxed);
+        if let Some(date_us) = answer.as_ref().ok().map(Answer::date_us).filter(|date_us| *date_us > 0) {
+            *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some((date_us, Instant::now()));
+        }
         answer
+    }
+
+    /// What the service's clock shows now, by an answer of the last minutes and the time that has passed since.
+    pub(super) fn date_us(&self) -> Option<i64> {
+        let (date_us, at) = (*self.date.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let passed = at.elapsed();
+        let is_fresh = passed <= Duration::from_millis(BUCKET_DATE_FRESH_MS);
+        is_fresh.then(|| date_us.saturating_add(i64::try_from(passed.as_micros()).unwrap_or(i64::MAX)))
     }
 
     fn signed(&self, request: Request<'_>) -> Result<HttpRequest, BucketError> {

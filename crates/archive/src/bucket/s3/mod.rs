@@ -45,12 +45,15 @@ use self::{
     connection::{Connection, Digests, Request},
 };
 use super::{
-    BoxFuture, Bucket, BucketError, Encryption, EtagKind, ObjectMeta, PendingUpload, S3Credentials,
-    S3Location, UploadedPart, check_name,
+    BoxFuture, Bucket, BucketClock, BucketError, Encryption, EtagKind, ObjectMeta, PendingUpload,
+    S3Credentials, S3Location, UploadedPart, check_name,
     etag::{hex, looks_like_md5, unquote},
     parts,
 };
 use crate::limits::{BUCKET_PAGE_ENTRIES, MAX_BUCKET_PAGES, MAX_PRESIGNED_SECONDS};
+
+/// An object that nobody makes, asked for to hear what time it is.
+const CLOCK_NAME: &str = "turepe-clock";
 
 /// A bucket of an S3 service.
 pub struct S3Bucket {
@@ -285,7 +288,7 @@ impl S3Bucket {
         name: &str,
         upload_id: &str,
         parts: &[(u32, String)],
-    ) -> Result<ObjectMeta, BucketError> {
+    ) -> Result<Option<String>, BucketError> {
         let key = self.key(name)?;
         let mut body =
             String::from("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
@@ -300,9 +303,10 @@ impl S3Bucket {
         body.push_str("</CompleteMultipartUpload>");
         let request = Request::new(Method::POST, Some(&key)).query("uploadId", upload_id).xml(body).await?;
         // The status is sent before the work is done: only the body says how it ended (API_CompleteMultipartUpload).
-        self.connection.send(request).await?.upload_success(name)?.success_inside(name)?;
-        // The answer says nothing of the object's length, and whoever completes wants it confirmed.
-        self.head(name).await?.ok_or_else(|| BucketError::not_found(name))
+        let answer = self.connection.send(request).await?.upload_success(name)?.success_inside(name)?;
+        // It is done: a body that cannot be read only tells less.
+        let told = answer.xml::<xml::CompleteMultipartUploadResult>().map(|result| result.e_tag);
+        Ok(told.ok().map(|etag| unquote(&etag).to_owned()).filter(|etag| !etag.is_empty()))
     }
 
     async fn abort_upload(&self, name: &str, upload_id: &str) -> Result<(), BucketError> {
@@ -511,7 +515,7 @@ impl Bucket for S3Bucket {
         name: &'a str,
         upload_id: &'a str,
         parts: &'a [(u32, String)],
-    ) -> BoxFuture<'a, Result<ObjectMeta, BucketError>> {
+    ) -> BoxFuture<'a, Result<Option<String>, BucketError>> {
         Box::pin(self.complete_upload(name, upload_id, parts))
     }
 
@@ -546,5 +550,16 @@ impl Bucket for S3Bucket {
         expires_in: Duration,
     ) -> BoxFuture<'a, Result<Option<String>, BucketError>> {
         Box::pin(self.presigned_get(name, expires_in))
+    }
+
+    fn clock(&self) -> BoxFuture<'_, Option<BucketClock>> {
+        Box::pin(async {
+            if self.connection.date_us().is_none() {
+                // Whatever the answer is, refusals of a clock that is off among them, it has a date.
+                let _ = self.head(CLOCK_NAME).await;
+            }
+            let now_us = self.connection.date_us()?;
+            Some(BucketClock { now_us, is_elsewhere: self.location.is_elsewhere() })
+        })
     }
 }

@@ -18,6 +18,13 @@ pub(super) struct InitiateMultipartUploadResult {
     pub(super) upload_id: String,
 }
 
+/// Answer of `CompleteMultipartUpload`.
+#[derive(Deserialize)]
+pub(super) struct CompleteMultipartUploadResult {
+    #[serde(default, rename = "ETag")]
+    pub(super) e_tag: String,
+}
+
 /// A page of `ListParts`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
