@@ -522,7 +522,7 @@ export interface components {
          * @description Why footage is missing.
          * @enum {string}
          */
-        GapCause: "camera" | "network" | "disk" | "process" | "unknown";
+        GapCause: "camera" | "network" | "disk" | "process" | "clock" | "unknown";
         /** @description Whether the process, or a part it needs, works. */
         Health: {
             /**
