@@ -15,12 +15,20 @@ pub enum AlarmKind {
     BucketAway,
     /// The wall clock was set by more than a few seconds, within the last day.
     ClockSet,
+    /// There are recordings here that the catalog does not know.
+    FootageUnknown,
 }
 
 impl AlarmKind {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::RecordingStopped, Self::FootageLost, Self::BucketRefuses, Self::BucketAway, Self::ClockSet];
+    pub const ALL: [Self; 6] = [
+        Self::RecordingStopped,
+        Self::FootageLost,
+        Self::BucketRefuses,
+        Self::BucketAway,
+        Self::ClockSet,
+        Self::FootageUnknown,
+    ];
 
     /// The word for it.
     #[must_use]
@@ -31,6 +39,7 @@ impl AlarmKind {
             Self::BucketRefuses => "bucketRefuses",
             Self::BucketAway => "bucketAway",
             Self::ClockSet => "clockSet",
+            Self::FootageUnknown => "footageUnknown",
         }
     }
 }

@@ -553,7 +553,7 @@ export interface components {
         Instant: string;
         /** @description An alarm that is on. */
         LedgerAlarm: {
-            /** @description What is wrong: `recordingStopped`, `footageLost`, `bucketRefuses`, `bucketAway`, `clockSet`; more may come. */
+            /** @description What is wrong: `recordingStopped`, `footageLost`, `bucketRefuses`, `bucketAway`, `clockSet`, `footageUnknown`; more may come. */
             kind: string;
             /** @description What and what to do, in English. */
             message: string;
