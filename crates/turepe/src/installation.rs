@@ -38,6 +38,8 @@ struct Facts {
     footage: Vec<FootageOf>,
     /// The channels that the catalog knows; none where there is no catalog.
     channels: HashSet<Uuid>,
+    /// Whether it knows any club.
+    has_clubs: bool,
     /// The catalog's id, if it has one.
     catalog_id: Option<Uuid>,
     /// The id of the catalog that the data folder was used with.
@@ -187,6 +189,7 @@ async fn local_footage(config: &Config) -> Result<Vec<FootageOf>, Failure> {
 
 async fn read(catalog: &Catalog, facts: &mut Facts) -> Result<(), CatalogError> {
     facts.catalog_id = catalog.note(ID_NOTE).await?.and_then(|id| id.parse().ok());
+    facts.has_clubs = !catalog.clubs().await?.is_empty();
     facts.channels = catalog.channels().await?.into_iter().map(|channel| channel.id).collect();
     Ok(())
 }
@@ -231,13 +234,11 @@ fn problem(judgement: Judgement, facts: &Facts, config: &Config) -> Option<Strin
             );
             None
         }
-        Judgement::Lost(example, count) if facts.channels.is_empty() && facts.catalog_id.is_none() => {
-            Some(format!(
-                "there is footage, and no catalog of it: {}{} is here, and {database} holds nothing. {remedy}",
-                example.example,
-                others(count)
-            ))
-        }
+        Judgement::Lost(example, count) if facts.channels.is_empty() && !facts.has_clubs => Some(format!(
+            "there is footage, and no catalog of it: {}{} is here, and {database} holds nothing. {remedy}",
+            example.example,
+            others(count)
+        )),
         Judgement::Lost(example, count) => Some(format!(
             "the catalog knows nothing of the footage: {}{} is here, and its channel is not in {database}. {remedy}",
             example.example,
@@ -298,6 +299,7 @@ mod tests {
             let facts = Facts {
                 footage: footage(found),
                 channels: known.iter().map(|number| id(*number)).collect(),
+                has_clubs: !known.is_empty(),
                 catalog_id: catalog_id.map(id),
                 folder_id: folder_id.map(id),
                 bucket_problem: problem.map(str::to_owned),
