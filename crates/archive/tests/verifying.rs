@@ -187,7 +187,7 @@ async fn what_no_row_names_is_an_orphan_once_it_is_old() {
         bucket.put(name, body.clone()).await.unwrap();
     }
     // A channel of ours, and no recording; and one that the catalog forgot, as after an old backup was put back.
-    bucket.put(&mine, bytes::Bytes::from_static(&[7; 5000])).await.unwrap();
+    bucket.put(&mine, Bytes::from_static(&[7; 5000])).await.unwrap();
     let forgotten = renamed(&rows[0], Uuid::from_u128(3));
     bucket.put(&forgotten, body.clone()).await.unwrap();
     let local = uploading.house.config.store.join(&mine);
