@@ -28,11 +28,13 @@ pub enum AlarmKind {
     CopiesUnconfirmed,
     /// Footage is past its retention and waits for a person: so much at once, or by a clock that is not believed.
     RetentionWaits,
+    /// There are recordings here that the catalog does not know.
+    FootageUnknown,
 }
 
 impl AlarmKind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::RecordingStopped,
         Self::FootageLost,
         Self::BucketRefuses,
@@ -41,6 +43,7 @@ impl AlarmKind {
         Self::BucketLost,
         Self::CopiesUnconfirmed,
         Self::RetentionWaits,
+        Self::FootageUnknown,
     ];
 
     /// The word for it.
@@ -55,6 +58,7 @@ impl AlarmKind {
             Self::BucketLost => "bucketLost",
             Self::CopiesUnconfirmed => "copiesUnconfirmed",
             Self::RetentionWaits => "retentionWaits",
+            Self::FootageUnknown => "footageUnknown",
         }
     }
 }

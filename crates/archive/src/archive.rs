@@ -27,6 +27,7 @@ use crate::{
     config::ArchiveConfig,
     core::Core,
     error::ArchiveError,
+    footage::Unknown,
     gap_log::GapLog,
     growing::Registry,
     keeper::{self, KeeperError, KeeperState, TimeKeeping},
@@ -168,6 +169,7 @@ impl Archive {
             syncer: Syncer::new(sync_interval, volume.ok()),
             gap_log,
             gap_starts: Mutex::default(),
+            unknown: Unknown::default(),
             seal_permits: Semaphore::new(SEAL_CONCURRENCY),
             unregistered: watch::Sender::new(0),
             set_aside: Notify::new(),
@@ -230,7 +232,7 @@ impl Archive {
         Recorder::new(ChannelQueue::new(
             target.channel_id,
             prefix,
-            is_backfill,
+            (!is_backfill).then(|| self.inner.core.gap_log.clone()),
             inbox,
             Arc::clone(&self.inner.queued_bytes),
         ))

@@ -18,6 +18,7 @@ use crate::{
     bucket::Bucket,
     clock_watch::ClockState,
     config::ArchiveConfig,
+    footage::Unknown,
     gap_log::GapLog,
     growing::{Growing, Registry},
     keeper::KeeperState,
@@ -51,6 +52,8 @@ pub(crate) struct Core {
     /// Where the gap of each channel began that is not recorded now: a clock that is set back must not leave one open in what
     /// is the future then.
     pub(crate) gap_starts: Mutex<HashMap<Uuid, i64>>,
+    /// Recordings here that the catalog does not know.
+    pub(crate) unknown: Unknown,
     pub(crate) seal_permits: Semaphore,
     /// Segments that have ended and are neither sealed rows nor set aside.
     pub(crate) unregistered: watch::Sender<usize>,

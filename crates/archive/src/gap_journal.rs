@@ -36,7 +36,7 @@ impl Note {
     }
 
     /// Its line. The full stop tells that nothing is missing.
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         match self {
             Self::Open { channel_id, start_us, cause } => {
                 format!("open {channel_id} {start_us} {} .\n", cause.as_str())
@@ -59,38 +59,51 @@ impl Note {
     }
 }
 
-/// The journal on its disk.
+/// The journal on its disk. Whatever fails once is done again by the next call: no failure is remembered but in what has to
+/// be cut off first.
 pub(crate) struct Journal {
     disk: Arc<dyn Disk>,
     path: PathBuf,
+    /// What the last run left has been looked at.
+    is_opened: bool,
     /// `None` until there is something to write.
     file: Option<Arc<dyn DiskFile>>,
+    /// Bytes of whole notes that are there for good.
     len: u64,
+    /// Behind these there may be bytes that are no notes: of a write that failed, or of a removal that did.
+    is_torn: bool,
 }
 
 impl Journal {
-    /// What the last run left, cut off behind its last whole note.
-    pub(crate) fn open(disk: Arc<dyn Disk>, spool: &Path) -> io::Result<Self> {
-        let mut journal = Self { disk, path: spool.join(FILE_NAME), file: None, len: 0 };
-        let file = match journal.disk.open_rw(&journal.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(journal),
+    /// A journal that has not been looked at.
+    pub(crate) fn new(disk: Arc<dyn Disk>, spool: &Path) -> Self {
+        let path = spool.join(FILE_NAME);
+        Self { disk, path, is_opened: false, file: None, len: 0, is_torn: false }
+    }
+
+    /// Looks at what the last run left, up to its last whole note; its length. Done once, however often it is asked for.
+    pub(crate) fn open(&mut self) -> io::Result<u64> {
+        if self.is_opened {
+            return Ok(self.len);
+        }
+        let file = match self.disk.open_rw(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.is_opened = true;
+                return Ok(0);
+            }
             file => file?,
         };
-        journal.len = file.len()?;
-        journal.file = Some(Arc::clone(&file));
+        let len = file.len()?;
         let mut at = 0;
-        while at < journal.len {
-            let (notes, next) = journal.read(at, journal.len)?;
+        while at < len {
+            let (notes, next) = read(file.as_ref(), at, len)?;
             if notes.is_empty() {
                 break;
             }
             at = next;
         }
-        if at < journal.len {
-            file.set_len(at)?;
-            journal.len = at;
-        }
-        Ok(journal)
+        (self.file, self.len, self.is_torn, self.is_opened) = (Some(file), at, at < len, true);
+        Ok(self.len)
     }
 
     /// Bytes of notes.
@@ -100,60 +113,79 @@ impl Journal {
 
     /// Appends notes for good; none of them after an error.
     pub(crate) fn append(&mut self, notes: &[Note]) -> io::Result<()> {
+        self.open()?;
         let text: String = notes.iter().map(Note::line).collect();
         if self.len + text.len() as u64 > MAX_GAP_JOURNAL_BYTES {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let file = match &self.file {
-            Some(file) => Arc::clone(file),
-            None => {
-                let file = self.disk.create_new(&self.path)?;
-                self.disk.sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
-                Arc::clone(self.file.insert(file))
-            }
-        };
-        let written = file.append_vectored(&[IoSlice::new(text.as_bytes())]).and_then(|()| file.sync_data());
-        if let Err(error) = written {
-            // What was not synced may be there or not: it must not be read as noted.
+        let file = self.file()?;
+        if self.is_torn {
             file.set_len(self.len)?;
-            return Err(error);
         }
+        // Until it is synced it may be there or not: it must not be read as noted.
+        self.is_torn = true;
+        file.append_vectored(&[IoSlice::new(text.as_bytes())])?;
+        file.sync_data()?;
+        self.is_torn = false;
         self.len += text.len() as u64;
         Ok(())
     }
 
-    /// The next notes between two offsets, and the offset behind them. None where a line is torn.
-    pub(crate) fn read(&self, from: u64, to: u64) -> io::Result<(Vec<Note>, u64)> {
-        let Some(file) = &self.file else { return Ok((Vec::new(), from)) };
-        let len =
-            usize::try_from(to.min(self.len).saturating_sub(from)).unwrap_or(usize::MAX).min(READ_BYTES);
-        let mut bytes = vec![0; len];
-        world::read_exact_at(file.as_ref(), &mut bytes, from)?;
-        let (mut notes, mut next) = (Vec::new(), from);
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let Some(note) = line.strip_suffix(b"\n").and_then(Note::parse) else { break };
-            notes.push(note);
-            next += line.len() as u64;
+    /// The file, made where there is none. One that is there is what an earlier try made and could not finish, or could not
+    /// remove: none of its notes counts any more.
+    fn file(&mut self) -> io::Result<Arc<dyn DiskFile>> {
+        if let Some(file) = &self.file {
+            return Ok(Arc::clone(file));
         }
-        Ok((notes, next))
+        let file = match self.disk.create_new(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.is_torn = true;
+                self.disk.open_rw(&self.path)?
+            }
+            file => file?,
+        };
+        self.disk.sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
+        Ok(Arc::clone(self.file.insert(file)))
     }
 
-    /// All notes have reached the catalog.
-    pub(crate) fn clear(&mut self) -> io::Result<()> {
-        if self.file.is_some() {
-            self.disk.remove(&self.path)?;
-            self.file = None;
-            self.len = 0;
+    /// The next notes between two offsets, and the offset behind them. None where a line is torn.
+    pub(crate) fn read(&self, from: u64, to: u64) -> io::Result<(Vec<Note>, u64)> {
+        match &self.file {
+            Some(file) => read(file.as_ref(), from, to.min(self.len)),
+            None => Ok((Vec::new(), from)),
         }
-        Ok(())
     }
+
+    /// All notes have reached the catalog. Where the file cannot be removed, the next append overwrites it; a run that finds
+    /// it before notes the same again, which changes nothing.
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
+        self.len = 0;
+        match self.file.take() {
+            Some(_) => self.disk.remove(&self.path),
+            None => Ok(()),
+        }
+    }
+}
+
+/// See [`Journal::read`].
+fn read(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<(Vec<Note>, u64)> {
+    let len = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX).min(READ_BYTES);
+    let mut bytes = vec![0; len];
+    world::read_exact_at(file, &mut bytes, from)?;
+    let (mut notes, mut next) = (Vec::new(), from);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let Some(note) = line.strip_suffix(b"\n").and_then(Note::parse) else { break };
+        notes.push(note);
+        next += line.len() as u64;
+    }
+    Ok((notes, next))
 }
 
 const _: () = assert!(MAX_GAP_NOTE_BYTES < READ_BYTES, "a read holds a whole note");
 
 #[cfg(test)]
 mod tests {
-    use world::SimulatedDisk;
+    use world::{Fault, FaultRule, Operation, SimulatedDisk};
 
     use super::*;
 
@@ -167,7 +199,9 @@ mod tests {
     }
 
     fn open(disk: &SimulatedDisk) -> Journal {
-        Journal::open(Arc::new(disk.clone()), Path::new("/spool")).unwrap()
+        let mut journal = Journal::new(Arc::new(disk.clone()), Path::new("/spool"));
+        journal.open().unwrap();
+        journal
     }
 
     fn disk() -> SimulatedDisk {
@@ -204,6 +238,97 @@ mod tests {
             assert_eq!(journal.read(0, u64::MAX).unwrap().0, notes()[..2], "{cut}");
             journal.append(&notes()[2..]).unwrap();
             assert_eq!(open(&disk).read(0, u64::MAX).unwrap().0, notes(), "{cut}");
+        }
+    }
+
+    /// Every operation that a journal asks of its disk.
+    const OPERATIONS: [Operation; 7] = [
+        Operation::Open,
+        Operation::Create,
+        Operation::SyncDir,
+        Operation::Append,
+        Operation::SyncData,
+        Operation::SetLen,
+        Operation::Remove,
+    ];
+
+    /// What a disk may say once: full, broken, remounted read-only, torn.
+    const FAULTS: [Fault; 4] = [Fault::NoSpace, Fault::Io, Fault::ReadOnly, Fault::TornWrite(37)];
+
+    #[test]
+    fn a_first_append_that_fails_at_any_step_is_made_again() {
+        for operation in OPERATIONS {
+            for fault in FAULTS {
+                let what = format!("{operation:?} {fault:?}");
+                let disk = disk();
+                let mut journal = Journal::new(Arc::new(disk.clone()), Path::new("/spool"));
+                disk.inject(FaultRule::on(operation, fault).times(1));
+                let is_appended = journal.append(&notes()[..2]).is_ok();
+                if !is_appended {
+                    journal.append(&notes()[..2]).unwrap_or_else(|error| panic!("{what}: {error}"));
+                }
+                journal.append(&notes()[2..]).unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert_eq!(journal.read(0, u64::MAX).unwrap().0, notes(), "{what}");
+                disk.crash();
+                assert_eq!(open(&disk).read(0, u64::MAX).unwrap().0, notes(), "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_later_append_that_fails_leaves_what_was_noted_and_nothing_else() {
+        for operation in OPERATIONS {
+            for fault in FAULTS {
+                let what = format!("{operation:?} {fault:?}");
+                let disk = disk();
+                let mut journal = open(&disk);
+                journal.append(&notes()[..1]).unwrap();
+                // Once for the append, and once for what the one after it puts right.
+                disk.inject(FaultRule::on(operation, fault).times(1));
+                disk.inject(FaultRule::on(Operation::SetLen, fault).times(1));
+                let (mut is_appended, mut tries) = (false, 0);
+                while !is_appended {
+                    is_appended = journal.append(&notes()[1..2]).is_ok();
+                    tries += 1;
+                    assert!(tries < 5, "{what}");
+                    let seen = journal.read(0, u64::MAX).unwrap().0;
+                    assert_eq!(seen, notes()[..1 + usize::from(is_appended)], "{what}");
+                }
+                disk.heal();
+                journal.append(&notes()[2..]).unwrap();
+                disk.crash();
+                assert_eq!(open(&disk).read(0, u64::MAX).unwrap().0, notes(), "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_removal_that_fails_costs_nothing_that_comes_after_it() {
+        for fault in FAULTS {
+            let disk = disk();
+            let mut journal = open(&disk);
+            journal.append(&notes()[..2]).unwrap();
+            disk.inject(FaultRule::on(Operation::Remove, fault).times(1));
+            journal.clear().unwrap_err();
+            assert_eq!(journal.len(), 0);
+            journal.append(&notes()[2..]).unwrap();
+            assert_eq!(journal.read(0, u64::MAX).unwrap().0, notes()[2..]);
+            disk.crash();
+            assert_eq!(open(&disk).read(0, u64::MAX).unwrap().0, notes()[2..], "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_last_run_left_is_looked_at_again_where_that_failed() {
+        for operation in [Operation::Open, Operation::Read] {
+            let disk = disk();
+            open(&disk).append(&notes()[..2]).unwrap();
+            let mut journal = Journal::new(Arc::new(disk.clone()), Path::new("/spool"));
+            disk.inject(FaultRule::on(operation, Fault::Io).times(2));
+            assert!(journal.open().is_err());
+            assert!(journal.append(&notes()[2..]).is_err(), "nothing is written over what was not read");
+            journal.append(&notes()[2..]).unwrap();
+            assert_eq!(journal.read(0, u64::MAX).unwrap().0, notes(), "{operation:?}");
         }
     }
 

@@ -73,6 +73,7 @@ impl Archive {
         let mut alarms = alarms(&upload, &keeper, &Incidents::of(&core.keeper), now_us);
         clock_watch::look(core);
         alarms.extend(clock_alarm(core.clock_state.last_step(), core.clock.monotonic_us()));
+        alarms.extend(core.unknown.alarm());
         Ok(Ledger {
             has_bucket,
             unstored_segments: unstored.segments,

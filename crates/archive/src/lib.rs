@@ -25,6 +25,7 @@ mod cutter;
 mod download;
 mod durability;
 mod error;
+mod footage;
 mod gap_journal;
 mod gap_log;
 mod gaps;
@@ -58,6 +59,7 @@ pub use archive::{Archive, ArchiveStatus};
 pub use config::{ArchiveConfig, PlayFrom};
 pub use download::Download;
 pub use error::ArchiveError;
+pub use footage::{FootageOf, footage_here, footage_in_bucket};
 pub use gaps::Gap;
 pub use import::{Anchor, ImportError, Imported};
 pub use keeper::{

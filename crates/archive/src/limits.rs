@@ -93,6 +93,12 @@ pub const MAX_GAP_JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 /// Longest line of that journal.
 pub const MAX_GAP_NOTE_BYTES: usize = 96;
 
+/// How long the journal may take to write a note down before the note goes to the catalog without it, in milliseconds.
+pub const GAP_JOURNAL_PATIENCE_MS: u64 = 500;
+
+/// Times that reading the journal is tried before its notes are given up.
+pub const GAP_JOURNAL_READ_ATTEMPTS: u32 = 8;
+
 /// Spool files repaired at once, while recording runs: as many as can be sealed at once. With more, the catalog's commits,
 /// one after the other, are what they wait for.
 pub const REPAIR_CONCURRENCY: usize = SEAL_CONCURRENCY;
@@ -339,3 +345,12 @@ const _: () = {
     assert!(CONFIRMATION_TICK_MS < 2_000, "a confirmation is promised to be seen within two seconds");
     assert!(MAX_PREFIX_BYTES + 3 + 36 + 36 + 20 + 9 <= 255, "NAME_MAX");
 };
+
+/// Channels that are looked for in a data folder before its catalog is believed.
+pub const MAX_CHANNELS_LOOKED_FOR: usize = 10_000;
+
+/// Folders of clubs and courts that are looked through for them: a store may lie among a stranger's files.
+pub const MAX_FOLDERS_LOOKED_AT: usize = 100_000;
+
+/// Pause between two looks for recordings that the catalog does not know, while there are some, in milliseconds.
+pub const UNKNOWN_LOOK_MS: u64 = 600_000;

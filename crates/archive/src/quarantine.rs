@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::core::Core;
 
 /// Folder below the spool.
-const QUARANTINE: &str = "quarantine";
+pub(crate) const QUARANTINE: &str = "quarantine";
 
 /// Moves a spool file into quarantine; whether it is there now.
 pub(crate) async fn quarantine(core: &Arc<Core>, channel_id: Uuid, file: &Path, reason: &str) -> bool {

@@ -11,12 +11,13 @@ use std::{
     },
 };
 
-use media::fragmenter::FragmentEvent;
+use media::{EndCause, fragmenter::FragmentEvent};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::{
+    gap_log::GapLog,
     limits::{
         ARCHIVE_QUEUE_BYTES, CHANNEL_QUEUE_BYTES, CHANNEL_QUEUE_FRAGMENTS, CHANNEL_QUEUE_SESSIONS,
         ENTRY_OVERHEAD_BYTES,
@@ -35,8 +36,11 @@ pub struct Full;
 pub(crate) enum Entry {
     /// What was pushed.
     Event(FragmentEvent),
-    /// Fragments were dropped here.
-    Hole,
+    /// Fragments were dropped here, the first of which starts at this instant.
+    Hole {
+        /// UTC microseconds; `None` where it was the end of a session that did not fit.
+        start_us: Option<i64>,
+    },
     /// Nothing more will come.
     Closed,
 }
@@ -78,6 +82,8 @@ pub(crate) struct ChannelQueue {
     pub(crate) prefix: String,
     /// What is recorded is of the past: it tells nothing about the gap that is open now.
     pub(crate) is_backfill: bool,
+    /// Where the causes of gaps are noted, if they are.
+    gap_log: Option<GapLog>,
     state: Mutex<State>,
     /// Told whenever the writer made room.
     room: Notify,
@@ -92,14 +98,15 @@ impl ChannelQueue {
     pub(crate) fn new(
         channel_id: Uuid,
         prefix: String,
-        is_backfill: bool,
+        gap_log: Option<GapLog>,
         inbox: Arc<Inbox>,
         total_bytes: Arc<AtomicUsize>,
     ) -> Arc<Self> {
         let queue = Arc::new(Self {
             channel_id,
             prefix,
-            is_backfill,
+            is_backfill: gap_log.is_none(),
+            gap_log,
             state: Mutex::new(State {
                 entries: VecDeque::new(),
                 bytes: 0,
@@ -168,7 +175,16 @@ impl ChannelQueue {
                 all_queued_bytes = self.total_bytes.load(Ordering::Relaxed),
                 "the disk does not keep up: fragments are dropped up to the next keyframe that fits"
             );
-            self.append(state, Entry::Hole);
+            let start_us = match &event {
+                FragmentEvent::Fragment(fragment) => Some(fragment.start_us),
+                FragmentEvent::SessionStart(session) => Some(session.start_us),
+                FragmentEvent::SessionEnd { .. } => None,
+            };
+            // Said at once, in case the disk hangs until this process is killed: what waits for it tells nothing by then.
+            if let (Some(start_us), Some(gap_log)) = (start_us, &self.gap_log) {
+                gap_log.open(self.channel_id, start_us, EndCause::Disk);
+            }
+            self.append(state, Entry::Hole { start_us });
         }
         match event {
             FragmentEvent::Fragment(_) => {
@@ -427,7 +443,7 @@ mod tests {
     use super::*;
 
     fn queue(channel: u128, inbox: &Arc<Inbox>) -> Arc<ChannelQueue> {
-        ChannelQueue::new(Uuid::from_u128(channel), String::new(), false, Arc::clone(inbox), Arc::default())
+        ChannelQueue::new(Uuid::from_u128(channel), String::new(), None, Arc::clone(inbox), Arc::default())
     }
 
     fn next(inbox: &Inbox) -> Arc<ChannelQueue> {

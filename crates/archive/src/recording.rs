@@ -33,6 +33,9 @@ pub(crate) struct Recording {
     segment: Option<Open>,
     /// A gap may be open in the catalog: close it when the next segment begins.
     is_gap_known: bool,
+    /// Where the segment that grows ends a gap that is not closed yet: once the segment would outlive a power cut. The
+    /// catalog may be more durable than the spool, and a gap that was closed by a segment that is gone has no cause any more.
+    closes_gap_at_us: Option<i64>,
     /// After a failed write: not before this instant, by the monotonic clock.
     retry_at_us: Option<i64>,
     /// Nothing is written for want of space; noted once.
@@ -95,9 +98,9 @@ impl Recording {
                     self.write(core, queue, &mut pending);
                     self.end_session(core, queue, Some(end_us), cause);
                 }
-                Entry::Hole => {
+                Entry::Hole { start_us } => {
                     self.write(core, queue, &mut pending);
-                    self.end_segment(core, queue, None, Some(EndCause::Disk));
+                    self.hole(core, queue, start_us);
                 }
                 Entry::Closed => {
                     self.write(core, queue, &mut pending);
@@ -139,6 +142,11 @@ impl Recording {
             self.end_segment(core, queue, None, Some(EndCause::Disk));
             self.retry_at_us = Some(core.clock.monotonic_us() + DISK_RETRY_US);
         }
+        if self.closes_gap_at_us.is_some()
+            && self.segment.as_ref().is_some_and(|open| open.growing.synced_len() > 0)
+        {
+            self.close_gap(core, queue);
+        }
         if core.keeper.is_stopped() {
             self.write(core, queue, pending);
             self.stop_for_space(core, queue, &fragment);
@@ -167,12 +175,12 @@ impl Recording {
                 self.begin_segment(core, queue, &fragment);
             }
             Verdict::BeginAfterHole => {
-                self.end_segment(core, queue, None, Some(EndCause::Unknown));
+                self.end_segment(core, queue, None, Some(EndCause::Clock));
                 self.begin_segment(core, queue, &fragment);
             }
             Verdict::End => {
                 self.write(core, queue, pending);
-                self.end_segment(core, queue, None, Some(EndCause::Unknown));
+                self.end_segment(core, queue, None, Some(EndCause::Clock));
                 warn!(channel_id = %queue.channel_id, "time is missing within a session: recording goes on at the next keyframe");
             }
             Verdict::Skip => {}
@@ -214,9 +222,8 @@ impl Recording {
                 }
                 self.is_stopped = false;
                 let finish = core.begin(&growing);
-                if self.is_gap_known {
-                    gap_ends(core, queue, growing.start_us);
-                    self.is_gap_known = false;
+                if std::mem::take(&mut self.is_gap_known) {
+                    self.closes_gap_at_us = Some(growing.start_us);
                 }
                 core.syncer.written(&growing);
                 core.written.add(u64::from(fragment.size_bytes), core.clock.monotonic_us());
@@ -231,6 +238,25 @@ impl Recording {
                 }
                 self.write_failed(core, queue, &error);
             }
+        }
+    }
+
+    /// Notes that the gap before the segment is over, where that was not noted yet.
+    fn close_gap(&mut self, core: &Arc<Core>, queue: &ChannelQueue) {
+        if let Some(end_us) = self.closes_gap_at_us.take() {
+            gap_ends(core, queue, end_us);
+        }
+    }
+
+    /// Fragments were dropped from an instant on, as the disk did not keep up.
+    fn hole(&mut self, core: &Arc<Core>, queue: &ChannelQueue, start_us: Option<i64>) {
+        if self.segment.is_some() {
+            self.end_segment(core, queue, None, Some(EndCause::Disk));
+        } else if let Some(start_us) = start_us {
+            // The camera speaks: from here on it is the disk, whatever it was before and whatever ends the session later.
+            gap_ends(core, queue, start_us);
+            gap_begins(core, queue, start_us, EndCause::Disk);
+            self.is_gap_known = true;
         }
     }
 
@@ -275,6 +301,7 @@ impl Recording {
         growing.finished(near_us);
         core.finish(finish);
         let end_us = growing.end_us();
+        self.close_gap(core, queue);
         if let Some(cause) = gap {
             gap_begins(core, queue, end_us, cause);
             self.is_gap_known = true;

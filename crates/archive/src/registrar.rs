@@ -15,7 +15,7 @@ use media::SegmentIndex;
 use tokio::sync::oneshot;
 use tracing::{error, info};
 use uuid::Uuid;
-use world::DiskFile;
+use world::{Disk, DiskFile};
 
 use crate::{
     core::Core,
@@ -98,7 +98,12 @@ async fn register(core: &Core, growing: &Growing) -> Registered {
 }
 
 async fn seal_and_register(core: &Arc<Core>, growing: &Arc<Growing>) -> bool {
-    let Some(sealed) = blocking(core, growing, "sealing a segment", seal_file).await else { return false };
+    let Some(sealed) =
+        blocking(core, growing, "sealing a segment", |core, growing| seal_file(core.disk.as_ref(), growing))
+            .await
+    else {
+        return false;
+    };
     let took = blocking(core, growing, "moving a segment into the store", |core, growing| {
         core.store.take(&growing.spool_file, &growing.object_name)
     });
@@ -165,11 +170,11 @@ pub(crate) struct Sealed {
 
 /// Turns a file of fragments into a plain MP4: the full tables behind the fragments, durable, and only then the `mdat`
 /// header that makes a player look for them. Doing it twice gives the same file.
-fn seal_file(core: &Core, growing: &Growing) -> io::Result<Sealed> {
+pub(crate) fn seal_file(disk: &dyn Disk, growing: &Growing) -> io::Result<Sealed> {
     let len = growing.len();
     if let Some(size_bytes) = growing.sealed_len {
         return Ok(Sealed {
-            size_bytes: sync_found(core, growing).map(|()| size_bytes)?,
+            size_bytes: sync_found(disk, growing).map(|()| size_bytes)?,
             moov_offset: len,
             index: growing.with_table(|table| table.index().clone()),
             crc32: growing.with_table(|table| table.label().and_then(|label| label.crc32)),
@@ -187,7 +192,7 @@ fn seal_file(core: &Core, growing: &Growing) -> io::Result<Sealed> {
         file.sync_data()
     };
     if growing.durability.is_failed() {
-        rescue(core, growing, write)?;
+        rescue(disk, growing, write)?;
     } else {
         write(growing.file.as_ref()).inspect_err(|_| {
             growing.durability.fail();
@@ -197,9 +202,9 @@ fn seal_file(core: &Core, growing: &Growing) -> io::Result<Sealed> {
 }
 
 /// A file that an earlier run had sealed: whole, but perhaps not synced before the crash.
-fn sync_found(core: &Core, growing: &Growing) -> io::Result<()> {
+fn sync_found(disk: &dyn Disk, growing: &Growing) -> io::Result<()> {
     if growing.durability.is_failed() {
-        return rescue(core, growing, |copy| copy.sync_data());
+        return rescue(disk, growing, |copy| copy.sync_data());
     }
     growing.file.sync_data().inspect_err(|_| {
         growing.durability.fail();
@@ -209,15 +214,15 @@ fn sync_found(core: &Core, growing: &Growing) -> io::Result<()> {
 /// Puts a copy in the place of a spool file whose sync failed: Linux forgets after that that pages were dirty, and only a
 /// new file is known to be on the disk.
 fn rescue(
-    core: &Core,
+    disk: &dyn Disk,
     growing: &Growing,
     finish: impl FnOnce(&dyn DiskFile) -> io::Result<()>,
 ) -> io::Result<()> {
     let copy = rescue_name(&growing.spool_file);
-    copy_file(core.disk.as_ref(), &growing.spool_file, &copy)?;
-    finish(core.disk.open_rw(&copy)?.as_ref())?;
-    core.disk.rename(&copy, &growing.spool_file)?;
-    core.disk.sync_dir(growing.spool_file.parent().unwrap_or(Path::new(".")))
+    copy_file(disk, &growing.spool_file, &copy)?;
+    finish(disk.open_rw(&copy)?.as_ref())?;
+    disk.rename(&copy, &growing.spool_file)?;
+    disk.sync_dir(growing.spool_file.parent().unwrap_or(Path::new(".")))
 }
 
 /// The copy of a spool file whose sync failed. The repair does not take it for a segment.

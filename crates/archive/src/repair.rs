@@ -24,11 +24,11 @@ use media::{
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 use uuid::Uuid;
-use world::{DiskFile, read_exact_at};
+use world::{Disk, DiskFile, read_exact_at};
 
 use crate::{
     core::Core,
-    gap_log,
+    footage, gap_log,
     growing::{Growing, Identity},
     limits::{
         CATALOG_ATTEMPTS, MAX_MOOV_BYTES, MAX_SPOOL_FILES, MAX_TORN_FIRST_FRAGMENT_BYTES, REPAIR_CONCURRENCY,
@@ -49,6 +49,9 @@ pub(crate) async fn run(core: Arc<Core>, repaired: watch::Sender<bool>) {
         let is_first = !*repaired.borrow();
         if sweep(&core, is_first).await {
             repaired.send_replace(true);
+            if is_first {
+                core.runtime.spawn(footage::watch(Arc::clone(&core)));
+            }
             tokio::select! {
                 () = core.is_gone.cancelled() => return,
                 () = core.set_aside.notified() => {}
@@ -62,10 +65,10 @@ pub(crate) async fn run(core: Arc<Core>, repaired: watch::Sender<bool>) {
 }
 
 /// A spool file that nobody works on.
-struct Lost {
-    channel_id: Uuid,
-    name: SpoolName,
-    path: PathBuf,
+pub(crate) struct Lost {
+    pub(crate) channel_id: Uuid,
+    pub(crate) name: SpoolName,
+    pub(crate) path: PathBuf,
 }
 
 /// Looks at everything once; `false` when not even that could be done.
@@ -108,9 +111,18 @@ async fn sweep(core: &Arc<Core>, is_first: bool) -> bool {
 /// it (see `gap_log`), so the first segment of this run ends the gap.
 ///
 /// Of several segments of one channel the first that comes opens the gap, and what they hold is no gap whatever is noted.
-async fn note_process_gap(core: &Core, channel_id: Uuid, end_us: i64) {
-    retry("noting a gap", channel_id, CATALOG_ATTEMPTS, &core.is_gone, || {
-        gap_log::open(&core.catalog, channel_id, end_us, EndCause::Process)
+async fn note_process_gap(core: &Core, channel_id: Uuid, start_us: i64, end_us: i64) {
+    retry("noting a gap", channel_id, CATALOG_ATTEMPTS, &core.is_gone, || async {
+        if start_us == end_us {
+            // Nothing came of it. Where the disk had failed before, that was why, however the process ended.
+            let gaps = core.catalog.gaps_in_range(channel_id, start_us, start_us + 1).await?;
+            if gaps.iter().any(|gap| gap.end_us.is_none() && gap.cause == EndCause::Disk) {
+                return Ok(false);
+            }
+        }
+        // The gap before it may not be closed yet: that is noted once the segment's first bytes are durable.
+        core.catalog.close_gap(channel_id, start_us).await?;
+        gap_log::open(&core.catalog, channel_id, end_us, EndCause::Process).await
     })
     .await;
 }
@@ -143,7 +155,7 @@ fn list_spool(core: &Core) -> io::Result<Vec<Lost>> {
 }
 
 /// What a spool file turned out to be.
-enum Found {
+pub(crate) enum Found {
     /// Somebody has it in hand, or it is in the store by now.
     Gone,
     /// Not one whole fragment.
@@ -165,20 +177,43 @@ async fn repair_file(core: &Arc<Core>, lost: Lost, is_first: bool) {
     if core.registry.has(id) {
         return;
     }
-    let lost = Arc::new(lost);
-    let look = (Arc::clone(core), Arc::clone(&lost));
-    let found = match tokio::task::spawn_blocking(move || inspect(&look.0, &look.1.path)).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(error)) => {
-            error!(segment_id = %id, %error, "a spool file cannot be read and stays for the next start");
+    // What a catalog does not know is no garbage: it may be another one, or one that lost its newest rows. It stays where it
+    // is until somebody says.
+    let looking = retry("looking up a channel", lost.channel_id, CATALOG_ATTEMPTS, &core.is_gone, || {
+        core.catalog.channel(lost.channel_id)
+    });
+    match looking.await {
+        Some(Some(_)) => {}
+        Some(None) => {
+            error!(
+                segment_id = %id,
+                channel_id = %lost.channel_id,
+                file = %lost.path.display(),
+                "a recording stays in the spool: the catalog does not know its channel. `turepe reindex` takes it in"
+            );
+            core.unknown.stays_in_spool(id, &lost.path, core.clock.now_us());
             return;
         }
-        Err(_) => return,
-    };
+        None => {
+            core.set_aside.notify_one();
+            return;
+        }
+    }
+    let lost = Arc::new(lost);
+    let look = (Arc::clone(core), Arc::clone(&lost));
+    let found =
+        match tokio::task::spawn_blocking(move || inspect(look.0.disk.as_ref(), &look.1.path, false)).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                error!(segment_id = %id, %error, "a spool file cannot be read and stays for the next start");
+                return;
+            }
+            Err(_) => return,
+        };
     let is_sealed_row = row.as_ref().is_some_and(SegmentRow::is_whole);
     let note_end = async |end_us| {
         if is_first {
-            note_process_gap(core, lost.channel_id, end_us).await;
+            note_process_gap(core, lost.channel_id, lost.name.start_us, end_us).await;
         }
     };
     match found {
@@ -221,9 +256,9 @@ async fn repair_file(core: &Arc<Core>, lost: Lost, is_first: bool) {
     }
 }
 
-/// Looks into a spool file, and cuts off what is torn.
-fn inspect(core: &Core, path: &Path) -> io::Result<Found> {
-    let file = match core.disk.open_rw(path) {
+/// Looks into a spool file, and cuts off what is torn; a dry run only looks.
+pub(crate) fn inspect(disk: &dyn Disk, path: &Path, is_dry: bool) -> io::Result<Found> {
+    let file = match if is_dry { disk.open(path) } else { disk.open_rw(path) } {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Gone),
         Err(error) => return Err(error),
@@ -251,7 +286,7 @@ fn inspect(core: &Core, path: &Path) -> io::Result<Found> {
             return Ok(Found::Recording { file, table: Box::new(sealed), sealed_len: Some(file_len) });
         }
     }
-    if file_len > valid_len {
+    if file_len > valid_len && !is_dry {
         file.set_len(valid_len)?;
     }
     Ok(Found::Recording { file, table: Box::new(table), sealed_len: None })
@@ -273,7 +308,7 @@ fn read_up_to(file: &dyn DiskFile, offset: u64, len: u64) -> io::Result<Vec<u8>>
 }
 
 /// A recovered file as the segment it was.
-fn recovered(
+pub(crate) fn recovered(
     lost: &Lost,
     row: Option<&SegmentRow>,
     file: Arc<dyn DiskFile>,
@@ -310,7 +345,7 @@ async fn repair_row(core: &Arc<Core>, row: SegmentRow, is_first: bool) {
     }
     let note_end = async |end_us| {
         if is_first {
-            note_process_gap(core, row.channel_id, end_us).await;
+            note_process_gap(core, row.channel_id, row.start_us, end_us).await;
         }
     };
     let (look, name) = (Arc::clone(core), row.object_name.clone());

@@ -248,3 +248,144 @@ async fn a_channel_without_a_court_gets_none() {
     assert_eq!((report.clubs.len(), report.courts.len(), report.channels), (0, 0, vec![lone.id]));
     assert_eq!(catalog.channel(lone.id).await.unwrap().unwrap().court_id, None);
 }
+
+/// Puts a file into quarantine as a node does.
+fn quarantined(house: &House, file: &std::path::Path) -> std::path::PathBuf {
+    use world::Disk as _;
+    let folder = house.config.spool.join("quarantine").join(house.channel_id.to_string());
+    house.disk.create_dir_all(&folder).unwrap();
+    let kept = folder.join(file.file_name().unwrap());
+    house.disk.rename(file, &kept).unwrap();
+    kept
+}
+
+fn exists(house: &House, path: &std::path::Path) -> bool {
+    world::Disk::exists(&house.disk, path)
+}
+
+/// Three segments: the last is torn in the spool; the first is whole in the spool, as if the node had died before it came into the
+/// store; and the one between them is where it belongs.
+async fn torn_and_whole(house: &House) -> (std::path::PathBuf, std::path::PathBuf) {
+    let archive = house.open();
+    let recorder = house.recorder(&archive);
+    let camera = film(&recorder, 0, 13).await;
+    archive.settle().await;
+    drop((archive, recorder, camera));
+    let torn = house.spool_files().remove(0);
+    let file = world::Disk::open_rw(&house.disk, &torn).unwrap();
+    file.append_vectored(&[std::io::IoSlice::new(b"\0\0\x02\0moof\0\0\0\x10mfhd")]).unwrap();
+    let sealed = house.rows().await.remove(0);
+    assert!(sealed.is_whole());
+    let name = format!("{}~{}~{}~club~court.mp4.part", sealed.id, sealed.session_id, sealed.start_us);
+    let whole = torn.with_file_name(name);
+    world::Disk::rename(&house.disk, &house.config.store.join(&sealed.object_name), &whole).unwrap();
+    (torn, whole)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_in_quarantine_is_taken_in_torn_or_whole() {
+    let house = House::new().await;
+    let (torn, whole) = torn_and_whole(&house).await;
+    let kept = [quarantined(&house, &torn), quarantined(&house, &whole)];
+    // Nothing can be made of this one, and nobody throws it away.
+    let nonsense = kept[0].with_file_name(format!("{0}~{0}~5~club~court.mp4.part", uuid::Uuid::now_v7()));
+    world::write_whole(&house.disk, &nonsense, &[7; 5000]).unwrap();
+
+    let (_folder, catalog) = empty().await;
+    let before = house.disk.files();
+    let dry = reindexer(&house, &house.disk, &catalog, None, true).run().await.unwrap();
+    assert_eq!(house.disk.files(), before, "a dry run changes nothing");
+    let report = reindexer(&house, &house.disk, &catalog, None, false).run().await.unwrap();
+    assert_eq!((dry.added, dry.recovered, dry.unreadable_count), (3, 2, 1), "{dry:?}");
+    assert_eq!((report.added, report.recovered, report.unreadable_count), (3, 2, 1), "{report:?}");
+    assert!(report.unreadable[0].object_name.contains("quarantine"), "{report:?}");
+    assert!(exists(&house, &nonsense) && !kept.iter().any(|kept| exists(&house, kept)));
+    let again = reindexer(&house, &house.disk, &catalog, None, false).run().await.unwrap();
+    assert_eq!((again.added, again.known), (0, 3), "twice is the same as once");
+
+    let archive = open(&house, &house.disk, &catalog, None);
+    archive.wait_repaired().await;
+    let spans = archive.spans(house.channel_id, NOON_US, NOON_US + 3600 * S).await.unwrap();
+    assert!(
+        spans.len() == 1 && spans[0].0 == NOON_US && spans[0].1 > NOON_US + 12 * S,
+        "to the last whole fragment: {spans:?}"
+    );
+    let cut = archive.cut(house.channel_id, NOON_US, NOON_US + 12 * S).await.unwrap();
+    assert_eq!(collect(cut.stream(0..cut.len())).await.len() as u64, cut.len(), "and it plays");
+    archive.shutdown().await;
+    let config = VerifyConfig {
+        store: house.config.store.clone(),
+        etag_part_bytes: None,
+        is_deep: true,
+        club: None,
+        mends: false,
+        removes_orphans: false,
+    };
+    let clock = Arc::clone(&house.clock) as Arc<dyn Clock>;
+    let report =
+        Verifier::new(catalog, Arc::new(house.disk.clone()), clock, None, config).run().await.unwrap();
+    assert_eq!((report.fault_count, report.good_copies), (0, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_in_the_spool_is_taken_in_where_no_node_works_on_it() {
+    let house = House::new().await;
+    let (torn, whole) = torn_and_whole(&house).await;
+    let (_folder, catalog) = empty().await;
+    let beside = reindexer(&house, &house.disk, &catalog, None, false).run().await.unwrap();
+    assert_eq!((beside.added, beside.recovered), (1, 0), "a running node has the spool to itself");
+    assert!(exists(&house, &torn) && exists(&house, &whole));
+    let alone = reindexer(&house, &house.disk, &catalog, None, false).with_spool().run().await.unwrap();
+    assert_eq!((alone.added, alone.recovered, alone.known), (2, 2, 1));
+    assert_eq!(house.spool_files(), Vec::<std::path::PathBuf>::new());
+    let spans = open(&house, &house.disk, &catalog, None)
+        .spans(house.channel_id, NOON_US, NOON_US + 3600 * S)
+        .await
+        .unwrap();
+    assert!(spans.len() == 1 && spans[0].1 > NOON_US + 12 * S, "{spans:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_catalog_does_not_know_stays_where_it_is_and_is_told() {
+    let house = House::new().await;
+    let (torn, whole) = torn_and_whole(&house).await;
+    let before = house.disk.files();
+    // Another catalog, or one that knows neither channel nor rows.
+    let (_folder, catalog) = empty().await;
+    let archive = open(&house, &house.disk, &catalog, None);
+    archive.wait_repaired().await;
+    archive.settle().await;
+    let alarm = async |archive: &Archive| {
+        let alarms = archive.ledger().await.unwrap().alarms;
+        alarms.into_iter().find(|alarm| alarm.kind == turepe_archive::AlarmKind::FootageUnknown)
+    };
+    let told = async |archive: &Archive, what: &str| {
+        let look = async {
+            loop {
+                match alarm(archive).await {
+                    Some(alarm) if alarm.message.contains(what) => return alarm.message,
+                    _ => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+                }
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), look).await.unwrap()
+    };
+    let message = told(&archive, "does not know 3 recordings").await;
+    assert!(message.contains("turepe reindex"), "{message}");
+    assert_eq!(house.disk.files(), before, "nothing is moved, removed or made");
+    archive.shutdown().await;
+    reindexer(&house, &house.disk, &catalog, None, false).with_spool().run().await.unwrap();
+    assert!(!exists(&house, &torn) && !exists(&house, &whole));
+    let archive = open(&house, &house.disk, &catalog, None);
+    archive.wait_repaired().await;
+    assert_eq!(alarm(&archive).await, None);
+    archive.shutdown().await;
+
+    // An old backup: the channel is known, and the newest rows are gone.
+    let rows = catalog.segments_in_range(house.channel_id, 0, i64::MAX).await.unwrap();
+    catalog.delete_segment(rows[2].id).await.unwrap();
+    let archive = open(&house, &house.disk, &catalog, None);
+    told(&archive, "does not know 1 recordings").await;
+    let report = reindexer(&house, &house.disk, &catalog, None, false).run().await.unwrap();
+    assert_eq!((report.added, report.known), (1, 2), "beside the running node");
+}

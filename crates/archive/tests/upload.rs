@@ -155,12 +155,29 @@ async fn footage_from_before_the_bucket_is_brought_there_too() {
 async fn orphaned_uploads_are_aborted_and_those_of_others_are_not() {
     use turepe_archive::bucket::Bucket as _;
     let uploading = Uploading::new().await;
-    uploading.bucket.begin_upload("club/court/orphan.mp4").await.unwrap();
+    let of = |channel: uuid::Uuid, number: u8| {
+        format!("club/court/{channel}/2025/11/24/1200{number:02}Z-{}.mp4", uuid::Uuid::now_v7())
+    };
+    let ours = uploading.house.channel_id;
+    // Of a channel that this catalog does not know, and nothing that we have named: another catalog's, or that of one that
+    // was lost.
+    let others = [of(uuid::Uuid::now_v7(), 1), "club/court/backup.tar".to_owned()];
+    uploading.bucket.begin_upload(&of(ours, 2)).await.unwrap();
+    for other in &others {
+        uploading.bucket.begin_upload(other).await.unwrap();
+    }
     uploading.house.clock.advance(25 * 3600 * S);
-    uploading.bucket.begin_upload("club/court/of-another-node.mp4").await.unwrap();
+    let young = of(ours, 3);
+    uploading.bucket.begin_upload(&young).await.unwrap();
     let archive = uploading.open();
-    until("the orphan is gone", async || uploading.bucket.pending_uploads() == 1).await;
-    assert_eq!(uploading.bucket.uploads("").await.unwrap()[0].name, "club/court/of-another-node.mp4");
+    until("the orphan is gone", async || uploading.bucket.pending_uploads() == 3).await;
+    let mut left: Vec<_> =
+        uploading.bucket.uploads("").await.unwrap().into_iter().map(|upload| upload.name).collect();
+    left.sort();
+    let [other, foreign] = others;
+    let mut expected = [other, foreign, young];
+    expected.sort();
+    assert_eq!(left, expected);
     drop(archive);
 }
 

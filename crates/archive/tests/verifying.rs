@@ -183,9 +183,13 @@ async fn what_no_row_names_is_an_orphan_once_it_is_old() {
     let mine = renamed(&rows[0], Uuid::from_u128(1));
     let strange = mine.replace(&rows[0].channel_id.to_string(), &Uuid::from_u128(2).to_string());
     let body = bucket.bytes(&rows[0].object_name).unwrap();
-    for name in [&mine, &strange, "notes.txt"] {
+    for name in [&strange, "notes.txt"] {
         bucket.put(name, body.clone()).await.unwrap();
     }
+    // A channel of ours, and no recording; and one that the catalog forgot, as after an old backup was put back.
+    bucket.put(&mine, Bytes::from_static(&[7; 5000])).await.unwrap();
+    let forgotten = renamed(&rows[0], Uuid::from_u128(3));
+    bucket.put(&forgotten, body.clone()).await.unwrap();
     let local = uploading.house.config.store.join(&mine);
     disk.create_new(&local).unwrap();
     // A segment that is being deleted, and one whose local file was left behind.
@@ -205,6 +209,7 @@ async fn what_no_row_names_is_an_orphan_once_it_is_old() {
     let mut expected = [
         (Side::Local, mine.as_str()),
         (Side::Bucket, &mine),
+        (Side::Bucket, &forgotten),
         (Side::Bucket, &strange),
         (Side::Local, &rows[0].object_name),
     ];
@@ -215,12 +220,19 @@ async fn what_no_row_names_is_an_orphan_once_it_is_old() {
 
     let removing = VerifyConfig { removes_orphans: true, ..config(&uploading) };
     let report = verify(&uploading, removing).await;
-    assert_eq!(report.unmended, 1, "{:?}", report.faults);
+    assert_eq!(report.unmended, 2, "{:?}", report.faults);
+    let kept = report.faults.iter().find(|fault| fault.object_name == forgotten).unwrap();
+    assert!(!kept.is_mended && kept.says.contains("reindex"), "{kept:?}");
     assert!(!disk.exists(&local) && !disk.exists(&path(&uploading, &rows[0])));
     let mut names = bucket.names();
     names.sort();
-    let mut left =
-        vec![rows[0].object_name.clone(), rows[1].object_name.clone(), strange, "notes.txt".into()];
+    let mut left = vec![
+        rows[0].object_name.clone(),
+        rows[1].object_name.clone(),
+        forgotten,
+        strange,
+        "notes.txt".into(),
+    ];
     left.sort();
     assert_eq!(names, left, "what another catalog may know is kept");
 }

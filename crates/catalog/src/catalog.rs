@@ -67,6 +67,35 @@ impl Catalog {
         Ok(Self { engine, clock })
     }
 
+    /// As [`Catalog::open_with`], where there is a catalog: `None` for a missing SQLite file and for a database without a
+    /// schema of ours, which are left as they are.
+    pub async fn open_existing(
+        options: &DatabaseOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Option<Self>, CatalogError> {
+        let is_file = engine::kind(&options.url)? == sea_orm::DbBackend::Sqlite;
+        if is_file && !engine::sqlite::exists(&options.url) {
+            return Ok(None);
+        }
+        let engine = Engine::open(options).await?;
+        let looked = async {
+            if migration::applied(&engine).await?.is_empty() {
+                return Ok(false);
+            }
+            migration::migrate(&engine, options).await?;
+            copy::refuse_unfinished(&engine).await?;
+            Ok(true)
+        };
+        match looked.await {
+            Ok(true) => Ok(Some(Self { engine, clock })),
+            other => {
+                // The first error is the one to tell.
+                let _ = engine.close().await;
+                other.map(|_| None)
+            }
+        }
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), CatalogError> {
         Ok(self.engine.reader().ping().await?)

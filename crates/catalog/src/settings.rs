@@ -44,6 +44,27 @@ impl Catalog {
         Ok(found.map(|model| String::from_utf8_lossy(&model.content).into_owned()))
     }
 
+    /// Notes a text under a name where none was noted yet; what is noted there now. Of several processes that do it at once,
+    /// one is heard by all.
+    pub async fn note_once(&self, name: &str, text: &str) -> Result<String, CatalogError> {
+        let name = note_name(name)?;
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            let row =
+                setting::ActiveModel { name: Set(name.clone()), content: Set(text.as_bytes().to_vec()) };
+            let keep =
+                OnConflict::column(setting::Column::Name).do_nothing_on([setting::Column::Name]).to_owned();
+            setting::Entity::insert(row).on_conflict(keep).exec_without_returning(&transaction).await?;
+            let stored = setting::Entity::find_by_id(name.as_str()).one(&transaction).await?;
+            transaction.commit().await?;
+            Ok(stored.map_or_else(
+                || text.to_owned(),
+                |stored| String::from_utf8_lossy(&stored.content).into_owned(),
+            ))
+        })
+        .await
+    }
+
     /// Notes a text under a name, over what was noted before.
     pub async fn put_note(&self, name: &str, text: &str) -> Result<(), CatalogError> {
         let row =

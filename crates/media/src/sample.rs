@@ -113,6 +113,9 @@ pub enum EndCause {
     Disk,
     /// This program stopped or crashed.
     Process,
+    /// The time leapt: the node's clock was set, or the source's times leapt against it. What lies between was not missed, it
+    /// never was.
+    Clock,
     /// Nothing is known.
     Unknown,
 }
@@ -126,6 +129,7 @@ impl EndCause {
             Self::Network => "network",
             Self::Disk => "disk",
             Self::Process => "process",
+            Self::Clock => "clock",
             Self::Unknown => "unknown",
         }
     }
@@ -138,7 +142,22 @@ impl EndCause {
             "network" => Self::Network,
             "disk" => Self::Disk,
             "process" => Self::Process,
+            "clock" => Self::Clock,
             _ => Self::Unknown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_is_read_back_from_its_word() {
+        use EndCause::{Camera, Clock, Disk, Network, Process, Unknown};
+        for cause in [Camera, Network, Disk, Process, Clock, Unknown] {
+            assert_eq!(EndCause::from_word(cause.as_str()), cause);
+        }
+        assert_eq!(EndCause::from_word("a word of a newer version"), Unknown);
     }
 }

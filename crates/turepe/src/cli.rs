@@ -12,7 +12,7 @@ use crate::config::{LogFormat, Span};
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found, 4 exists already, \
-                  5 refused by the server, 6 something was found that is not as it should be (verify, reindex, doctor)."
+                  5 refused by the server, 6 something was found that is not as it should be (verify, reindex, doctor; footage whose catalog is lost)."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -53,7 +53,7 @@ pub(crate) enum Command {
     Migrate(Migrate),
     /// Compare the catalog with the local store and the bucket; works while a node runs
     Verify(Verify),
-    /// Rebuild the catalog's recordings from the bucket, or from the local store
+    /// Rebuild the catalog's recordings from the bucket and from the data folder, quarantine included
     Reindex {
         /// Say what would be done, and do nothing
         #[arg(long)]
@@ -100,7 +100,8 @@ pub(crate) struct Verify {
     /// alone where the local one is lost
     #[arg(long)]
     pub(crate) repair: bool,
-    /// Remove files and objects that the catalog does not know, of channels that it does know
+    /// Remove files and objects that the catalog does not know, of channels that it does know; recordings that it never heard of
+    /// are left to reindex
     #[arg(long)]
     pub(crate) remove_orphans: bool,
     /// As JSON

@@ -12,6 +12,7 @@ use world::{Disk as _, SystemClock, SystemDisk};
 
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
+use crate::installation::{self, OpenError};
 
 /// Makes the folder.
 pub(crate) fn make(config: &Config) -> Result<(), Failure> {
@@ -24,8 +25,15 @@ pub(crate) fn make(config: &Config) -> Result<(), Failure> {
     })
 }
 
-/// Opens the catalog and brings it up to date.
+/// Opens the catalog and brings it up to date; an error where there is footage of which it knows nothing.
 pub(crate) async fn open_catalog(config: &Config) -> Result<Catalog, Failure> {
+    make(config)?;
+    // On the heap: what opens a database is deep enough by itself.
+    Ok(Box::pin(installation::open(config)).await?)
+}
+
+/// As [`open_catalog`], whatever footage there is: for rebuilding a catalog from it.
+pub(crate) async fn open_catalog_to_rebuild(config: &Config) -> Result<Catalog, Failure> {
     make(config)?;
     Catalog::open_with(&config.database.options, Arc::new(SystemClock))
         .await
@@ -38,15 +46,19 @@ pub(crate) async fn await_catalog(config: &Config) -> Result<Catalog, Failure> {
     make(config)?;
     let mut is_told = false;
     loop {
-        match Catalog::open_with(&config.database.options, Arc::new(SystemClock)).await {
-            Err(error) if error.is_temporary() => {
+        match Box::pin(installation::open(config)).await {
+            Err(OpenError::Catalog(error)) if error.is_temporary() => {
                 if !is_told {
                     tracing::warn!(%error, "waiting for the database");
                     is_told = true;
                 }
                 tokio::time::sleep(DATABASE_PAUSE).await;
             }
-            opened => return opened.map_err(|error| Failure::context("cannot open the catalog", error)),
+            opened => {
+                let catalog = opened?;
+                installation::marry(config, &catalog).await;
+                return Ok(catalog);
+            }
         }
     }
 }

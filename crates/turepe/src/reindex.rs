@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use archive::{ReindexReport, Reindexer};
-use catalog::{UNKNOWN_APPOINTMENT_DURATION_MIN, UNKNOWN_HOURS, UNKNOWN_ZONE};
+use catalog::{Catalog, UNKNOWN_APPOINTMENT_DURATION_MIN, UNKNOWN_HOURS, UNKNOWN_ZONE};
 use serde_json::{Value, json};
 use world::{Clock, SystemClock, SystemDisk};
 
 use crate::config::Config;
-use crate::data_folder;
+use crate::data_folder::{self, Lock};
 use crate::failure::{Failure, Kind};
+use crate::installation;
 use crate::output;
 use crate::progress::{self, State, megabytes};
 
@@ -21,10 +22,15 @@ pub(crate) async fn run(is_dry: bool, is_json: bool, config: &Config) -> Result<
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let bucket = config.store.bucket(&clock);
     let bucket = bucket.map_err(|error| Failure::context("cannot use the bucket", error))?;
-    let catalog = data_folder::open_catalog(config).await?;
+    // Beside a running node the spool is left to that node; without one, none may start meanwhile.
+    let is_running = data_folder::is_taken(config);
+    let lock = if is_running || is_dry { None } else { Some(Lock::take(config)?) };
+    let catalog =
+        if is_dry { look(config).await? } else { data_folder::open_catalog_to_rebuild(config).await? };
     let (store, spool) = (config.store.folder.clone(), config.spool());
     let reindexer =
         Reindexer::new(catalog.clone(), Arc::new(SystemDisk), clock, bucket, store, spool, is_dry);
+    let reindexer = if is_running { reindexer } else { reindexer.with_spool() };
     let so_far = reindexer.progress();
     let report = progress::during(reindexer.run(), || State {
         done: so_far.objects(),
@@ -32,7 +38,11 @@ pub(crate) async fn run(is_dry: bool, is_json: bool, config: &Config) -> Result<
         message: format!("objects read, {} segments new", so_far.added()),
     });
     let report = report.await.map_err(|error| Failure::context("cannot rebuild the catalog", error))?;
+    if !is_dry {
+        installation::marry(config, &catalog).await;
+    }
     catalog.close().await.map_err(|error| Failure::context("closing the catalog", error))?;
+    drop(lock);
     if is_json {
         output::json(&report_json(&report, is_dry))?
     } else {
@@ -46,6 +56,17 @@ pub(crate) async fn run(is_dry: bool, is_json: bool, config: &Config) -> Result<
     Err(Failure::new(Kind::Faults, message))
 }
 
+/// The catalog, or an empty one in memory: nothing is made by looking.
+async fn look(config: &Config) -> Result<Catalog, Failure> {
+    let looked = async {
+        match installation::existing(config).await? {
+            Some(catalog) => Ok(catalog),
+            None => Catalog::open("sqlite::memory:").await,
+        }
+    };
+    looked.await.map_err(|error| Failure::context("cannot open the catalog", error))
+}
+
 fn print(report: &ReindexReport, is_dry: bool) -> Result<(), Failure> {
     for unreadable in &report.unreadable {
         output::line(format_args!(
@@ -54,12 +75,13 @@ fn print(report: &ReindexReport, is_dry: bool) -> Result<(), Failure> {
         ))?;
     }
     output::line(format_args!(
-        "{}{} objects: {} segments new ({}), {} known, {} deleted before and left so, {} local copies found again, \
+        "{}{} objects: {} segments new ({}; {} of them out of spool and quarantine), {} known, {} deleted before and left so, {} local copies found again, \
          {} not of this program",
         if is_dry { "Nothing was changed. " } else { "" },
         report.objects,
         report.added,
         megabytes(report.added_bytes),
+        report.recovered,
         report.known,
         report.deleted,
         report.local_copies,
@@ -118,6 +140,7 @@ fn report_json(report: &ReindexReport, is_dry: bool) -> Value {
         "objects": report.objects,
         "added": report.added,
         "addedBytes": report.added_bytes,
+        "recovered": report.recovered,
         "known": report.known,
         "deleted": report.deleted,
         "foreign": report.foreign,

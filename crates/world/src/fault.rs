@@ -48,6 +48,8 @@ pub enum Fault {
     Io,
     /// `EACCES`, nothing done.
     Denied,
+    /// `EROFS`, nothing done: the file system was remounted read-only, as ext4 does after an error of its own.
+    ReadOnly,
     /// A write stores this many bytes and then fails with `ENOSPC`.
     TornWrite(usize),
     /// A read returns at most this many bytes (at least one, where there are any), successfully.
@@ -65,6 +67,7 @@ impl Fault {
             Self::NoSpace | Self::TornWrite(_) => Errno::NOSPC,
             Self::Io | Self::ShortRead(_) | Self::Slow(_) | Self::Held => Errno::IO,
             Self::Denied => Errno::ACCESS,
+            Self::ReadOnly => Errno::ROFS,
         }
     }
 }

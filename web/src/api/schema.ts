@@ -522,7 +522,7 @@ export interface components {
          * @description Why footage is missing.
          * @enum {string}
          */
-        GapCause: "camera" | "network" | "disk" | "process" | "unknown";
+        GapCause: "camera" | "network" | "disk" | "process" | "clock" | "unknown";
         /** @description Whether the process, or a part it needs, works. */
         Health: {
             /**
@@ -553,7 +553,7 @@ export interface components {
         Instant: string;
         /** @description An alarm that is on. */
         LedgerAlarm: {
-            /** @description What is wrong: `recordingStopped`, `footageLost`, `bucketRefuses`, `bucketAway`, `clockSet`, `bucketLost`, `copiesUnconfirmed`, `retentionWaits`; more may come. */
+            /** @description What is wrong: `recordingStopped`, `footageLost`, `bucketRefuses`, `bucketAway`, `clockSet`, `bucketLost`, `copiesUnconfirmed`, `retentionWaits`, `footageUnknown`; more may come. */
             kind: string;
             /** @description What and what to do, in English. */
             message: string;

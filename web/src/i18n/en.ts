@@ -134,6 +134,7 @@ export const en: Messages = {
     network: "network failure at the club",
     disk: "could not be saved",
     process: "the recorder restarted",
+    clock: "the recorder's clock was set",
     unknown: "unknown cause",
   },
 

@@ -133,6 +133,7 @@ export const es = {
     network: "fallo de red en el club",
     disk: "no se pudo guardar",
     process: "la grabadora se reinició",
+    clock: "se ajustó el reloj de la grabadora",
     unknown: "causa desconocida",
   },
 

@@ -4,9 +4,12 @@
 //! the microsecond when it starts and ends, which session it is a part of, the sum of its bytes. Objects from before they
 //! told session and end get a session of their own and the end that their ticks tell.
 //!
+//! What lies in quarantine is taken in as well, torn or whole, and what a node that died left in the spool.
+//!
 //! Nothing that the catalog has is changed, and what it says was deleted stays deleted: doing it twice is the same as
 //! once.
 
+mod leftovers;
 mod places;
 
 use std::{
@@ -36,7 +39,7 @@ use crate::{
     bucket::{Bucket, ObjectMeta},
     error::ArchiveError,
     limits::{MAX_MOOV_BYTES, MAX_REPORTED, REINDEX_CONCURRENCY},
-    name::{ObjectName, SpoolName},
+    name::ObjectName,
     objects::{Objects, patiently},
     origin::Origin,
     read::Reader,
@@ -63,6 +66,8 @@ pub struct ReindexReport {
     pub known: u64,
     /// Segments that it knows now.
     pub added: u64,
+    /// Those of them that lay in quarantine or in the spool.
+    pub recovered: u64,
     /// Their bytes.
     pub added_bytes: u64,
     /// Objects of segments that were deleted and stay so.
@@ -112,6 +117,8 @@ pub struct Reindexer {
     bucket: Option<Arc<dyn Bucket>>,
     store: PathBuf,
     spool: PathBuf,
+    /// No node works on the spool: what lies in it is taken in.
+    takes_spool: bool,
     is_dry: bool,
     reader: Arc<Reader>,
     inits: HashSet<String>,
@@ -147,6 +154,7 @@ impl Reindexer {
             bucket,
             store,
             spool,
+            takes_spool: false,
             is_dry,
             reader: Reader::new(),
             inits: HashSet::new(),
@@ -156,13 +164,20 @@ impl Reindexer {
         }
     }
 
+    /// Takes in what lies in the spool, too. Only where no node has this data folder, and none can take it meanwhile: it would
+    /// be recording into these files.
+    #[must_use]
+    pub fn with_spool(self) -> Self {
+        Self { takes_spool: true, ..self }
+    }
+
     /// How far it is.
     #[must_use]
     pub fn progress(&self) -> Arc<ReindexProgress> {
         Arc::clone(&self.progress)
     }
 
-    /// Reads the bucket, then the local store: what only that has goes on its way to the bucket.
+    /// Reads the bucket, then the local store, then quarantine and spool: what only this side has goes on its way to the bucket.
     ///
     /// # Errors
     /// What held it up: catalog, disk or bucket do not answer. What was added so far stays; run it again.
@@ -172,6 +187,7 @@ impl Reindexer {
         }
         let store = Objects::in_store(Arc::clone(&self.disk), self.store.clone(), "");
         self.walk(store, false).await?;
+        self.take_leftovers().await?;
         self.look_at_spool().await?;
         let Places { clubs, courts, channels, .. } = self.places;
         self.report.clubs = clubs.into_iter().collect();
@@ -358,7 +374,7 @@ impl Reindexer {
     /// Channels of which something waits in the spool for the repair of the next start, which needs them to be there.
     async fn look_at_spool(&mut self) -> Result<(), ArchiveError> {
         let (disk, spool) = (Arc::clone(&self.disk), self.spool.clone());
-        let listed = tokio::task::spawn_blocking(move || list_spool(disk.as_ref(), &spool));
+        let listed = tokio::task::spawn_blocking(move || leftovers::first_of_each(disk.as_ref(), &spool));
         let listed = listed.await.map_err(io::Error::other).flatten();
         let listed = listed.map_err(|error| ArchiveError::io("listing the spool", error))?;
         for (channel_id, name) in listed {
@@ -373,22 +389,6 @@ impl Reindexer {
             self.report.unreadable.push(Unreadable { object_name, reason });
         }
     }
-}
-
-/// The first segment of each channel in the spool.
-fn list_spool(disk: &dyn Disk, spool: &std::path::Path) -> io::Result<Vec<(Uuid, SpoolName)>> {
-    let folders = match disk.list(spool) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        folders => folders?,
-    };
-    let mut found = Vec::new();
-    for folder in folders.into_iter().filter(|entry| entry.is_dir) {
-        let Ok(channel_id) = folder.name.parse() else { continue };
-        let files = disk.list(&spool.join(&folder.name))?;
-        let names = files.iter().filter_map(|file| SpoolName::parse(&file.name));
-        found.extend(names.min_by_key(|name| name.start_us).map(|name| (channel_id, name)));
-    }
-    Ok(found)
 }
 
 /// The row of an object, from its name and its tables.

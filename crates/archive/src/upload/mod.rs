@@ -37,6 +37,7 @@ use crate::{
         LOCAL_RETRY_MS, MAX_UPLOAD_JOBS, ORPHAN_SWEEP_MS, ORPHAN_UPLOAD_AGE_US, PART_ATTEMPTS,
         UNREADABLE_RETRY_MS, UPLOAD_REFRESH_MS, UPLOAD_STEP_MS,
     },
+    name::ObjectName,
     retry::retry,
 };
 
@@ -564,7 +565,7 @@ impl Uploader {
                 Progress::Parts(parts) => parts.upload_id == upload.upload_id,
                 _ => false,
             });
-            if is_here || known.contains(&upload.upload_id) {
+            if is_here || known.contains(&upload.upload_id) || !is_ours(core, &upload.name).await {
                 continue;
             }
             match bucket.abort_upload(&upload.name, &upload.upload_id).await {
@@ -600,6 +601,15 @@ impl Job {
         }
         self.attempts = 0;
         self.not_before = Some(now() + pause);
+    }
+}
+
+/// Whether an object is of a channel that this catalog knows. Others may be another catalog's, or that of a catalog that was
+/// lost: the bucket's rules clear those away.
+async fn is_ours(core: &Core, object_name: &str) -> bool {
+    match ObjectName::parse(object_name) {
+        Some(name) => matches!(core.catalog.channel(name.channel_id).await, Ok(Some(_))),
+        None => false,
     }
 }
 

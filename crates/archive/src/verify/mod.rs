@@ -19,6 +19,7 @@ use std::{
 
 use catalog::{Catalog, LocalCopy, MAX_SEGMENT_US, SegmentRow, SegmentState};
 use futures_util::TryStreamExt as _;
+use media::mp4::reader::{SEALED_HEAD_BYTES, sealed_moov_offset};
 use uuid::Uuid;
 use world::{Clock, Disk};
 
@@ -32,7 +33,9 @@ use crate::{
     limits::{MAX_REPORTED, ORPHAN_OBJECT_AGE_US, VERIFY_CONCURRENCY},
     name::ObjectName,
     objects::{Objects, local_len, patiently},
-    store::FolderStore,
+    origin::Origin,
+    read::Reader,
+    store::{FolderStore, Store as _},
     upload::BUCKET_NOTE,
 };
 
@@ -345,7 +348,8 @@ impl Verifier {
         if self.now_us(side).await.saturating_sub(since_us) < ORPHAN_OBJECT_AGE_US {
             return Ok(());
         }
-        let says = match self.claimed(&name, &meta.name).await? {
+        let claim = self.claimed(&name, &meta.name).await?;
+        let says = match claim {
             Claim::Yes => return Ok(()),
             Claim::Elsewhere => "its segment has another name in the catalog",
             Claim::Deleted => "its segment was deleted, and this was left",
@@ -365,7 +369,15 @@ impl Verifier {
             says: says.to_owned(),
             is_mended: false,
         };
-        self.remove_orphan(&mut fault).await?;
+        // An old backup of the catalog does not know its newest segments: they are not removed on its word.
+        let is_kept = self.config.removes_orphans
+            && matches!(claim, Claim::No)
+            && self.is_recording(side, &fault.object_name, meta.size_bytes).await?;
+        if is_kept {
+            fault.says = format!("{}; it is kept, as it is a recording that reindex takes in", fault.says);
+        } else {
+            self.remove_orphan(&mut fault).await?;
+        }
         self.found(fault);
         Ok(())
     }
@@ -378,6 +390,33 @@ impl Verifier {
             _ => None,
         };
         theirs.map_or(i64::MAX, |clock| clock.now_us).min(self.clock.now_us())
+    }
+
+    /// Whether an object begins as a sealed segment of its length does.
+    async fn is_recording(&self, side: Side, name: &str, size_bytes: u64) -> Result<bool, ArchiveError> {
+        let head_len = SEALED_HEAD_BYTES as u64;
+        if size_bytes < head_len {
+            return Ok(false);
+        }
+        let origin = match (side, &self.bucket) {
+            (Side::Bucket, Some(bucket)) => Origin::object(Arc::clone(bucket), name),
+            _ => {
+                let (store, name) = (Arc::clone(&self.store), name.to_owned());
+                match tokio::task::spawn_blocking(move || store.open(&name)).await {
+                    Ok(Ok(file)) => Origin::File(file),
+                    // What cannot be looked at is not removed.
+                    Ok(Err(error)) => return Ok(error.kind() != std::io::ErrorKind::NotFound),
+                    Err(error) => {
+                        return Err(ArchiveError::io("reading", std::io::Error::other(error)));
+                    }
+                }
+            }
+        };
+        match Reader::new().read(origin, 0..head_len).await {
+            Ok(head) => Ok(sealed_moov_offset(&head).is_some_and(|offset| offset < size_bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(ArchiveError::io(format!("reading {name}"), error)),
+        }
     }
 
     /// Whether somebody has a use for an object.

@@ -152,8 +152,9 @@ pub(crate) fn url_of(path: &Path) -> Option<String> {
 /// By extended result code, of which the last byte is the plain one (<https://www.sqlite.org/rescode.html>).
 pub(super) fn trouble(code: &str) -> Option<Trouble> {
     match code.parse::<u32>().ok()? & 0xff {
-        // Busy and locked: another process writes for longer than is waited.
-        5 | 6 => Some(Trouble::Unable),
+        // Busy and locked: another process writes for longer than is waited. Read-only, I/O error, full, cannot open: its disk
+        // is in trouble, as the server's may be of another engine, and what waits for it is not to be given up.
+        5 | 6 | 8 | 10 | 13 | 14 => Some(Trouble::Unable),
         _ => None,
     }
 }

@@ -201,7 +201,7 @@ fn a_clock_that_is_set_loses_no_frame_and_the_next_session_bears_the_new_time() 
                 panic!("{step_us}: {:?}", scene.sessions.len())
             };
             let (end_us, cause) = before.end.unwrap();
-            assert_eq!(cause, EndCause::Unknown, "no camera's doing");
+            assert_eq!(cause, EndCause::Clock, "no camera's doing");
             assert!((after.start_us - end_us - step_us).abs() < MS, "{step_us}: {}", after.start_us - end_us);
             // At the next keyframe, or the next frame of sound.
             let ran_us = end_us - before.start_us;

@@ -746,7 +746,7 @@ impl Timeline {
     fn end_before(&mut self, end_decode_time: Option<i64>, now_us: i64) -> Anchor {
         let is_reanchoring = self.is_reanchoring;
         // That the clock was set is nobody's doing out there.
-        let cause = if self.is_set { EndCause::Unknown } else { EndCause::Camera };
+        let cause = if self.is_set { EndCause::Clock } else { EndCause::Camera };
         let Some(end_us) = self.end_running(end_decode_time, cause) else { return Anchor::Arrival };
         let is_near = now_us.abs_diff(end_us) <= CONTIGUOUS_US as u64;
         if is_near || !is_reanchoring { Anchor::At(end_us) } else { Anchor::Arrival }

@@ -94,7 +94,7 @@ pub struct LedgerKeeper {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerAlarm {
-    /// What is wrong: `recordingStopped`, `footageLost`, `bucketRefuses`, `bucketAway`, `clockSet`, `bucketLost`, `copiesUnconfirmed`, `retentionWaits`; more may come.
+    /// What is wrong: `recordingStopped`, `footageLost`, `bucketRefuses`, `bucketAway`, `clockSet`, `bucketLost`, `copiesUnconfirmed`, `retentionWaits`, `footageUnknown`; more may come.
     pub kind: String,
     /// Since when; null where that is not known.
     #[schema(required)]

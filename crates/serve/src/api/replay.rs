@@ -108,6 +108,8 @@ pub enum GapCause {
     Disk,
     /// The recorder was not running.
     Process,
+    /// The recorder's clock was set: that time never passed.
+    Clock,
     /// Nothing is known.
     Unknown,
 }
@@ -119,6 +121,7 @@ impl From<media::EndCause> for GapCause {
             media::EndCause::Network => Self::Network,
             media::EndCause::Disk => Self::Disk,
             media::EndCause::Process => Self::Process,
+            media::EndCause::Clock => Self::Clock,
             media::EndCause::Unknown => Self::Unknown,
         }
     }

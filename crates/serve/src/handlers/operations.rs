@@ -61,8 +61,10 @@ impl Readiness {
         let (disk, data) = (Arc::clone(&self.disk), self.data.clone());
         tokio::task::spawn_blocking(move || {
             let probe = data.join(format!(".ready-{}", uuid::Uuid::now_v7()));
-            disk.create_new(&probe)?.append_vectored(&[io::IoSlice::new(b"ready")])?;
+            let written = disk.create_new(&probe)?.append_vectored(&[io::IoSlice::new(b"ready")]);
+            // Also where it could not be written: a full disk would otherwise gather one with every look.
             disk.remove(&probe)?;
+            written?;
             if disk.free_bytes(&data)? < MIN_FREE_BYTES {
                 return Err(io::ErrorKind::StorageFull.into());
             }

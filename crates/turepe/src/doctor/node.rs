@@ -12,6 +12,7 @@ use tokio::process::Command;
 use world::{Disk as _, SystemClock, SystemDisk};
 
 use super::{Finding, Patient};
+use crate::installation;
 
 /// How long ffmpeg may take to tell its version.
 const FFMPEG_PATIENCE: Duration = Duration::from_secs(5);
@@ -20,6 +21,9 @@ pub(super) async fn database(patient: &Patient<'_>) -> Vec<Finding> {
     let options = &patient.config.database.options;
     let url = options.url.as_str();
     let file = url.strip_prefix("sqlite:").map(|path| path.trim_start_matches("//"));
+    if let Some(problem) = installation::look(patient.config).await {
+        return vec![Finding::bad(problem, "put a backup in its place, or run turepe reindex")];
+    }
     if let Some(file) = file
         && !SystemDisk.exists(Path::new(file))
     {

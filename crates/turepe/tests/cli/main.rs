@@ -10,6 +10,7 @@ mod admin;
 mod config;
 mod demo;
 mod directory;
+mod lost;
 mod metrics;
 mod migrate;
 #[path = "../../../directory/tests/support/mod.rs"]

@@ -61,7 +61,7 @@ fn a_recording_is_verified_damaged_found_and_rebuilt_from_the_folder_alone() {
     }
     let dry = tool.json(&["reindex", "--dry-run", "--json"]);
     assert_eq!((&dry["dryRun"], &dry["added"]), (&Value::from(true), &before["rows"]));
-    assert_eq!(verify(&tool, &[])["rows"], 0, "nothing was changed");
+    assert!(!tool.folder().join("data/turepe.db").exists(), "looking makes nothing");
     let said = tool.text(&["reindex"]);
     let id = channel["id"].as_str().unwrap();
     for command in [

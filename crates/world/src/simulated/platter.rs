@@ -231,7 +231,7 @@ impl State {
             .collect();
         for (path, inode) in waiting {
             let fault = self.rules.iter_mut().find_map(|rule| rule.strike(Operation::SyncData, &path));
-            if matches!(fault, Some(Fault::Io | Fault::NoSpace | Fault::Denied)) {
+            if matches!(fault, Some(Fault::Io | Fault::NoSpace | Fault::Denied | Fault::ReadOnly)) {
                 self.lose_pending(inode);
             }
         }
