@@ -170,6 +170,7 @@ impl Archive {
             gap_starts: Mutex::default(),
             seal_permits: Semaphore::new(SEAL_CONCURRENCY),
             unregistered: watch::Sender::new(0),
+            is_claimed: watch::Sender::new(false),
             set_aside: Notify::new(),
             is_gone,
         });

@@ -29,8 +29,8 @@ use crate::{
     bucket::{Bucket, BucketError},
     core::Core,
     limits::{
-        DELETIONS_PER_ROUND, EVICTIONS_PER_ROUND, KEEPER_TICK_MS, MAX_SPACE_ROUNDS, RETENTION_BATCH,
-        RETENTION_TICK_MS,
+        DELETIONS_PER_ROUND, EVICTIONS_PER_ROUND, KEEPER_TICK_MS, MAX_SPACE_ROUNDS, NEGLECTED_DELETION_US,
+        RETENTION_BATCH, RETENTION_TICK_MS,
     },
 };
 
@@ -110,6 +110,12 @@ impl KeeperState {
 
 /// Keeps until the archive goes.
 pub(crate) async fn run(core: Arc<Core>) {
+    // Before that the oldest footage here need not be among this node's rows. An error cannot be: `core` holds the sender.
+    let mut claimed = core.is_claimed.subscribe();
+    tokio::select! {
+        () = core.is_gone.cancelled() => return,
+        _ = claimed.wait_for(|is_claimed| *is_claimed) => {}
+    }
     let mut retention_at: Option<tokio::time::Instant> = None;
     let mut trouble = Trouble::default();
     loop {
@@ -122,7 +128,8 @@ pub(crate) async fn run(core: Arc<Core>) {
                 expire(&core).await?;
             }
             evict_aged(&core).await?;
-            finish_deletions(&core).await
+            finish_deletions(&core).await?;
+            finish_neglected(&core).await
         };
         match rounds.await {
             Ok(()) => trouble.is_over(),
@@ -145,7 +152,8 @@ pub(crate) async fn round(core: &Arc<Core>) -> Result<(), KeeperError> {
     make_room(core).await?;
     expire(core).await?;
     evict_aged(core).await?;
-    finish_deletions(core).await
+    finish_deletions(core).await?;
+    finish_neglected(core).await
 }
 
 /// Why a round ended early. The next one begins where it was.
@@ -355,6 +363,11 @@ async fn finish_deletions(core: &Arc<Core>) -> Result<(), KeeperError> {
             return Ok(());
         }
         for deletion in pending {
+            if core.bucket.is_none() && deletion.was_stored && deletion.node_id != core.catalog.node_id() {
+                // Only a bucket has it, and that is another node's.
+                failed.insert(deletion.segment_id);
+                continue;
+            }
             remove_local(core, deletion.object_name.clone()).await?;
             if core.bucket.is_some() && !core.upload.give_up(deletion.segment_id) {
                 // A step of its upload runs and may put something into the bucket yet.
@@ -377,6 +390,22 @@ async fn finish_deletions(core: &Arc<Core>) -> Result<(), KeeperError> {
             return Ok(());
         }
     }
+}
+
+/// What other nodes held and have not removed from the bucket for long: their files wait for them, the bucket need not.
+async fn finish_neglected(core: &Arc<Core>) -> Result<(), KeeperError> {
+    let Some(bucket) = &core.bucket else { return Ok(()) };
+    let before_us = core.clock.now_us().saturating_sub(NEGLECTED_DELETION_US);
+    for deletion in core.catalog.neglected_deletions(before_us, DELETIONS_PER_ROUND).await? {
+        match remove_remote(bucket.as_ref(), &deletion).await {
+            Ok(()) => core.catalog.deletion_left_bucket(deletion.segment_id).await?,
+            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) => {
+                warn!(object = deletion.object_name, %error, "a deletion in the bucket is refused and tried again later");
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn remove_remote(bucket: &dyn Bucket, deletion: &Deletion) -> Result<(), BucketError> {
