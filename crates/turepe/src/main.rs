@@ -14,6 +14,7 @@ mod demo;
 mod doctor;
 mod environment;
 mod failure;
+mod identity;
 mod logging;
 mod migrate;
 mod node;

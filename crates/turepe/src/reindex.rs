@@ -21,7 +21,11 @@ pub(crate) async fn run(is_dry: bool, is_json: bool, config: &Config) -> Result<
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let bucket = config.store.bucket(&clock);
     let bucket = bucket.map_err(|error| Failure::context("cannot use the bucket", error))?;
-    let catalog = data_folder::open_catalog(config).await?;
+    let catalog = if is_dry {
+        data_folder::open_catalog(config).await?
+    } else {
+        data_folder::open_catalog_with_footage(config).await?
+    };
     let (store, spool) = (config.store.folder.clone(), config.spool());
     let reindexer =
         Reindexer::new(catalog.clone(), Arc::new(SystemDisk), clock, bucket, store, spool, is_dry);

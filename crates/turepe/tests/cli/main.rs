@@ -12,6 +12,7 @@ mod demo;
 mod directory;
 mod metrics;
 mod migrate;
+mod nodes;
 #[path = "../../../directory/tests/support/mod.rs"]
 mod peers;
 mod publish;
