@@ -104,6 +104,9 @@ async fn a_match_in_play_on_another_node_is_no_gap() {
     let mut recording = Recording { recorder: archive.recorder(target), fragmenter: Fragmenter::new() };
     recording.frames(at("2026-11-21T08:55:00Z"), at("2026-11-21T09:20:00Z")).await;
     archive.flush().await;
+    while archive.status().unregistered_segments > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 
     let replay = node.json(REPLAY).await;
     assert_eq!((&replay["coverage"], replay["isLive"].as_bool()), (&1.0.into(), Some(true)), "{replay}");
