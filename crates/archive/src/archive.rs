@@ -172,6 +172,7 @@ impl Archive {
             unknown: Unknown::default(),
             seal_permits: Semaphore::new(SEAL_CONCURRENCY),
             unregistered: watch::Sender::new(0),
+            is_claimed: watch::Sender::new(false),
             set_aside: Notify::new(),
             is_gone,
         });

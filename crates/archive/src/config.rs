@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use uuid::Uuid;
+
 use crate::{error::ArchiveError, keeper::RetentionConfig, upload::UploadConfig};
 
 /// Microseconds of an hour, which segments divide.
@@ -24,6 +26,9 @@ pub struct ArchiveConfig {
     pub retention: RetentionConfig,
     /// From where players get what the bucket has.
     pub play_from: PlayFrom,
+    /// Nodes that these folders were before: what they hold is taken over at the start, as far as it is here. Only for who
+    /// knows that none of them runs with this catalog.
+    pub former_nodes: Vec<Uuid>,
 }
 
 /// From where players get what the bucket has.
@@ -59,6 +64,7 @@ impl ArchiveConfig {
             upload: UploadConfig::default(),
             retention: RetentionConfig::default(),
             play_from: PlayFrom::default(),
+            former_nodes: Vec::new(),
         }
     }
 

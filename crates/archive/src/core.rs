@@ -57,6 +57,9 @@ pub(crate) struct Core {
     pub(crate) seal_permits: Semaphore,
     /// Segments that have ended and are neither sealed rows nor set aside.
     pub(crate) unregistered: watch::Sender<usize>,
+    /// Whether what nobody held, or this folder under another id, was looked for: before that the rows of this node are not
+    /// all of those it has.
+    pub(crate) is_claimed: watch::Sender<bool>,
     /// Told when a segment was set aside.
     pub(crate) set_aside: Notify,
     /// Cancelled when the archive goes: tasks stop where they are.

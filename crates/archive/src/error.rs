@@ -43,6 +43,14 @@ pub enum ArchiveError {
     /// There is no such segment.
     #[error("segment {0} is not known")]
     SegmentNotFound(Uuid),
+    /// A segment's bytes are on the disk of another node, and the bucket does not have them, or this node no bucket.
+    #[error("segment {id} is held by {}", holder.as_deref().unwrap_or("a node that is not known"))]
+    Elsewhere {
+        /// The segment.
+        id: Uuid,
+        /// What the node is called; `None` where no node has claimed it.
+        holder: Option<String>,
+    },
     /// Nothing was recorded in the range.
     #[error("nothing was recorded in the range")]
     NoFootage,

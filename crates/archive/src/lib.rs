@@ -5,7 +5,7 @@
 //!   streams, cuts.
 //! - **Invariants**: a row promises no bytes that are not durable; at every instant a segment's file is a valid recording
 //!   under exactly one name; a segment belongs to one session and begins with a keyframe; what is missing is a gap with
-//!   a cause, never a silence; a slow disk, store or catalog holds up no channel and costs a bounded amount of memory.
+//!   a cause, never a silence; of several nodes with one catalog each touches what it holds itself, and nothing else; a slow disk, store or catalog holds up no channel and costs a bounded amount of memory.
 //! - **Never**: HTTP, a socket, SQL, a file opened past `world::Disk`, a file with a recording deleted.
 //!
 //! A fragment's way: [`Recorder::push`] puts it into the channel's bounded queue; a writer thread (`writer`, `recording`)
@@ -18,6 +18,7 @@ mod alarms;
 mod archive;
 pub mod bucket;
 mod cache;
+mod claim;
 mod clock_watch;
 mod config;
 mod core;
@@ -30,6 +31,7 @@ mod gap_journal;
 mod gap_log;
 mod gaps;
 mod growing;
+mod holder;
 mod import;
 mod keeper;
 mod ledger;
@@ -56,6 +58,7 @@ mod writer;
 
 pub use alarms::{Alarm, AlarmKind};
 pub use archive::{Archive, ArchiveStatus};
+pub use claim::{Claimed, claim};
 pub use config::{ArchiveConfig, PlayFrom};
 pub use download::Download;
 pub use error::ArchiveError;
@@ -74,4 +77,6 @@ pub use reindex::{FoundCourt, ReindexProgress, ReindexReport, Reindexer, Unreada
 pub use segment::{Keyframe, SegmentObject, SegmentView};
 pub use syncer::SyncCounts;
 pub use upload::{Pauses, Trouble, UploadConfig, UploadStatus};
-pub use verify::{Fault, FaultKind, Side, Verifier, VerifyConfig, VerifyProgress, VerifyReport};
+pub use verify::{
+    Fault, FaultKind, HeldElsewhere, Side, Verifier, VerifyConfig, VerifyProgress, VerifyReport,
+};

@@ -314,6 +314,18 @@ pub const SILENT_BUCKET_MS: u64 = 300_000;
 /// Over how long the rate of recording is measured.
 pub const RATE_WINDOW_US: i64 = 3_600_000_000;
 
+/// How long after a node was last seen it counts as running: three of its signs of life.
+pub const NODE_ALIVE_US: i64 = 3 * NODE_SIGN_MS.cast_signed() * 1000;
+
+/// How often a node that runs says so in the catalog.
+pub const NODE_SIGN_MS: u64 = 20_000;
+
+/// Segments of somebody else whose bytes are looked for at once.
+pub const CLAIM_PAGE: u64 = 500;
+
+/// How old a deletion is before another node than the one that held it sees to the bucket's part of it.
+pub const NEGLECTED_DELETION_US: i64 = 3_600_000_000;
+
 /// Objects, or rows, that a walk over all of them holds at once: a page of a listing.
 pub const WALK_PAGE: usize = BUCKET_PAGE_ENTRIES;
 

@@ -23,6 +23,7 @@ use crate::{
     error::ArchiveError,
     gaps::{self, Background, Gap},
     growing::Growing,
+    holder::recorded_until,
     limits::{BUILD_UP_90K, MAX_CUT_SEGMENTS, MAX_MOOV_BYTES, MAX_PRESIGNED_SECONDS},
     origin::Origin,
     read::Part,
@@ -40,12 +41,39 @@ impl Archive {
         from_us: i64,
         to_us: i64,
     ) -> Result<Vec<SegmentView>, ArchiveError> {
+        Ok(self.look(channel_id, from_us, to_us).await?.0)
+    }
+
+    /// [`Archive::views`] for who is going to read all of it.
+    ///
+    /// # Errors
+    /// As [`Archive::views`]; [`ArchiveError::Elsewhere`] where some of the range is on another node.
+    pub async fn readable_views(
+        &self,
+        channel_id: Uuid,
+        from_us: i64,
+        to_us: i64,
+    ) -> Result<Vec<SegmentView>, ArchiveError> {
+        match self.look(channel_id, from_us, to_us).await? {
+            (views, None) => Ok(views),
+            (_, Some(elsewhere)) => Err(self.elsewhere(&elsewhere).await),
+        }
+    }
+
+    /// The segments of a range, and the first of it that cannot be read from here, if there is one.
+    async fn look(
+        &self,
+        channel_id: Uuid,
+        from_us: i64,
+        to_us: i64,
+    ) -> Result<(Vec<SegmentView>, Option<SegmentRow>), ArchiveError> {
         let core = &self.inner.core;
         // Memory first: a segment sealed in between is then seen twice, never not at all.
         let mut growing = overlapping(core.registry.of_channel(channel_id), from_us, to_us);
         // A playlist must not name what the catalog cannot answer for yet.
         growing.retain(|segment| segment.is_registered());
         let rows = core.catalog.segments_in_range(channel_id, from_us, to_us).await?;
+        let mut elsewhere = self.first_growing_elsewhere(&rows, from_us).await?;
         let sealed: Vec<_> = rows
             .into_iter()
             .filter(|row| row.is_whole() && !growing.iter().any(|known| known.id == row.id))
@@ -55,6 +83,10 @@ impl Archive {
             core.catalog.segment_indexes(&ids).await?.into_iter().collect();
         let mut views = Vec::with_capacity(sealed.len() + growing.len());
         for row in sealed {
+            let is_here = self.is_here(&row).await;
+            if !is_here && elsewhere.as_ref().is_none_or(|first| row.start_us < first.start_us) {
+                elsewhere = Some(row.clone());
+            }
             let bytes = indexes.remove(&row.id).unwrap_or_default();
             let index = SegmentIndex::decode(&bytes)
                 .map_err(|source| ArchiveError::DamagedIndex { id: row.id, source })?;
@@ -68,6 +100,7 @@ impl Archive {
                 size_bytes: row.size_bytes,
                 init_hash: row.init_hash,
                 index: Arc::new(index),
+                is_here,
             });
         }
         views.extend(growing.iter().map(|segment| {
@@ -82,10 +115,29 @@ impl Archive {
                 size_bytes: snapshot.len,
                 init_hash: segment.init_hash.clone(),
                 index: snapshot.index,
+                is_here: true,
             }
         }));
         views.sort_by_key(|view| (view.start_us, view.id));
-        Ok(views)
+        Ok((views, elsewhere))
+    }
+
+    /// The first of these rows that grows on another node and reaches beyond an instant.
+    async fn first_growing_elsewhere(
+        &self,
+        rows: &[SegmentRow],
+        from_us: i64,
+    ) -> Result<Option<SegmentRow>, ArchiveError> {
+        let core = &self.inner.core;
+        for row in rows.iter().filter(|row| !row.is_whole() && core.is_held_elsewhere(row)) {
+            let Some(id) = row.node_id else { continue };
+            let node = core.catalog.node(id).await?;
+            let now_us = core.clock.now_us();
+            if recorded_until(row, node.as_ref(), core.longest_segment_us, now_us) > from_us {
+                return Ok(Some(row.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// What is recorded of `[from_us, to_us)`: spans in time order that do not touch, clamped to the range.
@@ -102,6 +154,14 @@ impl Archive {
         let growing = overlapping(core.registry.of_channel(channel_id), from_us, to_us);
         let mut spans = core.catalog.spans(channel_id, from_us, to_us).await?;
         spans.extend(growing.iter().map(|segment| (segment.start_us, segment.end_us())));
+        let now_us = core.clock.now_us();
+        if to_us > now_us.saturating_sub(core.longest_segment_us) {
+            for (row, node) in core.catalog.growing_elsewhere(channel_id).await? {
+                let until_us = recorded_until(&row, node.as_ref(), core.longest_segment_us, now_us);
+                spans.push((row.start_us, until_us));
+            }
+            spans.retain(|(start_us, end_us)| *start_us < to_us && *end_us > from_us);
+        }
         for span in &mut spans {
             *span = (span.0.max(from_us), span.1.min(to_us));
         }
@@ -161,7 +221,7 @@ impl Archive {
     /// A segment's bytes.
     ///
     /// # Errors
-    /// [`ArchiveError::SegmentNotFound`]; the catalog or the store does not answer.
+    /// [`ArchiveError::SegmentNotFound`]; [`ArchiveError::Elsewhere`]; the catalog or the store does not answer.
     pub async fn open_segment(&self, id: Uuid) -> Result<SegmentObject, ArchiveError> {
         let inner = &self.inner;
         if let Some(segment) = inner.core.registry.get(id) {
@@ -177,13 +237,15 @@ impl Archive {
                 reader: Arc::clone(&inner.reader),
             });
         }
-        let row = inner
-            .core
-            .catalog
-            .segment(id)
-            .await?
-            .filter(SegmentRow::is_whole)
-            .ok_or(ArchiveError::SegmentNotFound(id))?;
+        let row = inner.core.catalog.segment(id).await?.ok_or(ArchiveError::SegmentNotFound(id))?;
+        if !row.is_whole() {
+            let is_elsewhere = inner.core.is_held_elsewhere(&row);
+            return Err(if is_elsewhere {
+                self.elsewhere(&row).await
+            } else {
+                ArchiveError::SegmentNotFound(id)
+            });
+        }
         let len = row.size_bytes;
         let source = self.open_object(&row).await?;
         Ok(SegmentObject {
@@ -200,8 +262,8 @@ impl Archive {
     /// `[from_us, to_us)` as one plain MP4, without what was not recorded.
     ///
     /// # Errors
-    /// [`ArchiveError::NoFootage`] where nothing was recorded; [`ArchiveError::RangeTooLong`]; catalog or store do not
-    /// answer.
+    /// [`ArchiveError::NoFootage`] where nothing was recorded; [`ArchiveError::RangeTooLong`]; [`ArchiveError::Elsewhere`]
+    /// where some of it is on another node; catalog or store do not answer.
     pub async fn cut(&self, channel_id: Uuid, from_us: i64, to_us: i64) -> Result<Download, ArchiveError> {
         let footage = self.footage(channel_id, from_us, to_us).await?;
         let mut etag = EtagBuilder::new("cut").number(from_us).number(to_us);
@@ -308,6 +370,9 @@ impl Archive {
         let growing = overlapping(core.registry.of_channel(channel_id), from_us, to_us);
         let rows = core.catalog.segments_in_range(channel_id, from_us, to_us).await?;
         let is_new = |row: &SegmentRow| row.is_whole() && !growing.iter().any(|known| known.id == row.id);
+        if let Some(row) = self.first_growing_elsewhere(&rows, from_us).await? {
+            return Err(self.elsewhere(&row).await);
+        }
         let mut pieces: Vec<_> =
             rows.into_iter().filter(is_new).map(|row| Piece::Sealed(Box::new(row))).collect();
         if pieces.len() + growing.len() > MAX_CUT_SEGMENTS {
@@ -338,7 +403,11 @@ impl Archive {
     async fn open_object(&self, row: &SegmentRow) -> Result<Origin, ArchiveError> {
         let core = &self.inner.core;
         let in_bucket = core.bucket.as_ref().filter(|_| row.state == SegmentState::Stored);
-        if row.local_copy == LocalCopy::Kept || in_bucket.is_none() {
+        if !self.is_here(row).await {
+            return Err(self.elsewhere(row).await);
+        }
+        let is_local = row.local_copy == LocalCopy::Kept && !core.is_held_elsewhere(row);
+        if is_local || in_bucket.is_none() {
             let (store, name) = (Arc::clone(&core.store), row.object_name.clone());
             match self.inner.reader.run(move || store.open(&name)).await {
                 Ok(file) => return Ok(Origin::File(file)),

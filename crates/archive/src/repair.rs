@@ -27,6 +27,7 @@ use uuid::Uuid;
 use world::{Disk, DiskFile, read_exact_at};
 
 use crate::{
+    claim::claim,
     core::Core,
     footage, gap_log,
     growing::{Growing, Identity},
@@ -45,6 +46,7 @@ use crate::{
 pub(crate) async fn run(core: Arc<Core>, repaired: watch::Sender<bool>) {
     // What the last run noted comes before what is found out about its end.
     core.gap_log.wait_left().await;
+    claim_own(&core).await;
     loop {
         let is_first = !*repaired.borrow();
         if sweep(&core, is_first).await {
@@ -62,6 +64,29 @@ pub(crate) async fn run(core: Arc<Core>, repaired: watch::Sender<bool>) {
             () = tokio::time::sleep(Duration::from_millis(SWEEP_PAUSE_MS)) => {}
         }
     }
+}
+
+/// Takes over what is here and held by nobody, or by what this folder was before.
+async fn claim_own(core: &Arc<Core>) {
+    let holders = core.config.former_nodes.iter().copied().map(Some);
+    for holder in [None].into_iter().chain(holders) {
+        let subject = holder.map_or_else(|| "nobody".to_owned(), |id| id.to_string());
+        let claimed = retry("looking for segments that are here", &subject, u32::MAX, &core.is_gone, || {
+            claim(&core.catalog, &core.disk, &core.config.spool, &core.config.store, holder)
+        });
+        match claimed.await {
+            Some(claimed) if claimed.segments > 0 => {
+                info!(
+                    segments = claimed.segments,
+                    holder = subject,
+                    "segments that are here are this node's from now on"
+                );
+            }
+            Some(_) => {}
+            None => return,
+        }
+    }
+    core.is_claimed.send_replace(true);
 }
 
 /// A spool file that nobody works on.
@@ -175,6 +200,11 @@ async fn repair_file(core: &Arc<Core>, lost: Lost, is_first: bool) {
         return;
     };
     if core.registry.has(id) {
+        return;
+    }
+    if let Some(row) = row.as_ref().filter(|row| core.is_held_elsewhere(row)) {
+        let holder = row.node_id.map(tracing::field::display);
+        warn!(segment_id = %id, holder, file = %lost.path.display(), "a copy of what another node records is left alone");
         return;
     }
     // What a catalog does not know is no garbage: it may be another one, or one that lost its newest rows. It stays where it
@@ -339,7 +369,9 @@ async fn repair_row(core: &Arc<Core>, row: SegmentRow, is_first: bool) {
     let id = row.id;
     let current =
         retry("looking up a segment", id, CATALOG_ATTEMPTS, &core.is_gone, || core.catalog.segment(id)).await;
-    let is_still_growing = current.flatten().is_some_and(|row| row.state == SegmentState::Growing);
+    let is_still_growing = current
+        .flatten()
+        .is_some_and(|row| row.state == SegmentState::Growing && !core.is_held_elsewhere(&row));
     if !is_still_growing || core.registry.has(id) {
         return;
     }

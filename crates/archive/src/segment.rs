@@ -29,6 +29,8 @@ pub struct SegmentView {
     pub init_hash: String,
     /// Its fragments; only whole ones whose bytes can be read.
     pub index: Arc<SegmentIndex>,
+    /// Whether its bytes can be read from this node.
+    pub is_here: bool,
 }
 
 /// A segment's bytes, open for reading.

@@ -25,6 +25,8 @@ const WRITE_PAUSE_MS: u64 = 2;
 pub struct Catalog {
     pub(crate) engine: Engine,
     clock: Arc<dyn Clock>,
+    /// The node that this handle speaks for.
+    pub(crate) node_id: Option<Uuid>,
 }
 
 impl fmt::Debug for Catalog {
@@ -64,7 +66,21 @@ impl Catalog {
             let _ = engine.close().await;
             return Err(error);
         }
-        Ok(Self { engine, clock })
+        Ok(Self { engine, clock, node_id: None })
+    }
+
+    /// The same catalog, spoken to by a node: what it inserts from here on is held by it, and what a list of local work
+    /// names (segments that grow, copies that may go, uploads, deletions) is its own. A handle that speaks for nobody sees
+    /// of such work what no node has claimed.
+    #[must_use]
+    pub fn for_node(&self, node_id: Uuid) -> Self {
+        Self { node_id: Some(node_id), ..self.clone() }
+    }
+
+    /// The node that this handle speaks for.
+    #[must_use]
+    pub fn node_id(&self) -> Option<Uuid> {
+        self.node_id
     }
 
     /// As [`Catalog::open_with`], where there is a catalog: `None` for a missing SQLite file and for a database without a

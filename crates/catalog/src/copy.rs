@@ -14,8 +14,8 @@ use sea_orm::{
 
 use crate::engine::Engine;
 use crate::entity::{
-    channel, club, club_schedule, court, deletion, gap, growing_segment, init, protection, relay_target,
-    segment, segment_index, setting, unstored_segment, upload, upload_part,
+    channel, club, club_schedule, court, deletion, gap, growing_segment, init, node, protection,
+    relay_target, segment, segment_index, setting, unstored_segment, upload, upload_part,
 };
 use crate::error::CatalogError;
 use crate::migration;
@@ -54,7 +54,7 @@ pub struct TableCopied {
 }
 
 /// All tables, those that others belong to first.
-const TABLES: [Work; 16] = [
+const TABLES: [Work; 17] = [
     Work::of::<club::Entity>(),
     Work::of::<club_schedule::Entity>(),
     Work::of::<court::Entity>(),
@@ -70,6 +70,7 @@ const TABLES: [Work; 16] = [
     Work::of::<deletion::Entity>(),
     Work::of::<init::Entity>(),
     Work::of::<gap::Entity>(),
+    Work::of::<node::Entity>(),
     Work::of::<setting::Entity>(),
 ];
 
@@ -128,6 +129,7 @@ table!(deletion, "deletions", ROWS, SegmentId = segment_id);
 table!(init, "inits", LONG_ROWS, Hash = hash);
 table!(gap, "gaps", ROWS, ChannelId = channel_id, StartUs = start_us);
 table!(setting, "settings", ROWS, Name = name);
+table!(node, "nodes", ROWS, Id = id);
 
 type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + Send + 'a>>;
 

@@ -150,6 +150,8 @@ pub mod segment {
         pub etag: Option<String>,
         /// CRC-32 of its fragments.
         pub crc32: Option<i64>,
+        /// The node whose disk has its bytes; NULL where none has, or none has claimed them.
+        pub node_id: Option<Uuid>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -168,6 +170,8 @@ pub mod growing_segment {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub segment_id: Uuid,
+        /// As in the segment's row.
+        pub node_id: Option<Uuid>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -199,6 +203,8 @@ pub mod unstored_segment {
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub segment_id: Uuid,
+        /// As in the segment's row.
+        pub node_id: Option<Uuid>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -330,6 +336,10 @@ pub mod deletion {
         pub requested_us: i64,
         /// NULL until store and bucket have let go of its bytes.
         pub done_us: Option<i64>,
+        /// The node whose disk had its bytes.
+        pub node_id: Option<Uuid>,
+        /// NULL while the bucket may have all of it; with `done_us` NULL, another node than its own saw to it.
+        pub bucket_us: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -409,6 +419,28 @@ pub mod setting {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.debug_struct("setting::Model").field("name", &self.name).finish_non_exhaustive()
         }
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The nodes that have ever had this catalog.
+pub mod node {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "nodes")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub name: String,
+        /// Another one at each start.
+        pub run_id: Uuid,
+        pub first_seen_us: i64,
+        pub last_seen_us: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -23,6 +23,8 @@ pub enum Kind {
     Channel,
     /// A piece of a recording.
     Segment,
+    /// A running `turepe serve`, or one that ran.
+    Node,
     /// A range that outlives retention.
     Protection,
     /// A server that a channel is relayed to.
@@ -36,6 +38,7 @@ impl fmt::Display for Kind {
             Self::Court => "court",
             Self::Channel => "channel",
             Self::Segment => "segment",
+            Self::Node => "node",
             Self::Protection => "protected range",
             Self::RelayTarget => "relay target",
         })
@@ -74,6 +77,9 @@ pub enum CatalogError {
     /// A segment is sealed once, while it grows.
     #[error("segment {0} is not growing")]
     NotGrowing(Uuid),
+    /// The bytes of a segment are with another node, and it alone may say what becomes of them.
+    #[error("segment {0} is held by another node")]
+    HeldElsewhere(Uuid),
     /// A pulled channel has no stream key.
     #[error("channel {0} is pulled from its camera and has no stream key")]
     NoKey(Uuid),

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::Catalog;
 use crate::entity::gap;
 use crate::error::{CatalogError, Kind};
+use crate::nodes::next_elsewhere;
 
 /// Time that should have been recorded and was not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +35,9 @@ impl Catalog {
     /// cause: what came first is why there is no picture. What lies before gaps that are noted already is noted up to
     /// the first of them: a power cut takes what came before it. A gap that is known by its start is not noted again: who
     /// comes back from a crash may tell everything twice.
+    ///
+    /// What another node recorded of the channel is no gap of it: where one records it, nothing begins, and where one took
+    /// it over later, the gap ends there. A node that comes back late would else open a gap that nobody closes.
     pub async fn open_gap(
         &self,
         channel_id: Uuid,
@@ -46,9 +50,16 @@ impl Catalog {
             {
                 return Ok(false);
             }
+            let next = next_elsewhere(channel_id, start_us, self.node_id).one(&transaction).await?;
+            if let Some(next) = next {
+                let is_noted = next.start_us > start_us
+                    && fill_gap(&transaction, channel_id, start_us, next.start_us, cause).await?;
+                transaction.commit().await?;
+                return Ok(is_noted);
+            }
             let last = last_gap(&transaction, channel_id, i64::MAX).await?;
             let is_early = last.as_ref().is_some_and(|last| start_us < last.start_us);
-            let is_filled = is_early && fill_gap(&transaction, channel_id, start_us, cause).await?;
+            let is_filled = is_early && fill_gap(&transaction, channel_id, start_us, i64::MAX, cause).await?;
             let start_us = match last {
                 Some(gap::Model { end_us: None, .. }) => {
                     transaction.commit().await?;
@@ -134,19 +145,26 @@ fn began_within(channel_id: Uuid, from_us: i64, to_us: i64) -> Select<gap::Entit
         .order_by_asc(gap::Column::StartUs)
 }
 
-/// Notes a gap from an instant, or from the end of the one that covers it, up to the next one; whether there was room.
+/// Notes a gap from an instant, or from the end of the one that covers it, up to the next one or another instant, whichever
+/// comes first; whether there was room. Without either there is none.
 async fn fill_gap<C: ConnectionTrait>(
     connection: &C,
     channel_id: Uuid,
     start_us: i64,
+    until_us: i64,
     cause: EndCause,
 ) -> Result<bool, DbErr> {
     let covering = last_gap(connection, channel_id, start_us).await?;
-    let from_us = covering.and_then(|gap| gap.end_us).map_or(start_us, |end_us| start_us.max(end_us));
-    let next = began_within(channel_id, start_us, i64::MAX).one(connection).await?;
-    let Some(to_us) = next.map(|next| next.start_us).filter(|to_us| from_us < *to_us) else {
+    let from_us =
+        covering.as_ref().and_then(|gap| gap.end_us).map_or(start_us, |end_us| start_us.max(end_us));
+    if covering.is_some_and(|gap| gap.end_us.is_none()) {
         return Ok(false);
-    };
+    }
+    let next = began_within(channel_id, start_us, i64::MAX).one(connection).await?;
+    let to_us = next.map_or(until_us, |next| next.start_us.min(until_us));
+    if to_us == i64::MAX || from_us >= to_us {
+        return Ok(false);
+    }
     let row = gap::ActiveModel {
         channel_id: Set(channel_id),
         start_us: Set(from_us),

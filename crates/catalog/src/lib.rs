@@ -8,6 +8,8 @@
 //! - **Never**: the bytes of footage, HTTP, a secret in a log or an error, SQL that only one engine understands outside
 //!   `engine`.
 //!
+//! A handle speaks for one node ([`Catalog::for_node`]): what it records is held there, and lists of local work name what is.
+//!
 //! Every instant is UTC microseconds (`_us`), every id a UUID v7 and therefore in order of creation.
 
 mod audio;
@@ -25,6 +27,7 @@ mod keys;
 mod live_access;
 mod maintenance;
 mod migration;
+mod nodes;
 mod options;
 #[cfg(test)]
 mod plans;
@@ -49,6 +52,7 @@ pub use gaps::GapRow;
 pub use keys::{KEY_BYTES, MAX_KEY_TEXT_BYTES};
 pub use live_access::LiveAccess;
 pub use maintenance::{Maintenance, SchemaStatus};
+pub use nodes::{MAX_NODE_NAME_CHARS, Node, NodeHoldings};
 pub use options::{DatabaseOptions, masked_url};
 pub use publishers::{MAX_KNOWN_PUBLISHERS, Publishers};
 pub use rebuild::{FoundChannel, UNKNOWN_APPOINTMENT_DURATION_MIN, UNKNOWN_HOURS, UNKNOWN_ZONE};

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::entity::{deletion, gap, protection};
 use crate::{
     Catalog, NewChannel, NewClub, NewRelayTarget, NewSegment, Place, SealedSegment, Source, channels, gaps,
-    relay_targets, retention, segments, uploads,
+    nodes, relay_targets, retention, segments, uploads,
 };
 
 /// A question and what its plan may do.
@@ -50,6 +50,12 @@ fn questions(backend: DbBackend, channel_id: Uuid) -> Vec<Question> {
         Question {
             short: Some("unstored_segments"),
             ..question(backend, "unstored", uploads::tests::query_unstored())
+        },
+        question(backend, "what a node holds", nodes::tests::query_held()),
+        question(backend, "what another node records next", nodes::tests::query_next_elsewhere(channel_id)),
+        Question {
+            short: Some("growing_segments"),
+            ..question(backend, "growing elsewhere", nodes::tests::query_elsewhere(channel_id))
         },
         Question { is_sorted: true, ..question(backend, "parts", uploads::tests::query_parts()) },
         question(backend, "expired", retention::tests::query_expired()),
@@ -199,6 +205,8 @@ async fn fill(catalog: &Catalog) -> Uuid {
             was_stored: Set(true),
             requested_us: Set(number * 7),
             done_us: Set((number > 2).then_some(number * 7 + 1)),
+            node_id: Set(Some(*channel_id)),
+            bucket_us: Set((number > 1).then_some(number * 7)),
         });
         deletion::Entity::insert_many(deletions).exec_without_returning(&writer).await.unwrap();
         let protections = (0..20_i64).map(|number| protection::ActiveModel {
@@ -225,7 +233,7 @@ async fn fill(catalog: &Catalog) -> Uuid {
 }
 
 async fn no_question_reads_a_whole_table(home: Home) {
-    let catalog = Catalog::open(&home.url).await.unwrap();
+    let catalog = Catalog::open(&home.url).await.unwrap().for_node(Uuid::max());
     let channel_id = fill(&catalog).await;
     for Question { name, statement, short, is_sorted } in questions(catalog.engine.backend(), channel_id) {
         let (scans, sorts, steps) = read_whole(&catalog, &statement).await;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::entity::{deletion, gap, protection, segment};
 use crate::error::{CatalogError, InvalidInput, Kind};
+use crate::nodes::{held_by, held_elsewhere};
 use crate::segments::{Footage, LocalCopy, SegmentRow, SegmentState};
 use crate::{Catalog, engine, validate};
 
@@ -66,6 +67,8 @@ pub struct Deletion {
     pub requested_us: i64,
     /// When its bytes were gone everywhere; `None` while that is to be done.
     pub done_us: Option<i64>,
+    /// The node whose disk had its bytes, if one did.
+    pub node_id: Option<Uuid>,
 }
 
 impl TryFrom<deletion::Model> for Deletion {
@@ -85,6 +88,7 @@ impl TryFrom<deletion::Model> for Deletion {
             was_stored: model.was_stored,
             requested_us: model.requested_us,
             done_us: model.done_us,
+            node_id: model.node_id,
         })
     }
 }
@@ -198,29 +202,31 @@ impl Catalog {
         crate::segments::footage_of(unordered(channel_id, from_us, before_us), &self.engine).await
     }
 
-    /// The oldest whole segments that the local store holds and nothing protects, at most `limit`.
+    /// The oldest whole segments that this node's store holds and nothing protects, at most `limit`.
     pub async fn oldest_local_segments(&self, limit: u64) -> Result<Vec<SegmentRow>, CatalogError> {
-        let models = oldest_first(deletable()).limit(limit).all(self.engine.reader()).await?;
+        let models = oldest_first(deletable(self.node_id)).limit(limit).all(self.engine.reader()).await?;
         models.into_iter().map(SegmentRow::try_from).collect()
     }
 
-    /// The oldest segments that the bucket has and that the local store still holds, at most `limit`. Protected ones are
+    /// The oldest segments that the bucket has and that this node's store still holds, at most `limit`. Protected ones are
     /// among them: the bucket keeps those.
     pub async fn evictable_segments(&self, limit: u64) -> Result<Vec<SegmentRow>, CatalogError> {
-        let models = oldest_first(evictable()).limit(limit).all(self.engine.reader()).await?;
+        let models = oldest_first(evictable(self.node_id)).limit(limit).all(self.engine.reader()).await?;
         models.into_iter().map(SegmentRow::try_from).collect()
     }
 
-    /// Bytes of the segments that the bucket has and that the local store still holds.
+    /// Bytes of the segments that the bucket has and that this node's store still holds.
     pub async fn evictable_bytes(&self) -> Result<u64, CatalogError> {
-        let sum = evictable().select_only().expr(crate::segments::sum_of_sizes(self.engine.backend()));
+        let sum =
+            evictable(self.node_id).select_only().expr(crate::segments::sum_of_sizes(self.engine.backend()));
         let bytes: Option<Option<i64>> = sum.into_tuple().one(self.engine.reader()).await?;
         Ok(u64::try_from(bytes.flatten().unwrap_or(0)).unwrap_or(0))
     }
 
-    /// Segments whose local file is being removed, at most `limit`.
+    /// Segments whose file on this node is being removed, at most `limit`.
     pub async fn leaving_segments(&self, limit: u64) -> Result<Vec<SegmentRow>, CatalogError> {
         let leaving = segment::Entity::find()
+            .filter(held_by(segment::Column::NodeId, self.node_id))
             .filter(segment::Column::LocalCopy.eq(LocalCopy::Leaving.number()))
             .order_by_asc(segment::Column::StartUs)
             .limit(limit);
@@ -229,24 +235,41 @@ impl Catalog {
 
     /// Notes that the local copies of stored segments are being removed; from now on nobody relies on them.
     pub async fn leave_local(&self, ids: &[Uuid]) -> Result<(), CatalogError> {
-        self.move_local(ids, LocalCopy::Kept, LocalCopy::Leaving).await
+        self.move_local(ids, LocalCopy::Kept, LocalCopy::Leaving, Some(self.node_id)).await
     }
 
     /// Notes that local copies are gone.
     pub async fn left_local(&self, ids: &[Uuid]) -> Result<(), CatalogError> {
-        self.move_local(ids, LocalCopy::Leaving, LocalCopy::None).await
+        self.move_local(ids, LocalCopy::Leaving, LocalCopy::None, Some(self.node_id)).await
     }
 
-    /// Notes that the local store holds copies of stored segments after all.
+    /// Notes that this node's store holds copies of stored segments after all.
     pub async fn found_local(&self, ids: &[Uuid]) -> Result<(), CatalogError> {
-        self.move_local(ids, LocalCopy::None, LocalCopy::Kept).await
+        self.move_local(ids, LocalCopy::None, LocalCopy::Kept, None).await
     }
 
-    async fn move_local(&self, ids: &[Uuid], from: LocalCopy, to: LocalCopy) -> Result<(), CatalogError> {
+    /// Moves copies of a holder's, if one is named, and makes them this node's for as long as they are there.
+    async fn move_local(
+        &self,
+        ids: &[Uuid],
+        from: LocalCopy,
+        to: LocalCopy,
+        holder: Option<Option<Uuid>>,
+    ) -> Result<(), CatalogError> {
+        let change = segment::ActiveModel {
+            local_copy: Set(to.number()),
+            node_id: Set(self.node_id.filter(|_| to != LocalCopy::None)),
+            ..Default::default()
+        };
+        let of_holder = match holder {
+            Some(holder) => Condition::all().add(held_by(segment::Column::NodeId, holder)),
+            None => Condition::all(),
+        };
         self.write(|| async {
             let transaction = self.begin().await?;
             segment::Entity::update_many()
-                .set(segment::ActiveModel { local_copy: Set(to.number()), ..Default::default() })
+                .set(change.clone())
+                .filter(of_holder.clone())
                 .filter(segment::Column::Id.is_in(ids.iter().copied()))
                 .filter(segment::Column::State.eq(SegmentState::Stored.as_str()))
                 .filter(segment::Column::LocalCopy.eq(from.number()))
@@ -287,6 +310,9 @@ impl Catalog {
                     was_stored: row.state == SegmentState::Stored,
                     requested_us: now_us,
                     done_us: None,
+                    node_id: row.node_id,
+                    // Of what was not stored there may be parts in the bucket: its own node knows of them.
+                    bucket_us: (row.state != SegmentState::Stored).then_some(now_us),
                 };
                 deletion::Entity::insert(deletion::ActiveModel::from(model.clone()))
                     .exec_without_returning(&transaction)
@@ -312,10 +338,41 @@ impl Catalog {
         .await
     }
 
-    /// Deletions whose bytes are still somewhere, the first decided first, at most `limit`.
+    /// Deletions whose bytes are still somewhere, and this node's to remove: of what it held, and of what nobody did. The
+    /// first decided first, at most `limit`.
     pub async fn pending_deletions(&self, limit: u64) -> Result<Vec<Deletion>, CatalogError> {
-        let models = pending(self.engine.backend()).limit(limit).all(self.engine.reader()).await?;
+        let backend = self.engine.backend();
+        let mut models = pending(backend, self.node_id).limit(limit).all(self.engine.reader()).await?;
+        let room = limit.saturating_sub(models.len() as u64);
+        if self.node_id.is_some() && room > 0 {
+            models.extend(pending(backend, None).limit(room).all(self.engine.reader()).await?);
+        }
         models.into_iter().map(Deletion::try_from).collect()
+    }
+
+    /// Deletions of what other nodes held and the bucket may still have, decided by `before_us`: their nodes would have seen
+    /// to that by then, if they ran. The first decided first, at most `limit`.
+    pub async fn neglected_deletions(
+        &self,
+        before_us: i64,
+        limit: u64,
+    ) -> Result<Vec<Deletion>, CatalogError> {
+        let models = neglected(self.engine.backend(), self.node_id, before_us).limit(limit);
+        models.all(self.engine.reader()).await?.into_iter().map(Deletion::try_from).collect()
+    }
+
+    /// Notes that the bucket has let go of a deleted segment, which its node still may have on its disk.
+    pub async fn deletion_left_bucket(&self, segment_id: Uuid) -> Result<(), CatalogError> {
+        self.write(|| async {
+            let transaction = self.begin().await?;
+            deletion::Entity::update_many()
+                .set(deletion::ActiveModel { bucket_us: Set(Some(self.now_us())), ..Default::default() })
+                .filter(deletion::Column::SegmentId.eq(segment_id))
+                .exec(&transaction)
+                .await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
     }
 
     /// Notes that a deleted segment's bytes are gone everywhere.
@@ -393,29 +450,50 @@ fn expired(channel_id: Uuid, from_us: i64, before_us: i64) -> Select<segment::En
     unordered(channel_id, from_us, before_us).order_by_asc(segment::Column::StartUs)
 }
 
-/// Along the index `(local_copy, start_us)`.
+/// Along the index `(node_id, local_copy, start_us)`.
 fn oldest_first(local: Select<segment::Entity>) -> Select<segment::Entity> {
     local.order_by_asc(segment::Column::StartUs)
 }
 
-fn local() -> Select<segment::Entity> {
-    segment::Entity::find().filter(segment::Column::LocalCopy.eq(LocalCopy::Kept.number()))
+fn local(node_id: Option<Uuid>) -> Select<segment::Entity> {
+    segment::Entity::find()
+        .filter(held_by(segment::Column::NodeId, node_id))
+        .filter(segment::Column::LocalCopy.eq(LocalCopy::Kept.number()))
 }
 
-fn deletable() -> Select<segment::Entity> {
-    local().filter(whole()).filter(Expr::exists(protecting()).not())
+fn deletable(node_id: Option<Uuid>) -> Select<segment::Entity> {
+    local(node_id).filter(whole()).filter(Expr::exists(protecting()).not())
 }
 
-fn evictable() -> Select<segment::Entity> {
-    local().filter(segment::Column::State.eq(SegmentState::Stored.as_str()))
+fn evictable(node_id: Option<Uuid>) -> Select<segment::Entity> {
+    local(node_id).filter(segment::Column::State.eq(SegmentState::Stored.as_str()))
 }
 
-/// Along the index `(done_us, requested_us)`.
-fn pending(backend: DbBackend) -> Select<deletion::Entity> {
-    let pending = deletion::Entity::find().filter(deletion::Column::DoneUs.is_null());
-    let pending =
-        if engine::sorts_by_null(backend) { pending.order_by_asc(deletion::Column::DoneUs) } else { pending };
+/// Along the index `(node_id, done_us, requested_us)`.
+fn pending(backend: DbBackend, node_id: Option<Uuid>) -> Select<deletion::Entity> {
+    let mut pending = deletion::Entity::find()
+        .filter(held_by(deletion::Column::NodeId, node_id))
+        .filter(deletion::Column::DoneUs.is_null());
+    if engine::sorts_by_null(backend) {
+        if node_id.is_none() {
+            pending = pending.order_by_asc(deletion::Column::NodeId);
+        }
+        pending = pending.order_by_asc(deletion::Column::DoneUs);
+    }
     pending.order_by_asc(deletion::Column::RequestedUs)
+}
+
+/// Along the index `(done_us, bucket_us, requested_us)`.
+fn neglected(backend: DbBackend, node_id: Option<Uuid>, before_us: i64) -> Select<deletion::Entity> {
+    let mut neglected = deletion::Entity::find()
+        .filter(deletion::Column::DoneUs.is_null())
+        .filter(deletion::Column::BucketUs.is_null())
+        .filter(deletion::Column::RequestedUs.lte(before_us))
+        .filter(held_elsewhere(deletion::Column::NodeId, node_id));
+    if engine::sorts_by_null(backend) {
+        neglected = neglected.order_by_asc(deletion::Column::DoneUs).order_by_asc(deletion::Column::BucketUs);
+    }
+    neglected.order_by_asc(deletion::Column::RequestedUs)
 }
 
 fn deletions_before(before: Option<(i64, Uuid)>) -> Select<deletion::Entity> {
@@ -439,10 +517,17 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn queries_local() -> [Select<segment::Entity>; 2] {
-        [oldest_first(deletable()).limit(10), oldest_first(evictable()).limit(10)]
+        let node_id = Some(Uuid::nil());
+        [oldest_first(deletable(node_id)).limit(10), oldest_first(evictable(node_id)).limit(10)]
     }
 
-    pub(crate) fn queries_deletions(backend: DbBackend) -> [Select<deletion::Entity>; 2] {
-        [pending(backend).limit(10), deletions_before(Some((1_000, Uuid::nil()))).limit(10)]
+    pub(crate) fn queries_deletions(backend: DbBackend) -> [Select<deletion::Entity>; 4] {
+        let node_id = Some(Uuid::nil());
+        [
+            pending(backend, node_id).limit(10),
+            pending(backend, None).limit(10),
+            neglected(backend, node_id, 1_000).limit(10),
+            deletions_before(Some((1_000, Uuid::nil()))).limit(10),
+        ]
     }
 }

@@ -15,13 +15,14 @@ use uuid::Uuid;
 
 use crate::entity::{growing_segment, segment, segment_index, unstored_segment};
 use crate::error::{CatalogError, InvalidInput, Kind};
+use crate::nodes::{free_for, held_by};
 use crate::{Catalog, engine, validate};
 
 /// Longest segment. A range query looks this far back for segments that began before the range, and no further: the
 /// configured length is an hour at most, and one segment may overrun it while it waits for a keyframe.
 pub const MAX_SEGMENT_US: i64 = 2 * 3600 * 1_000_000;
 
-/// Rows per statement of a bulk insert: 14 values each, of the 32 766 that SQLite takes.
+/// Rows per statement of a bulk insert: 15 values each, of the 32 766 that SQLite takes.
 pub const BULK_ROWS_PER_STATEMENT: usize = 500;
 
 /// Rows per transaction of a bulk insert.
@@ -161,6 +162,8 @@ pub struct SegmentRow {
     pub etag: Option<String>,
     /// CRC-32 of its fragments, where it is known.
     pub crc32: Option<u32>,
+    /// The node whose disk has its bytes; `None` where none has, or none has claimed them.
+    pub node_id: Option<Uuid>,
 }
 
 impl SegmentRow {
@@ -214,28 +217,29 @@ impl TryFrom<segment::Model> for SegmentRow {
             etag: model.etag,
             object_name: model.object_name,
             init_hash: model.init_hash,
+            node_id: model.node_id,
         })
     }
 }
 
 impl Catalog {
-    /// Notes a segment that begins to grow.
+    /// Notes a segment that begins to grow, here.
     pub async fn insert_segment(&self, new: NewSegment) -> Result<(), CatalogError> {
         let id = new.id;
-        let row = row(new, None)?;
+        let row = row(new, None, self.node_id)?;
         self.write(|| async {
             let transaction = self.begin().await?;
             segment::Entity::insert(row.clone()).exec_without_returning(&transaction).await.map_err(
                 |error| CatalogError::from_insert(error, || CatalogError::SegmentTaken(id), Kind::Channel),
             )?;
-            let growing = growing_segment::ActiveModel { segment_id: Set(id) };
+            let growing = growing_segment::ActiveModel { segment_id: Set(id), node_id: Set(self.node_id) };
             growing_segment::Entity::insert(growing).exec_without_returning(&transaction).await?;
             Ok(transaction.commit().await?)
         })
         .await
     }
 
-    /// Notes that a growing segment is whole and durable.
+    /// Notes that a growing segment is whole and durable. One that grows on another node is none of ours.
     pub async fn seal_segment(&self, id: Uuid, sealed: SealedSegment) -> Result<(), CatalogError> {
         self.write(|| async {
             let transaction = self.begin().await?;
@@ -244,6 +248,9 @@ impl Catalog {
             if model.state != SegmentState::Growing.as_str() {
                 return Err(CatalogError::NotGrowing(id));
             }
+            if model.node_id.is_some() && model.node_id != self.node_id {
+                return Err(CatalogError::HeldElsewhere(id));
+            }
             require_duration(model.start_us, sealed.end_us)?;
             let change = segment::ActiveModel {
                 end_us: Set(Some(sealed.end_us)),
@@ -251,6 +258,7 @@ impl Catalog {
                 size_bytes: Set(validate::number("size of a segment", sealed.size_bytes)?),
                 moov_offset: Set(validate::number("offset of a segment's moov", sealed.moov_offset)?),
                 crc32: Set(sealed.crc32.map(i64::from)),
+                node_id: Set(self.node_id),
                 ..Default::default()
             };
             segment::Entity::update_many()
@@ -265,7 +273,8 @@ impl Catalog {
             match &sealed.place {
                 Place::Local => {}
                 Place::ToBucket => {
-                    let unstored = unstored_segment::ActiveModel { segment_id: Set(id) };
+                    let unstored =
+                        unstored_segment::ActiveModel { segment_id: Set(id), node_id: Set(self.node_id) };
                     unstored_segment::Entity::insert(unstored).exec_without_returning(&transaction).await?;
                 }
                 Place::Bucket { etag, stored_us } => {
@@ -279,11 +288,15 @@ impl Catalog {
         .await
     }
 
-    /// Forgets a segment and its index; whether there was one.
+    /// Forgets a segment and its index; whether there was one. What another node holds stays.
     pub async fn delete_segment(&self, id: Uuid) -> Result<bool, CatalogError> {
         self.write(|| async {
             let transaction = self.begin().await?;
-            let deleted = segment::Entity::delete_by_id(id).exec(&transaction).await?;
+            let deleted = segment::Entity::delete_many()
+                .filter(segment::Column::Id.eq(id))
+                .filter(free_for(segment::Column::NodeId, self.node_id))
+                .exec(&transaction)
+                .await?;
             transaction.commit().await?;
             Ok(deleted.rows_affected > 0)
         })
@@ -343,9 +356,9 @@ impl Catalog {
         Ok(ids.iter().filter_map(|id| found.remove(id).map(|index| (*id, index))).collect())
     }
 
-    /// All segments that grow, oldest first: after a crash, those to repair.
+    /// All segments that grow here, oldest first: after a crash, those to repair.
     pub async fn growing_segments(&self) -> Result<Vec<SegmentRow>, CatalogError> {
-        let models = growing().all(self.engine.reader()).await?;
+        let models = growing(self.node_id).all(self.engine.reader()).await?;
         models.into_iter().map(SegmentRow::try_from).collect()
     }
 
@@ -411,7 +424,7 @@ impl Catalog {
                     let transaction = self.begin().await?;
                     let mut count = 0;
                     for some in many.chunks(BULK_ROWS_PER_STATEMENT) {
-                        count += insert_some(&transaction, some.to_vec()).await?;
+                        count += insert_some(&transaction, some.to_vec(), self.node_id).await?;
                     }
                     transaction.commit().await?;
                     Ok(count)
@@ -425,6 +438,7 @@ impl Catalog {
 async fn insert_some<C: ConnectionTrait>(
     connection: &C,
     segments: Vec<(NewSegment, SealedSegment)>,
+    node_id: Option<Uuid>,
 ) -> Result<u64, CatalogError> {
     let mut rows = Vec::with_capacity(segments.len());
     let mut indexes = Vec::new();
@@ -437,9 +451,9 @@ async fn insert_some<C: ConnectionTrait>(
             indexes.push(segment_index::ActiveModel { segment_id: Set(new.id), fragments: Set(fragments) });
         }
         if sealed.place == Place::ToBucket {
-            unstored.push(unstored_segment::ActiveModel { segment_id: Set(new.id) });
+            unstored.push(unstored_segment::ActiveModel { segment_id: Set(new.id), node_id: Set(node_id) });
         }
-        rows.push(row(new, Some(sealed))?);
+        rows.push(row(new, Some(sealed), node_id)?);
     }
     let Some(first) = first else { return Ok(0) };
     let count = rows.len() as u64;
@@ -455,7 +469,11 @@ async fn insert_some<C: ConnectionTrait>(
     Ok(count)
 }
 
-fn row(new: NewSegment, sealed: Option<SealedSegment>) -> Result<segment::ActiveModel, CatalogError> {
+fn row(
+    new: NewSegment,
+    sealed: Option<SealedSegment>,
+    node_id: Option<Uuid>,
+) -> Result<segment::ActiveModel, CatalogError> {
     validate::text("object name", &new.object_name, MAX_OBJECT_NAME_BYTES)?;
     validate::text("hash of an init segment", &new.init_hash, MAX_HASH_BYTES)?;
     if let Some(sealed) = &sealed {
@@ -487,6 +505,8 @@ fn row(new: NewSegment, sealed: Option<SealedSegment>) -> Result<segment::Active
         stored_us: Set(stored_us),
         etag: Set(etag),
         crc32: Set(crc32.map(i64::from)),
+        // What is in the bucket alone is with no node.
+        node_id: Set(node_id.filter(|_| local_copy != LocalCopy::None)),
     })
 }
 
@@ -562,8 +582,11 @@ fn whole_of(channel_id: Uuid, after: Option<(i64, i64, Uuid)>) -> Select<segment
 }
 
 /// From the list to the rows: of a join, a planner that believes the list long makes a walk over all segments.
-fn growing() -> Select<segment::Entity> {
-    let listed = growing_segment::Entity::find().select_only().column(growing_segment::Column::SegmentId);
+fn growing(node_id: Option<Uuid>) -> Select<segment::Entity> {
+    let listed = growing_segment::Entity::find()
+        .filter(held_by(growing_segment::Column::NodeId, node_id))
+        .select_only()
+        .column(growing_segment::Column::SegmentId);
     segment::Entity::find()
         .filter(segment::Column::Id.in_subquery(listed.into_query()))
         .order_by_asc(segment::Column::Id)
@@ -633,7 +656,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn query_growing() -> Select<segment::Entity> {
-        growing()
+        growing(Some(Uuid::nil()))
     }
 
     pub(crate) fn query_indexes(ids: &[Uuid]) -> Select<segment_index::Entity> {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::entity::{segment, unstored_segment, upload, upload_part};
 use crate::error::{CatalogError, Kind};
+use crate::nodes::{free_for, held_by};
 use crate::segments::{LocalCopy, SegmentRow, SegmentState, in_bucket};
 use crate::{Catalog, engine, validate};
 
@@ -128,18 +129,18 @@ impl Catalog {
         Ok(ids.into_tuple().all(self.engine.reader()).await?)
     }
 
-    /// The oldest sealed segments that the bucket has not confirmed, at most `limit`.
+    /// The oldest sealed segments of this node that the bucket has not confirmed, at most `limit`.
     pub async fn unstored_segments(&self, limit: u64) -> Result<Vec<SegmentRow>, CatalogError> {
-        let models = oldest_first(unstored()).limit(limit).all(self.engine.reader()).await?;
+        let models = oldest_first(unstored(self.node_id)).limit(limit).all(self.engine.reader()).await?;
         models.into_iter().map(SegmentRow::try_from).collect()
     }
 
-    /// How much the bucket has not confirmed.
+    /// How much of this node's the bucket has not confirmed.
     pub async fn unstored(&self) -> Result<Unstored, CatalogError> {
         let duration = Expr::col((segment::Entity, segment::Column::EndUs))
             .sub(Expr::col((segment::Entity, segment::Column::StartUs)));
         let big = engine::big_integer(self.engine.backend());
-        let row = unstored()
+        let row = unstored(self.node_id)
             .select_only()
             .expr(segment::Column::Id.count())
             .expr(Func::sum(Expr::col((segment::Entity, segment::Column::SizeBytes))).cast_as(big))
@@ -176,7 +177,8 @@ impl Catalog {
         .await
     }
 
-    /// The bucket does not have a segment after all: it is to be taken from its local copy again, even if that was leaving;
+    /// The bucket does not have a segment after all: it is to be taken from its local copy again, by the node that has that and
+    /// even if it was leaving;
     /// whether there is one.
     pub async fn unstore_segment(&self, id: Uuid) -> Result<bool, CatalogError> {
         self.write(|| async {
@@ -196,7 +198,9 @@ impl Catalog {
                 .exec(&transaction)
                 .await?;
             if changed.rows_affected > 0 {
-                let row = unstored_segment::ActiveModel { segment_id: Set(id) };
+                let holder = segment::Entity::find_by_id(id).one(&transaction).await?;
+                let node_id = holder.and_then(|row| row.node_id);
+                let row = unstored_segment::ActiveModel { segment_id: Set(id), node_id: Set(node_id) };
                 unstored_segment::Entity::insert(row).exec_without_returning(&transaction).await?;
             }
             transaction.commit().await?;
@@ -205,8 +209,8 @@ impl Catalog {
         .await
     }
 
-    /// Puts every sealed segment that is in no bucket on the list, for a node that is given a bucket after it has
-    /// recorded without one; how many. Walks through the whole table, a page at a time: others write between the pages.
+    /// Puts every sealed segment of this node that is in no bucket on the list, for a node that is given a bucket after it
+    /// has recorded without one; how many. Walks through the whole table, a page at a time: others write between the pages.
     pub async fn queue_for_bucket(&self) -> Result<u64, CatalogError> {
         let mut count = 0;
         let mut after = Uuid::nil();
@@ -232,16 +236,21 @@ impl Catalog {
             let still = segment::Entity::find()
                 .filter(segment::Column::Id.is_in(ids.iter().copied()))
                 .filter(segment::Column::State.eq(SegmentState::Sealed.as_str()))
+                .filter(free_for(segment::Column::NodeId, self.node_id))
                 .select_only()
-                .column(segment::Column::Id);
-            let still: Vec<Uuid> = still.into_tuple().all(&transaction).await?;
+                .column(segment::Column::Id)
+                .column(segment::Column::NodeId);
+            let still: Vec<(Uuid, Option<Uuid>)> = still.into_tuple().all(&transaction).await?;
             let listed = unstored_segment::Entity::find()
                 .filter(unstored_segment::Column::SegmentId.is_in(ids.iter().copied()));
             let listed = listed.all(&transaction).await?;
             let new: Vec<_> = still
                 .into_iter()
-                .filter(|id| !listed.iter().any(|row| row.segment_id == *id))
-                .map(|id| unstored_segment::ActiveModel { segment_id: Set(id) })
+                .filter(|(id, _)| !listed.iter().any(|row| row.segment_id == *id))
+                .map(|(id, node_id)| unstored_segment::ActiveModel {
+                    segment_id: Set(id),
+                    node_id: Set(node_id),
+                })
                 .collect();
             let count = new.len() as u64;
             if count > 0 {
@@ -272,8 +281,11 @@ fn parts_of(segment_id: Uuid) -> Select<upload_part::Entity> {
 }
 
 /// From the list to the rows: of a join, a planner that believes the list long makes a walk over all segments.
-fn unstored() -> Select<segment::Entity> {
-    let listed = unstored_segment::Entity::find().select_only().column(unstored_segment::Column::SegmentId);
+fn unstored(node_id: Option<Uuid>) -> Select<segment::Entity> {
+    let listed = unstored_segment::Entity::find()
+        .filter(held_by(unstored_segment::Column::NodeId, node_id))
+        .select_only()
+        .column(unstored_segment::Column::SegmentId);
     segment::Entity::find().filter(segment::Column::Id.in_subquery(listed.into_query()))
 }
 
@@ -287,7 +299,7 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn query_unstored() -> Select<segment::Entity> {
-        oldest_first(unstored()).limit(10)
+        oldest_first(unstored(Some(Uuid::nil()))).limit(10)
     }
 
     pub(crate) fn query_walk() -> Select<segment::Entity> {

@@ -102,6 +102,9 @@ async fn fill(catalog: &Catalog) {
         catalog.close_gap(court_channel.id, end_us).await.unwrap();
     }
     catalog.secret("media").await.unwrap();
+    let node = catalog.for_node(catalog.new_id());
+    node.begin_run("norte", catalog.new_id()).await.unwrap();
+    node.insert_segment(new_segment(catalog, court_channel.id, DAY - 3 * QUARTER)).await.unwrap();
 }
 
 /// Everything that can be asked, as text.
@@ -113,6 +116,8 @@ async fn everything(catalog: &Catalog) -> Vec<String> {
         format!("{:?}", catalog.unstored().await.unwrap()),
         format!("{:?}", catalog.deletions(None, 100).await.unwrap()),
         format!("{:?}", catalog.relay_targets().await.unwrap()),
+        format!("{:?}", catalog.nodes().await.unwrap()),
+        format!("{:?}", catalog.node_holdings().await.unwrap()),
         format!("{:?}", catalog.init("0123456789abcdef0123456789abcdef").await.unwrap()),
         format!("{:?}", catalog.secret("media").await.unwrap()),
     ];
@@ -141,7 +146,7 @@ async fn a_copy_has_everything_and_is_counted(home: Home) {
         assert!(now.done <= now.total && before.is_none_or(|before| before.done <= now.done));
     };
     let copied = copy(&options(&source), &options(&home), &mut progress).await.unwrap();
-    assert_eq!(copied.len(), 16);
+    assert_eq!(copied.len(), 17);
     assert!(copied.iter().all(|table| table.rows > 0), "the test fills every table: {copied:?}");
     for table in &copied {
         let last = seen[table.table];

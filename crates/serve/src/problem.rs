@@ -58,6 +58,8 @@ pub enum ProblemCode {
     UriTooLong,
     /// The body is longer than is read.
     BodyTooLarge,
+    /// The footage is on the disk of another node, and cannot be read from this one.
+    HeldElsewhere,
     /// Too much is asked of the server at once: try again soon.
     Busy,
     /// The answer took too long.
@@ -94,6 +96,7 @@ impl ProblemCode {
             Self::BadRequest => "bad_request",
             Self::UriTooLong => "uri_too_long",
             Self::BodyTooLarge => "body_too_large",
+            Self::HeldElsewhere => "held_elsewhere",
             Self::Busy => "busy",
             Self::Timeout => "timeout",
             Self::OperatorsOnly => "operators_only",
@@ -127,7 +130,7 @@ impl ProblemCode {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Busy | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::HeldElsewhere | Self::Busy | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -155,6 +158,7 @@ impl ProblemCode {
             Self::BadRequest => "Bad request",
             Self::UriTooLong => "Address too long",
             Self::BodyTooLarge => "Body too large",
+            Self::HeldElsewhere => "On another node",
             Self::Busy => "Busy",
             Self::Timeout => "Took too long",
             Self::OperatorsOnly => "For operators only",
@@ -165,6 +169,9 @@ impl ProblemCode {
 
 /// When to come back after the database was away, in seconds: it is asked again twice a second.
 const DATABASE_RETRY_AFTER_S: &str = "2";
+
+/// When to come back for what another node has on its disk, in seconds: uploads take minutes.
+const ELSEWHERE_RETRY_AFTER_S: &str = "60";
 
 /// A problem document (RFC 9457), sent as `application/problem+json`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -225,6 +232,22 @@ impl Problem {
         }
         tracing::error!(what, error = %causes, "request failed");
         Self::new(ProblemCode::Internal, "the server could not do this; the reason is in its log")
+    }
+
+    /// Footage that another node has on its disk. Ours again once the bucket has it, or once that node hands it out.
+    #[must_use]
+    pub fn held_elsewhere(holder: Option<&str>) -> Self {
+        let detail = match holder {
+            Some(name) => format!(
+                "this footage is on the disk of the node `{name}`, and nodes do not fetch from each other: ask that node, or \
+                 come back when the bucket has it"
+            ),
+            None => "this footage is on no disk or bucket that this node can read, and no node that has started since they are \
+                     told apart has it; start the node that recorded it"
+                .to_owned(),
+        };
+        Self::new(ProblemCode::HeldElsewhere, detail)
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static(ELSEWHERE_RETRY_AFTER_S))
     }
 
     /// Adds the offsets to choose from.
@@ -302,6 +325,17 @@ mod tests {
         for code in [ProblemCode::ClubNotFound, ProblemCode::UriTooLong, ProblemCode::RangeNotSatisfiable] {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         }
+    }
+
+    #[test]
+    fn what_another_node_has_is_said_with_its_name() {
+        let response = Problem::held_elsewhere(Some("sur")).into_response();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["retry-after"]),
+            (503, &"60".parse().unwrap())
+        );
+        assert!(Problem::held_elsewhere(Some("sur")).detail().contains("`sur`"));
+        assert_eq!(Problem::held_elsewhere(None).into_response().status(), 503);
     }
 
     #[test]

@@ -224,11 +224,33 @@ pub(crate) enum Admin {
         #[arg(long)]
         json: bool,
     },
+    /// Nodes that share the database, and what each has on its disk
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// What was deleted, when and why; the last first
     Deletions {
         /// How many
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=10_000))]
         limit: u64,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum NodeCommand {
+    /// List the nodes that have started with this database, and what each has on its disk
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take over what a node held that is gone, as far as its files are in this data folder: a folder that was moved to another
+    /// machine, or put back from a backup
+    Adopt {
+        /// Id of the node that is gone
+        id: uuid::Uuid,
         /// As JSON
         #[arg(long)]
         json: bool,

@@ -8,10 +8,12 @@ use std::time::Duration;
 use catalog::Catalog;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, ftruncate, open};
 use rustix::io::{Errno, pread, write};
-use world::{Disk as _, SystemClock, SystemDisk};
+use uuid::Uuid;
+use world::{Disk, SystemClock, SystemDisk};
 
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
+use crate::identity::{self, Identity};
 use crate::installation::{self, OpenError};
 
 /// Makes the folder.
@@ -25,19 +27,57 @@ pub(crate) fn make(config: &Config) -> Result<(), Failure> {
     })
 }
 
-/// Opens the catalog and brings it up to date; an error where there is footage of which it knows nothing.
+/// Opens the catalog and brings it up to date; an error where there is footage of which it knows nothing. The handle speaks for
+/// the node of the data folder; for nobody where that folder is somebody else's, which is no obstacle to naming a club.
 pub(crate) async fn open_catalog(config: &Config) -> Result<Catalog, Failure> {
     make(config)?;
     // On the heap: what opens a database is deep enough by itself.
-    Ok(Box::pin(installation::open(config)).await?)
+    let catalog = Box::pin(installation::open(config)).await?;
+    Ok(match Identity::of(&config.node.data) {
+        Ok(identity) => catalog.for_node(identity.id),
+        Err(error) => {
+            tracing::debug!(%error, "the catalog is opened for no node");
+            catalog
+        }
+    })
 }
 
-/// As [`open_catalog`], whatever footage there is: for rebuilding a catalog from it.
+/// As [`open_catalog`], for commands that look at every file: what is here and held by nobody, or by what this folder was
+/// before, is this node's from now on, as at a start.
+pub(crate) async fn open_catalog_with_footage(config: &Config) -> Result<Catalog, Failure> {
+    let catalog = open_catalog(config).await?;
+    let identity = Identity::of(&config.node.data)?;
+    claim_footage(config, &catalog, &identity).await?;
+    Ok(catalog)
+}
+
+/// As [`open_catalog_with_footage`], whether or not the catalog knows of the footage: for rebuilding a catalog from it.
 pub(crate) async fn open_catalog_to_rebuild(config: &Config) -> Result<Catalog, Failure> {
     make(config)?;
-    Catalog::open_with(&config.database.options, Arc::new(SystemClock))
+    let identity = Identity::of(&config.node.data)?;
+    let catalog = Catalog::open_with(&config.database.options, Arc::new(SystemClock))
         .await
-        .map_err(|error| Failure::context("cannot open the catalog", error))
+        .map_err(|error| Failure::context("cannot open the catalog", error))?
+        .for_node(identity.id);
+    claim_footage(config, &catalog, &identity).await?;
+    Ok(catalog)
+}
+
+async fn claim_footage(config: &Config, catalog: &Catalog, identity: &Identity) -> Result<(), Failure> {
+    let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
+    let former = former_nodes(config, identity);
+    for holder in [None].into_iter().chain(former.into_iter().map(Some)) {
+        archive::claim(catalog, &disk, &config.spool(), &config.store.folder, holder)
+            .await
+            .map_err(|error| Failure::context("cannot look for footage", error))?;
+    }
+    Ok(())
+}
+
+/// What this folder was before and may take over by itself: where its catalog came with it, nobody else has that. Where it
+/// shares one, whoever was left behind may run and have the same files; then a person decides (`turepe admin node adopt`).
+pub(crate) fn former_nodes(config: &Config, identity: &Identity) -> Vec<Uuid> {
+    if identity::is_catalog_private(config) { identity.former.clone() } else { Vec::new() }
 }
 
 /// As [`open_catalog`], for a node: a database that does not answer yet is waited for, as after a power cut, when it may

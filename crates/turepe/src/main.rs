@@ -15,6 +15,7 @@ mod demo;
 mod doctor;
 mod environment;
 mod failure;
+mod identity;
 mod installation;
 mod logging;
 mod migrate;

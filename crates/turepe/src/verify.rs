@@ -23,7 +23,7 @@ pub(crate) async fn run(arguments: &cli::Verify, config: &Config) -> Result<(), 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let bucket = config.store.bucket(&clock);
     let bucket = bucket.map_err(|error| Failure::context("cannot use the bucket", error))?;
-    let catalog = data_folder::open_catalog(config).await?;
+    let catalog = data_folder::open_catalog_with_footage(config).await?;
     if let Some(club) = &arguments.club {
         let found = catalog.club_by_slug(club).await;
         if found.map_err(|error| Failure::context("cannot read the catalog", error))?.is_none() {
@@ -84,6 +84,14 @@ fn print(report: &VerifyReport, has_bucket: bool, seconds: f64) -> Result<(), Fa
     let unnamed = report.fault_count - report.faults.len() as u64;
     if unnamed > 0 {
         output::line(format_args!("and {unnamed} more faults"))?;
+    }
+    for held in &report.elsewhere {
+        let holder = match (&held.name, held.node_id) {
+            (Some(name), _) => format!("by the node `{name}`"),
+            (None, Some(id)) => format!("by the node {id}"),
+            (None, None) => "by no node that has started so far".to_owned(),
+        };
+        output::line(format_args!("{} segments are held {holder}: not looked at here.", held.segments))?;
     }
     if report.growing > 0 {
         output::line(format_args!(
@@ -167,8 +175,14 @@ fn report_json(report: &VerifyReport, has_bucket: bool, seconds: f64) -> Value {
             })
         })
         .collect();
+    let elsewhere: Vec<Value> = report
+        .elsewhere
+        .iter()
+        .map(|held| json!({ "nodeId": held.node_id, "name": held.name, "segments": held.segments }))
+        .collect();
     json!({
         "rows": report.rows,
+        "elsewhere": elsewhere,
         "goodCopies": report.good_copies,
         "readBytes": report.read_bytes,
         "growing": report.growing,

@@ -44,7 +44,8 @@ use crate::{
     core::Core,
     limits::{
         CONFIRMATION_TICK_MS, DELETIONS_PER_ROUND, EVICTIONS_PER_ROUND, KEEPER_TICK_MS, MAX_ASKED,
-        MAX_SPACE_ROUNDS, RETENTION_TICK_MS, RETENTION_WAITING_TICK_MS, SILENT_BUCKET_MS,
+        MAX_SPACE_ROUNDS, NEGLECTED_DELETION_US, RETENTION_TICK_MS, RETENTION_WAITING_TICK_MS,
+        SILENT_BUCKET_MS,
     },
 };
 
@@ -202,6 +203,12 @@ impl KeeperState {
 
 /// Keeps until the archive goes.
 pub(crate) async fn run(core: Arc<Core>) {
+    // Before that the oldest footage here need not be among this node's rows. An error cannot be: `core` holds the sender.
+    let mut claimed = core.is_claimed.subscribe();
+    tokio::select! {
+        () = core.is_gone.cancelled() => return,
+        _ = claimed.wait_for(|is_claimed| *is_claimed) => {}
+    }
     let mut retention_at: Option<tokio::time::Instant> = None;
     let mut trouble = Trouble::default();
     loop {
@@ -241,13 +248,14 @@ async fn steps(core: &Arc<Core>, is_retention_due: bool) -> Result<(), KeeperErr
     let expired = if is_retention_due { expiry::expire(core).await } else { Ok(()) };
     let aged = evict_aged(core).await;
     let deleted = finish_deletions(core).await;
+    let neglected = finish_neglected(core).await;
     let looked = asking::look_after_unconfirmed(core).await;
     let is_unasked = |result: &Result<(), KeeperError>| matches!(result, Err(KeeperError::Unasked(_)));
     if ![&left, &made, &aged].into_iter().any(is_unasked) {
         // Nothing is to go on account of the bucket: whether it would have answered is nobody's worry.
         core.keeper.asked.answers();
     }
-    left.and(made).and(expired).and(aged).and(deleted).and(looked)
+    left.and(made).and(expired).and(aged).and(deleted).and(neglected).and(looked)
 }
 
 /// Why a round ended early. The next one begins where it was.
@@ -501,6 +509,11 @@ async fn finish_deletions(core: &Arc<Core>) -> Result<(), KeeperError> {
             return Ok(());
         }
         for deletion in pending {
+            if core.bucket.is_none() && deletion.was_stored && deletion.node_id != core.catalog.node_id() {
+                // Only a bucket has it, and that is another node's.
+                failed.insert(deletion.segment_id);
+                continue;
+            }
             remove_local(core, deletion.object_name.clone()).await?;
             if core.bucket.is_some() && !core.upload.give_up(deletion.segment_id) {
                 // A step of its upload runs and may put something into the bucket yet.
@@ -523,6 +536,22 @@ async fn finish_deletions(core: &Arc<Core>) -> Result<(), KeeperError> {
             return Ok(());
         }
     }
+}
+
+/// What other nodes held and have not removed from the bucket for long: their files wait for them, the bucket need not.
+async fn finish_neglected(core: &Arc<Core>) -> Result<(), KeeperError> {
+    let Some(bucket) = &core.bucket else { return Ok(()) };
+    let before_us = core.clock.now_us().saturating_sub(NEGLECTED_DELETION_US);
+    for deletion in core.catalog.neglected_deletions(before_us, DELETIONS_PER_ROUND).await? {
+        match remove_remote(bucket.as_ref(), &deletion).await {
+            Ok(()) => core.catalog.deletion_left_bucket(deletion.segment_id).await?,
+            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) => {
+                warn!(object = deletion.object_name, %error, "a deletion in the bucket is refused and tried again later");
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn remove_remote(bucket: &dyn Bucket, deletion: &Deletion) -> Result<(), BucketError> {

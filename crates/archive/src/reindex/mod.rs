@@ -253,6 +253,16 @@ impl Reindexer {
     /// A local file of a segment that is known: a copy that can be counted on again, if its row counts on the bucket's.
     async fn is_local(&mut self, name: &ObjectName, meta: &ObjectMeta) -> Result<(), ArchiveError> {
         let row = self.catalog.segment(name.id).await?;
+        if row.as_ref().is_some_and(|row| row.node_id.is_none() && row.local_copy == LocalCopy::Kept)
+            && self.catalog.node_id().is_some()
+            && !self.is_dry
+        {
+            // Nobody's so far, and here.
+            let is_same =
+                row.as_ref().is_some_and(|row| !row.is_whole() || row.size_bytes == meta.size_bytes);
+            let ids = if is_same { &[name.id][..] } else { &[] };
+            self.catalog.claim_segments(ids, None).await?;
+        }
         let is_copy = row.is_some_and(|row| {
             row.is_whole()
                 && row.local_copy == LocalCopy::None

@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use catalog::SegmentRow;
+use catalog::{Catalog, CatalogError, SegmentRow};
 use tokio::{sync::Notify, task::JoinSet};
 use tracing::{error, info, warn};
 use uuid::Uuid;
@@ -188,19 +188,34 @@ pub(crate) async fn run(core: Arc<Core>, bucket: Arc<dyn Bucket>) {
     }
 }
 
-/// Name of the note that says which bucket was filled last.
-pub(crate) const BUCKET_NOTE: &str = "bucket";
+/// The bucket that this node filled last, as it was noted; before nodes were told apart, that of whoever it was.
+pub(crate) async fn filled_bucket(catalog: &Catalog) -> Result<Option<String>, CatalogError> {
+    match catalog.note(&bucket_note(catalog)).await? {
+        Some(filled) => Ok(Some(filled)),
+        None => catalog.note(BUCKET_NOTE).await,
+    }
+}
+
+/// Name of the note that says which bucket this node filled last: another one may be given it earlier or later.
+fn bucket_note(catalog: &Catalog) -> String {
+    catalog.node_id().map_or_else(|| BUCKET_NOTE.to_owned(), |id| format!("{BUCKET_NOTE}.{}", id.simple()))
+}
+
+/// Name of the note of a node without an id.
+const BUCKET_NOTE: &str = "bucket";
 
 /// What was recorded before there was a bucket, or with another one, is to be brought into this one as far as there are
 /// local copies.
 async fn take_up_the_past(core: &Core, bucket: &dyn Bucket) {
     let here = bucket.describe();
     let done = retry("looking for footage that is in no bucket", &here, u32::MAX, &core.is_gone, || async {
-        let before = core.catalog.note(BUCKET_NOTE).await?;
+        let note = bucket_note(&core.catalog);
+        let before = core.catalog.note(&note).await?;
         if before.as_deref() == Some(here.as_str()) {
             return Ok(());
         }
         let queued = core.catalog.queue_for_bucket().await?;
+        let before = filled_bucket(&core.catalog).await?.filter(|before| *before != here);
         match before {
             None => {
                 info!(bucket = here, segments = queued, "what was recorded so far is brought into the bucket")
@@ -212,7 +227,7 @@ async fn take_up_the_past(core: &Core, bucket: &dyn Bucket) {
                 "the bucket is another one than before: what only that one has cannot be played from here"
             ),
         }
-        core.catalog.put_note(BUCKET_NOTE, &here).await
+        core.catalog.put_note(&note, &here).await
     });
     done.await;
 }

@@ -20,6 +20,9 @@ impl Verifier {
                 self.catalog.unstore_segment(row.id).await?.then_some("it is uploaded again")
             }
             Side::Local if self.is_good(Side::Bucket, row).await? => {
+                if row.node_id.is_none() {
+                    self.catalog.claim_segments(&[row.id], None).await?;
+                }
                 self.catalog.leave_local(&[row.id]).await?;
                 if fault.kind != FaultKind::Missing {
                     self.remove_local(&row.object_name).await?;
@@ -40,7 +43,7 @@ impl Verifier {
     /// Whether the other copy is there and every byte of it is right.
     async fn is_good(&self, side: Side, row: &SegmentRow) -> Result<bool, ArchiveError> {
         let is_said = match side {
-            Side::Local => row.local_copy == LocalCopy::Kept,
+            Side::Local => row.local_copy == LocalCopy::Kept && !self.is_elsewhere(side, row),
             Side::Bucket => row.state == SegmentState::Stored,
         };
         if !is_said {

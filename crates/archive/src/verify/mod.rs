@@ -10,10 +10,11 @@ mod merge;
 mod reading;
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -36,7 +37,7 @@ use crate::{
     origin::Origin,
     read::Reader,
     store::{FolderStore, Store as _},
-    upload::BUCKET_NOTE,
+    upload::filled_bucket,
 };
 
 /// What is looked at, and what is done about it.
@@ -116,6 +117,8 @@ pub struct VerifyReport {
     pub growing: u64,
     /// Objects that are not ours.
     pub foreign: u64,
+    /// Copies that are on the disks of other nodes: they are looked at there.
+    pub elsewhere: Vec<HeldElsewhere>,
     /// What is wrong, the first [`MAX_REPORTED`] of it.
     pub faults: Vec<Fault>,
     /// How many faults there are in all.
@@ -124,6 +127,17 @@ pub struct VerifyReport {
     pub unmended: u64,
     /// The bucket that was filled last, where that is another one than this.
     pub other_bucket: Option<String>,
+}
+
+/// Copies on the disk of another node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeldElsewhere {
+    /// Which node; `None` for rows that no node has claimed.
+    pub node_id: Option<Uuid>,
+    /// What it is called, where that is known.
+    pub name: Option<String>,
+    /// How many whole segments it holds.
+    pub segments: u64,
 }
 
 /// How far a run is; read it at any time.
@@ -175,6 +189,10 @@ pub struct Verifier {
     config: VerifyConfig,
     progress: Arc<VerifyProgress>,
     report: Mutex<VerifyReport>,
+    /// Whole segments that are not this node's to look at, by their holders.
+    elsewhere: Mutex<BTreeMap<Option<Uuid>, u64>>,
+    /// Whether another node than this one may have what no node has claimed.
+    has_others: AtomicBool,
 }
 
 impl Verifier {
@@ -189,7 +207,8 @@ impl Verifier {
     ) -> Self {
         let store = Arc::new(FolderStore::new(Arc::clone(&disk), config.store.clone()));
         let (progress, report) = (Arc::default(), Mutex::default());
-        Self { catalog, disk, clock, bucket, store, config, progress, report }
+        let (elsewhere, has_others) = (Mutex::default(), AtomicBool::new(false));
+        Self { catalog, disk, clock, bucket, store, config, progress, report, elsewhere, has_others }
     }
 
     /// How far it is.
@@ -212,6 +231,9 @@ impl Verifier {
             self.progress.total.fetch_add(footage.segments * sides.len() as u64, Ordering::Relaxed);
             channels.push(route.channel.id);
         }
+        let nodes = self.catalog.nodes().await?;
+        let me = self.catalog.node_id();
+        self.has_others.store(nodes.iter().any(|node| Some(node.id) != me), Ordering::Relaxed);
         let growing = self.catalog.growing_segments().await?;
         let growing = growing.iter().filter(|row| channels.contains(&row.channel_id)).count();
         self.note(|report| report.growing = growing as u64);
@@ -220,6 +242,15 @@ impl Verifier {
         }
         let other_bucket = self.other_bucket().await?;
         let mut report = self.report.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let elsewhere = self.elsewhere.into_inner().unwrap_or_else(PoisonError::into_inner);
+        report.elsewhere = elsewhere
+            .into_iter()
+            .map(|(node_id, segments)| HeldElsewhere {
+                node_id,
+                name: nodes.iter().find(|node| Some(node.id) == node_id).map(|node| node.name.clone()),
+                segments,
+            })
+            .collect();
         report.faults.sort_by(|a, b| (&a.object_name, a.side as u8).cmp(&(&b.object_name, b.side as u8)));
         report.read_bytes = self.progress.read_bytes();
         report.other_bucket = other_bucket;
@@ -228,7 +259,7 @@ impl Verifier {
 
     async fn other_bucket(&self) -> Result<Option<String>, ArchiveError> {
         let Some(bucket) = &self.bucket else { return Ok(None) };
-        let filled = self.catalog.note(BUCKET_NOTE).await?;
+        let filled = filled_bucket(&self.catalog).await?;
         Ok(filled.filter(|filled| *filled != bucket.describe()))
     }
 
@@ -259,6 +290,15 @@ impl Verifier {
                 self.look_at_copy(side, *row, meta).await?;
                 self.compared();
             }
+            Pair::Row(row) if self.is_elsewhere(side, &row) => {
+                // A folder that was copied has the file as well, under a name that no walk of it need show.
+                if row.node_id.is_none() && self.present(side, &row.object_name).await?.is_some() {
+                    self.note(|report| report.good_copies += 1);
+                } else {
+                    self.counts_elsewhere(&row);
+                }
+                self.compared();
+            }
             Pair::Row(row) => {
                 if is_promised(side, &row) {
                     match self.present(side, &row.object_name).await? {
@@ -274,6 +314,11 @@ impl Verifier {
 
     /// A copy that is where its row says, or is not promised by it.
     async fn look_at_copy(&self, side: Side, row: SegmentRow, meta: ObjectMeta) -> Result<(), ArchiveError> {
+        if side == Side::Local && row.node_id.is_some() && self.is_elsewhere(side, &row) {
+            // A copy of what that node holds, in a folder that was copied: nothing is promised of it.
+            self.counts_elsewhere(&row);
+            return Ok(());
+        }
         if !is_promised(side, &row) {
             // On its way in or out; but a file whose row says that it is gone was forgotten on its way.
             if side == Side::Local && row.local_copy == LocalCopy::None {
@@ -430,6 +475,22 @@ impl Verifier {
             Some(_) => Claim::Deleted,
             None => Claim::No,
         })
+    }
+
+    /// Whether a row promises bytes on another disk than this node's. What no node has claimed is here, unless others than
+    /// this one have had the catalog.
+    fn is_elsewhere(&self, side: Side, row: &SegmentRow) -> bool {
+        let is_promised = side == Side::Local && row.is_whole() && row.local_copy != LocalCopy::None;
+        is_promised
+            && match row.node_id {
+                Some(id) => Some(id) != self.catalog.node_id(),
+                None => self.catalog.node_id().is_some() && self.has_others.load(Ordering::Relaxed),
+            }
+    }
+
+    fn counts_elsewhere(&self, row: &SegmentRow) {
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        *elsewhere.entry(row.node_id).or_default() += 1;
     }
 
     /// What is there under a name.

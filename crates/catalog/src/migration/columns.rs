@@ -72,6 +72,13 @@ pub(super) fn index(name: &'static str, table: &'static str, columns: &[&str]) -
     Step::Index { table, name, create: Box::new(plain(name, table, columns)) }
 }
 
+/// An index that another one has taken the place of.
+pub(super) fn drop_index(name: &'static str, table: &'static str) -> Step {
+    let mut drop = Index::drop();
+    drop.name(name).table(Alias::new(table));
+    Step::DropIndex { table, name, drop: Box::new(drop) }
+}
+
 pub(super) fn unique(name: &'static str, table: &'static str, columns: &[&str]) -> Step {
     Step::Index { table, name, create: Box::new(plain(name, table, columns).unique().take()) }
 }

@@ -7,7 +7,9 @@
 //! SQLite and MySQL), words and JSON are text, bytes are BLOBs in tables of their own.
 
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::{IndexCreateStatement, TableAlterStatement, TableCreateStatement};
+use sea_orm::sea_query::{
+    IndexCreateStatement, IndexDropStatement, TableAlterStatement, TableCreateStatement,
+};
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityName as _, EntityTrait as _,
     QueryTrait as _, Schema, StatementBuilder,
@@ -24,6 +26,7 @@ mod m0001_first;
 mod m0002_bucket;
 mod m0003_live_access;
 mod m0004_relay;
+mod m0005_nodes;
 #[cfg(test)]
 mod tests;
 
@@ -61,11 +64,25 @@ pub(crate) enum Step {
         /// How it is made.
         create: Box<IndexCreateStatement>,
     },
+    /// An old index that goes.
+    DropIndex {
+        /// Its table.
+        table: &'static str,
+        /// Its name.
+        name: &'static str,
+        /// How it is dropped.
+        drop: Box<IndexDropStatement>,
+    },
 }
 
 /// All migrations in order.
-const MIGRATIONS: [Migration; 4] =
-    [m0001_first::MIGRATION, m0002_bucket::MIGRATION, m0003_live_access::MIGRATION, m0004_relay::MIGRATION];
+const MIGRATIONS: [Migration; 5] = [
+    m0001_first::MIGRATION,
+    m0002_bucket::MIGRATION,
+    m0003_live_access::MIGRATION,
+    m0004_relay::MIGRATION,
+    m0005_nodes::MIGRATION,
+];
 
 /// The names of all migrations in order.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
@@ -118,6 +135,7 @@ pub(crate) fn pending_sql(backend: DbBackend, applied: &[String]) -> Result<Vec<
                 Step::Table { create, .. } => text(backend, create.as_ref()),
                 Step::Column { add, .. } => text(backend, add.as_ref()),
                 Step::Index { create, .. } => text(backend, create.as_ref()),
+                Step::DropIndex { drop, .. } => text(backend, drop.as_ref()),
             });
         }
         sql.push(text(backend, &record(migration)));
@@ -201,6 +219,11 @@ async fn run(transaction: &DatabaseTransaction, step: Step) -> Result<(), DbErr>
         Step::Index { table, name, create } => {
             if !schema.has_index(table, name).await? {
                 transaction.execute(create.as_ref()).await?;
+            }
+        }
+        Step::DropIndex { table, name, drop } => {
+            if schema.has_index(table, name).await? {
+                transaction.execute(drop.as_ref()).await?;
             }
         }
     }

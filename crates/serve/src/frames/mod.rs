@@ -9,7 +9,7 @@ use crate::{
     app::ServeConfig,
     limits::{FRAME_TURN_TIMEOUT, MAX_FFMPEG},
 };
-use archive::Archive;
+use archive::{Archive, ArchiveError};
 use bytes::Bytes;
 use cache::Cache;
 use std::{
@@ -54,6 +54,8 @@ impl Frames {
         }
         let keyframe = match archive.keyframe(channel, at_us).await {
             Ok(keyframe) => keyframe?,
+            // Nothing is wrong with pictures: this one is made there.
+            Err(ArchiveError::Elsewhere { .. }) => return None,
             Err(error) => {
                 self.report(&error.to_string());
                 return None;

@@ -122,7 +122,9 @@ pub(super) async fn variants(
     let now_us = app.clock.now_us();
     let back_us = i64::try_from(window_s.saturating_mul(1_000_000)).unwrap_or(i64::MAX).min(MAX_REWIND_US);
     let views = app.archive.views(channel, now_us - back_us, i64::MAX).await?;
-    let address = match views.first() {
+    // Not into what another node has: a playlist of both could not be played.
+    let elsewhere = views.iter().rposition(|view| !view.is_here).map_or(0, |last| last + 1);
+    let address = match views.get(elsewhere) {
         Some(view) => format!("rewind.m3u8?from={}", view.start_us),
         // Nothing is on disk yet: there is nothing to go back to.
         None => "index.m3u8".to_owned(),
@@ -191,7 +193,7 @@ async fn recorded(
     reload: Reload,
     is_late: bool,
 ) -> Result<Option<Bytes>, Problem> {
-    let views = app.archive.views(grant.channel, grant.from_us, grant.to_us).await?;
+    let views = app.archive.readable_views(grant.channel, grant.from_us, grant.to_us).await?;
     let named: Vec<_> = views
         .iter()
         .map(|view| {

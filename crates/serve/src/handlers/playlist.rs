@@ -38,7 +38,7 @@ pub(crate) async fn get_playlist(
     };
     let now_us = app.clock.now_us();
     let grant = app.signer.verify(&token, TokenKind::Replay, now_us)?;
-    let views = app.archive.views(grant.channel, grant.from_us, grant.to_us).await?;
+    let views = app.archive.readable_views(grant.channel, grant.from_us, grant.to_us).await?;
     if views.is_empty() {
         return Err(Problem::new(ProblemCode::NoFootage, "nothing was recorded in this time"));
     }

@@ -22,6 +22,7 @@ impl From<ArchiveError> for Problem {
             ArchiveError::SegmentNotFound(_) => {
                 Self::new(ProblemCode::SegmentNotFound, "there is no such segment, or it is kept no longer")
             }
+            ArchiveError::Elsewhere { holder, .. } => Self::held_elsewhere(holder.as_deref()),
             ArchiveError::NoFootage => Self::new(ProblemCode::NoFootage, "nothing was recorded in this time"),
             ArchiveError::RangeTooLong { segments, limit } => Self::new(
                 ProblemCode::RangeTooLong,

@@ -10,6 +10,7 @@ mod live;
 mod media;
 mod monitor;
 mod node;
+mod nodes;
 mod operators;
 mod server;
 mod srs;

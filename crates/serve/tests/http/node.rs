@@ -221,8 +221,8 @@ impl Node {
 
 /// One made-up session after the other on a channel.
 pub(crate) struct Recording {
-    recorder: Recorder,
-    fragmenter: Fragmenter,
+    pub(crate) recorder: Recorder,
+    pub(crate) fragmenter: Fragmenter,
 }
 
 impl Recording {

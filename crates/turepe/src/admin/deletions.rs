@@ -42,6 +42,7 @@ fn deletion_json(deletion: &Deletion) -> Value {
         "object": deletion.object_name,
         "reason": deletion.reason,
         "wasStored": deletion.was_stored,
+        "nodeId": deletion.node_id,
         "requestedAt": instant(deletion.requested_us),
         "doneAt": deletion.done_us.map(instant),
     })

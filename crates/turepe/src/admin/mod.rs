@@ -7,6 +7,7 @@ mod channel;
 mod club;
 mod court;
 mod deletions;
+mod node;
 mod protect;
 mod relay;
 mod retention;
@@ -28,6 +29,7 @@ pub(crate) async fn run(command: &Admin, config: &Config) -> Result<(), Failure>
         Admin::Relay(command) => relay::run(command, &catalog, config).await,
         Admin::Protect(command) => protect::run(command, &catalog).await,
         Admin::Retention { confirm, json } => retention::run(&catalog, *confirm, *json).await,
+        Admin::Node(command) => node::run(command, &catalog, config).await,
         Admin::Deletions { limit, json } => deletions::list(&catalog, *limit, *json).await,
     };
     // Closing writes the log of the database back: its errors matter as much as those of the work.

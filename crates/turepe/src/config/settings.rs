@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use catalog::{DatabaseOptions, masked_url};
+use catalog::{DatabaseOptions, MAX_NODE_NAME_CHARS, masked_url};
 use serde_json::{Value, json};
 
 use super::sources::{Setting, Settings, Sources};
@@ -55,6 +55,8 @@ pub(crate) struct Node {
     pub(crate) data: PathBuf,
     /// Whether nobody has named a folder.
     pub(crate) is_default_data: bool,
+    /// What people call it; `None` when nobody has said.
+    pub(crate) name: Option<String>,
     /// Makes pictures and covers.
     pub(crate) ffmpeg: PathBuf,
 }
@@ -223,6 +225,7 @@ impl Config {
             },
             node: Node {
                 is_default_data: settings.get("node.data")?.is_default(),
+                name: keys.parse("node.name", node_name)?,
                 ffmpeg: keys.parse("node.ffmpeg", |text| folder_or_file(text, "a program"))?,
                 data,
             },
@@ -256,7 +259,11 @@ impl Config {
     /// The configuration in force by section and key, secrets masked.
     pub(crate) fn to_json(&self) -> Value {
         json!({
-            "node": { "data": self.node.data, "ffmpeg": self.node.ffmpeg },
+            "node": {
+                "data": self.node.data,
+                "name": self.node.name.as_deref().unwrap_or_default(),
+                "ffmpeg": self.node.ffmpeg,
+            },
             "tls": Tls::to_json(self.tls.as_ref()),
             "http": {
                 "listen": self.http.listen.to_string(),
@@ -430,6 +437,13 @@ fn public_url(text: &str, listen: SocketAddr, tls: Option<SocketAddr>) -> Result
 }
 
 /// An address of the website; empty: not known.
+fn node_name(text: &str) -> Result<Option<String>, String> {
+    if text.chars().count() > MAX_NODE_NAME_CHARS || text.chars().any(char::is_control) {
+        return Err(format!("is at most {MAX_NODE_NAME_CHARS} characters in one line"));
+    }
+    Ok(Some(text.trim().to_owned()).filter(|name| !name.is_empty()))
+}
+
 fn website(text: &str) -> Result<Option<String>, String> {
     if text.is_empty() {
         return Ok(None);

@@ -139,7 +139,7 @@ pub(super) async fn run(
     let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
     let start_us = plan.jobs.iter().map(|job| job.from_us).min().unwrap_or(0);
     let clock = Arc::new(SimulatedClock::new(start_us));
-    let archive_config = ArchiveConfig { sync_us: SYNC_US, ..node::archive_config(config) };
+    let archive_config = ArchiveConfig { sync_us: SYNC_US, ..node::archive_config(config, Vec::new()) };
     let archive = Archive::open(archive_config, disk, clock, catalog.clone())
         .map_err(|error| Failure::context("cannot open the archive", error))?;
     archive.wait_repaired().await;

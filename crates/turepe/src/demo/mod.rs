@@ -73,7 +73,7 @@ struct Prepared {
 async fn prepare(arguments: &Demo, config: &Config) -> Result<Prepared, Failure> {
     let lock = Lock::take(config)?;
     let (clip, path) = clip(arguments, config)?;
-    let catalog = data_folder::open_catalog(config).await?;
+    let catalog = data_folder::open_catalog_with_footage(config).await?;
     let club = club::create_missing(&catalog).await?;
     let now_us = SystemClock.now_us();
     let plan = backfill::plan(&catalog, &club, &clip, now_us).await?;

@@ -69,6 +69,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("backlog", |patient| Box::pin(machine::backlog(patient))),
     ("portrange", |patient| Box::pin(machine::port_range(patient))),
     ("database", |patient| Box::pin(node::database(patient))),
+    ("identity", |patient| Box::pin(node::identity(patient))),
     ("ports", |patient| Box::pin(node::ports(patient))),
     ("tls", |patient| Box::pin(tls::check(patient))),
     ("ffmpeg", |patient| Box::pin(node::ffmpeg(patient))),

@@ -12,6 +12,7 @@ use tokio::process::Command;
 use world::{Disk as _, SystemClock, SystemDisk};
 
 use super::{Finding, Patient};
+use crate::identity::{self, Identity};
 use crate::installation;
 
 /// How long ffmpeg may take to tell its version.
@@ -46,6 +47,50 @@ pub(super) async fn database(patient: &Patient<'_>) -> Vec<Finding> {
             },
         ),
     }]
+}
+
+/// Whether the folder is the node that it was, and has what that node recorded.
+pub(super) async fn identity(patient: &Patient<'_>) -> Vec<Finding> {
+    let config = patient.config;
+    let folder = &config.node.data;
+    let name = identity::name(config);
+    if let Some(why) = Identity::would_renew(folder) {
+        let says =
+            format!("{} was another node before ({why}): the next start goes by a new id", folder.display());
+        let fix = if identity::is_catalog_private(config) {
+            "nothing: that start takes over the footage that is in the folder"
+        } else {
+            "if the original is gone for good: turepe admin node list, then turepe admin node adopt ID of that node"
+        };
+        return vec![Finding::warning(says, fix)];
+    }
+    let Some(Identity { id, former }) = Identity::known(folder) else {
+        return vec![Finding::good(format!("this node will be called `{name}`"))];
+    };
+    let mut left = Vec::new();
+    if !identity::is_catalog_private(config) && !former.is_empty() {
+        let opened = Catalog::open_with(&config.database.options, Arc::new(SystemClock)).await;
+        // That it cannot be opened is told by the check of the database.
+        if let Ok(catalog) = opened {
+            for was in former {
+                if catalog.held_segments(Some(was), i64::MIN, 1).await.is_ok_and(|held| !held.is_empty()) {
+                    left.push(was);
+                }
+            }
+            // It was only looked at: closing cannot lose anything.
+            let _ = catalog.close().await;
+        }
+    }
+    if left.is_empty() {
+        return vec![Finding::good(format!("this node is `{name}`, {id}"))];
+    }
+    let warn = |was| {
+        Finding::warning(
+            format!("this folder was the node {was} before, and the database holds footage for that one"),
+            format!("if that folder is gone for good: turepe admin node adopt {was}"),
+        )
+    };
+    left.into_iter().map(warn).collect()
 }
 
 pub(super) async fn ports(patient: &Patient<'_>) -> Vec<Finding> {

@@ -9,6 +9,7 @@ mod gate;
 mod keys;
 mod listen;
 mod metrics;
+mod presence;
 mod relays;
 mod sink;
 
@@ -25,7 +26,6 @@ use live::Live;
 use live::covers::Covers;
 use relay::Relays;
 use serve::{BucketAccess, Dvr, DvrFiles, Listeners, Measured, Monitor, ServeConfig, Server, Srs};
-use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -42,6 +42,7 @@ use self::relays::NodeRelays;
 use crate::config::Config;
 use crate::data_folder::{self, Lock};
 use crate::failure::Failure;
+use crate::identity::{self, Held, Identity};
 use crate::tls::Tls;
 
 /// From the first signal to the end of the process, whatever hangs.
@@ -84,6 +85,8 @@ pub(crate) struct Node {
     dvr: Option<Dvr>,
     monitor: Monitor,
     srs_api: Option<TcpListener>,
+    name: String,
+    _held: Held,
     /// Last: the folder is ours until everything else is gone.
     _lock: Lock,
 }
@@ -94,14 +97,17 @@ impl Node {
         let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let lock = Lock::take(config)?;
+        let (identity, held) = Identity::hold(&config.node.data)?;
         let tls = config.tls.as_ref().map(|files| Tls::open(files, disk.clone(), clock.clone())).transpose();
         let tls = tls.map_err(|error| Failure::usage(format!("configuration: {error}")))?;
         let http = listen::http(config, ports, tls.as_ref())?;
-        let catalog = data_folder::await_catalog(config).await?;
+        let catalog = data_folder::await_catalog(config).await?.for_node(identity.id);
+        let former = data_folder::former_nodes(config, &identity);
+        tell_of_former(&catalog, &identity, &former).await;
         let bucket = config.store.bucket(&clock);
         let bucket = bucket.map_err(|error| Failure::context("cannot use the bucket", error))?;
         let archive = Archive::open_with_bucket(
-            archive_config(config),
+            archive_config(config, former),
             disk.clone(),
             clock.clone(),
             catalog.clone(),
@@ -163,7 +169,7 @@ impl Node {
             connections: rtmp.connections(),
             flv_players: server.flv_players(),
         };
-        let monitor = Monitor::new(config.srs_api.door(), server_id(config), Arc::new(facts), clock);
+        let monitor = Monitor::new(config.srs_api.door(), identity.id, Arc::new(facts), clock);
         let server = server.with_srs(srs.clone()).with_monitor(monitor.clone());
         Ok(Self {
             catalog,
@@ -182,6 +188,8 @@ impl Node {
             dvr,
             monitor,
             srs_api,
+            name: identity::name(config),
+            _held: held,
             _lock: lock,
         })
     }
@@ -205,6 +213,7 @@ impl Node {
             drop(stopped.wait_for(|stopped| *stopped).await);
         };
         let memory = tokio::spawn(keys::keep_fresh(self.publishers));
+        let presence = tokio::spawn(presence::tell(self.catalog.clone(), self.name));
         let targets = tokio::spawn(relays::keep_fresh(self.catalog.clone(), self.relays.clone()));
         let relayed = tokio::spawn(self.relays.run(wait(stopped.clone())));
         let http = tokio::spawn(self.server.run(self.http, wait(stopped.clone())));
@@ -228,6 +237,7 @@ impl Node {
         tracing::info!("stopping");
         stop.send_replace(true);
         memory.abort();
+        presence.abort();
         targets.abort();
         let archive = self.archive;
         let ending = async {
@@ -278,10 +288,19 @@ fn measured(rooms: &Arc<RoomMetrics>, tls: Option<&Tls>) -> Vec<Arc<dyn Measured
     all
 }
 
-/// What monitoring tells nodes apart by: the same after a restart.
-fn server_id(config: &Config) -> Uuid {
-    let hash: [u8; 32] = Sha256::digest(config.node.data.as_os_str().as_encoded_bytes()).into();
-    Uuid::from_u128(hash.iter().take(16).fold(0, |id, byte| (id << 8) | u128::from(*byte)))
+/// Says what to do about footage that this folder had under another id and may not take over by itself.
+async fn tell_of_former(catalog: &Catalog, identity: &Identity, taken_over: &[Uuid]) {
+    for id in identity.former.iter().filter(|id| !taken_over.contains(id)) {
+        let held = catalog.held_segments(Some(*id), i64::MIN, 1).await;
+        // A database that does not answer now says it at the next start.
+        if held.is_ok_and(|held| !held.is_empty()) {
+            tracing::warn!(
+                was = %id,
+                "this data folder was another node before, and the catalog holds footage for that one: it is read from here, \
+                 and neither uploaded nor removed. If that folder is gone: turepe admin node adopt {id}"
+            );
+        }
+    }
 }
 
 /// Which channels are live, as `serve` asks.
@@ -324,8 +343,9 @@ pub(crate) fn open_directory(
 }
 
 /// The archive's settings.
-pub(crate) fn archive_config(config: &Config) -> ArchiveConfig {
+pub(crate) fn archive_config(config: &Config, former_nodes: Vec<Uuid>) -> ArchiveConfig {
     ArchiveConfig {
+        former_nodes,
         segment_us: config.archive.segment.micros(),
         sync_us: config.archive.sync.micros(),
         upload: config.store.upload(),

@@ -13,6 +13,7 @@ mod directory;
 mod lost;
 mod metrics;
 mod migrate;
+mod nodes;
 #[path = "../../../directory/tests/support/mod.rs"]
 mod peers;
 mod publish;

@@ -154,6 +154,12 @@ impl Running {
         (self.wait(), start.elapsed())
     }
 
+    /// Ends it at once, if it has not ended.
+    pub(crate) fn kill(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         until("the program to end", || self.child.try_wait().unwrap())
@@ -162,8 +168,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        self.kill();
     }
 }
 

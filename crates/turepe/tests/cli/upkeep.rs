@@ -126,6 +126,7 @@ fn doctor_says_what_is_wrong_and_how_it_is_mended() {
         "backlog",
         "portrange",
         "database",
+        "identity",
         "ports",
         "ffmpeg",
         "bucket",
