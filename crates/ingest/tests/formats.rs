@@ -1,6 +1,6 @@
 //! Streams as they should not be and are: each is recorded, or refused by its true name.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
