@@ -103,7 +103,7 @@ impl Catalog {
             Ok(true)
         };
         match looked.await {
-            Ok(true) => Ok(Some(Self { engine, clock })),
+            Ok(true) => Ok(Some(Self { engine, clock, node_id: None })),
             other => {
                 // The first error is the one to tell.
                 let _ = engine.close().await;
