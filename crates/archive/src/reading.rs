@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use catalog::{LocalCopy, SegmentRow, SegmentState};
+use catalog::{LocalCopy, MAX_SEGMENT_US, SegmentRow, SegmentState};
 use futures_util::future::try_join_all;
 use media::{
     SegmentIndex,
@@ -133,7 +133,7 @@ impl Archive {
             let Some(id) = row.node_id else { continue };
             let node = core.catalog.node(id).await?;
             let now_us = core.clock.now_us();
-            if recorded_until(row, node.as_ref(), core.longest_segment_us, now_us) > from_us {
+            if recorded_until(row, node.as_ref(), MAX_SEGMENT_US, now_us) > from_us {
                 return Ok(Some(row.clone()));
             }
         }
@@ -155,9 +155,9 @@ impl Archive {
         let mut spans = core.catalog.spans(channel_id, from_us, to_us).await?;
         spans.extend(growing.iter().map(|segment| (segment.start_us, segment.end_us())));
         let now_us = core.clock.now_us();
-        if to_us > now_us.saturating_sub(core.longest_segment_us) {
+        if to_us > now_us.saturating_sub(MAX_SEGMENT_US) {
             for (row, node) in core.catalog.growing_elsewhere(channel_id).await? {
-                let until_us = recorded_until(&row, node.as_ref(), core.longest_segment_us, now_us);
+                let until_us = recorded_until(&row, node.as_ref(), MAX_SEGMENT_US, now_us);
                 spans.push((row.start_us, until_us));
             }
             spans.retain(|(start_us, end_us)| *start_us < to_us && *end_us > from_us);
