@@ -1,4 +1,6 @@
 //! The wall clock of a running node is set by Debian's `faketime`, its monotonic clock goes on: what the node records then.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "a test works on real files")]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +19,7 @@ fn library() -> PathBuf {
     folders
         .filter_map(|folder| Some(folder.ok()?.path().join("faketime/libfaketimeMT.so.1")))
         .find(|path| path.is_file())
-        .expect("faketime is installed by `cargo xtask setup`")
+        .expect("faketime is installed by `cargo xtask test`")
 }
 
 /// A node whose clock is off by what stands in a file.

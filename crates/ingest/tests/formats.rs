@@ -1,7 +1,5 @@
 //! Streams as they should not be and are: each is recorded, or refused by its true name.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use bytes::Bytes;
@@ -67,7 +65,9 @@ async fn however_video_is_wrapped_the_same_pictures_are_recorded() {
     let (header, frames) = clip.video();
     let VideoTag::SequenceHeader { record, .. } = header else { panic!() };
     let expected: Vec<Bytes> = frames.iter().take(100).map(|(_, tag)| data(tag).clone()).collect();
-    let bends: [(&str, bool, Bend, fn(&[&[u8]], &[u8]) -> Vec<u8>); 5] = [
+    /// Gives the bytes that are recorded of a picture's units; the second is the configuration record.
+    type Recorded = fn(&[&[u8]], &[u8]) -> Vec<u8>;
+    let bends: [(&str, bool, Bend, Recorded); 5] = [
         (
             "start codes",
             true,

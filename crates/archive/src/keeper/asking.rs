@@ -237,6 +237,7 @@ mod tests {
             local_copy: LocalCopy::Kept,
             etag: etag.map(str::to_owned),
             crc32: None,
+            node_id: None,
         };
         let there = |size_bytes, etag: &str| {
             Some(ObjectMeta { name: "x".into(), size_bytes, etag: etag.to_owned(), modified_us: 0 })

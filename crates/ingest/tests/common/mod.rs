@@ -26,11 +26,14 @@ use world::{Clock, SystemClock};
 /// Nothing here takes as long on any machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the sinks were told, in order, with the channel.
+/// Something that was told of a channel, in order.
+type OfChannels<T> = Arc<Mutex<Vec<(Uuid, T)>>>;
+
+/// What the sinks were told.
 #[derive(Clone)]
 pub struct Told {
-    events: Arc<Mutex<Vec<(Uuid, TimelineEvent)>>>,
-    audio: Arc<Mutex<Vec<(Uuid, Option<AudioProblem>)>>>,
+    events: OfChannels<TimelineEvent>,
+    audio: OfChannels<Option<AudioProblem>>,
     count: watch::Sender<usize>,
 }
 

@@ -228,7 +228,7 @@ fn two_fields_of_a_frame_are_one_picture() {
     // first_mb 0, slice_type 7 and 5, pps 0, frame_num (4 bits), field_pic_flag 1, bottom_field_flag 0 and 1.
     let field = |nal: u8, frame_num: u8, is_bottom: bool| {
         let bits =
-            0b1_0001000_1_u32 << 23 | u32::from(frame_num) << 19 | 1 << 18 | u32::from(is_bottom) << 17;
+            0b100_010_001_u32 << 23 | u32::from(frame_num) << 19 | 1 << 18 | u32::from(is_bottom) << 17;
         let mut unit = vec![nal];
         unit.extend((bits | 1 << 10).to_be_bytes());
         unit

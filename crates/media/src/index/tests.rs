@@ -127,7 +127,8 @@ fn with_keys(seconds: usize, recovery_90k: u32, keys: impl Fn(usize) -> bool) ->
 fn playback_starts_where_pictures_are_whole_in_time() {
     // Keys every 2 s; instants in ms, expected starts in ms.
     let every_2_s = |number: usize| number.is_multiple_of(4);
-    let table: [(&str, SegmentIndex, &[(u64, u64)]); 6] = [
+    type Case = (&'static str, SegmentIndex, &'static [(u64, u64)]);
+    let table: [Case; 6] = [
         ("closed groups", with_keys(60, 0, every_2_s), &[(0, 0), (1999, 0), (2000, 2000), (5000, 4000)]),
         (
             "open groups: two pictures lead the keyframe",

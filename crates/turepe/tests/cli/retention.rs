@@ -25,7 +25,7 @@ fn tell_ntp(tool: &Tool, is_synchronised: &str) -> String {
 fn library() -> PathBuf {
     let folders = std::fs::read_dir("/usr/lib").unwrap().flatten().map(|entry| entry.path());
     let found = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|path| path.exists());
-    found.expect("Debian's package faketime")
+    found.unwrap_or_else(|| panic!("Debian's package faketime is not installed"))
 }
 
 /// A node whose clock is off by so much, with a week of retention.
