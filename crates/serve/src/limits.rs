@@ -14,8 +14,17 @@ pub const MAX_HEADERS: usize = 64;
 /// Longest request body that is let in, in bytes. No operation reads one yet.
 pub const MAX_BODY_BYTES: u64 = 64 * 1024;
 
-/// Connections at once; the next one waits in the listener's backlog.
+/// Connections at once; for the next one an idle one is closed, and while there is none it is turned away with 503.
 pub const MAX_CONNECTIONS: usize = 4_096;
+
+/// Of [`MAX_CONNECTIONS`], those that only the machine itself can have: health checks, operators, a proxy on it.
+pub const LOOPBACK_CONNECTIONS: usize = 64;
+
+/// Connections at once from one address, or one IPv6 /64 network: a club's players behind one router, six for each browser.
+pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 512;
+
+/// Turned-away connections are logged at most this often, with their number.
+pub const TURNED_AWAY_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Answers that are being worked out at once in each group of routes (not counting bodies that are being sent): the API
 /// with its media, pictures, covers, operations.
@@ -49,7 +58,7 @@ pub const TURN_TIMEOUT: Duration = Duration::from_secs(2);
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a connection may take to send a request's head, and how long it may be idle between two.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a TLS handshake may take: a few round trips, also over a bad mobile network.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,7 +69,7 @@ pub const MAX_STREAMS: u32 = 100;
 /// Bytes of one answer that wait for a reader on a connection of HTTP/2, which has [`MAX_STREAMS`] of them.
 pub const MAX_STREAM_BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long a connection of HTTP/2 may stay when nothing goes over it in either direction: nobody asks, or nobody takes.
+/// How long a connection of HTTP/2 may stay when nobody asks for anything on it, or takes nothing of what he asked for.
 pub const IDLE_TIMEOUT: Duration = WRITE_STALL_TIMEOUT;
 
 /// How long a reader may take nothing before its connection is closed. A paused player comes back with a Range.
@@ -137,5 +146,6 @@ const _: () = assert!(FRAME_TURN_TIMEOUT.as_secs() + FFMPEG_TIMEOUT.as_secs() < 
 // A reload that waits is answered before its request runs out of time.
 const _: () = assert!(LIVE_WAIT.as_secs() * 2 < ANSWER_TIMEOUT.as_secs());
 const _: () = assert!(MAX_REWIND_US < MAX_REWIND_AGE_US && MAX_REWIND_AGE_US <= MAX_REPLAY_US);
+const _: () = assert!(LOOPBACK_CONNECTIONS + MAX_CONNECTIONS_PER_ADDRESS < MAX_CONNECTIONS);
 // An address that is refused for its length must first be read.
 const _: () = assert!(MAX_URI_BYTES * 2 < MAX_HEAD_BYTES);

@@ -1,26 +1,30 @@
-//! Connections: accepted up to a limit, timed while they send a head or take nothing, and ended in time.
+//! Connections: each gets a seat ([`super::seats`]), is timed while it sends a head or takes nothing, and ends in time.
 //!
 //! `axum::serve` sets no timer, so a head sent byte by byte would hold a connection for ever, and it waits without end
 //! for open downloads when it stops.
 
+use super::seats::{Answering, Seat, SeatLimits, Seats, TurnedAway};
 use crate::limits::{
-    ACCEPT_RETRY, HEAD_TIMEOUT, IDLE_TIMEOUT, MAX_CONNECTIONS, MAX_HEAD_BYTES, MAX_HEADERS,
-    MAX_STREAM_BUFFER_BYTES, MAX_STREAMS, SHUTDOWN_GRACE, TLS_HANDSHAKE_TIMEOUT, WRITE_STALL_TIMEOUT,
+    ACCEPT_RETRY, HEAD_TIMEOUT, IDLE_TIMEOUT, LOOPBACK_CONNECTIONS, MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_ADDRESS, MAX_HEAD_BYTES, MAX_HEADERS, MAX_STREAM_BUFFER_BYTES, MAX_STREAMS,
+    SHUTDOWN_GRACE, TLS_HANDSHAKE_TIMEOUT, TURNED_AWAY_LOG_INTERVAL, WRITE_STALL_TIMEOUT,
 };
 use crate::operators::Peer;
 use axum::{
     Router,
+    body::{Body, Bytes, HttpBody},
     extract::Request,
-    http::{HeaderValue, header},
+    http::{HeaderValue, Response, header},
 };
 use hyper::{
-    body::Incoming,
+    body::{Frame, Incoming, SizeHint},
     server::conn::{http1, http2},
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use std::{
+    convert::Infallible,
     future::Future,
     io::{self, IoSlice},
     net::SocketAddr,
@@ -35,7 +39,6 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep},
 };
 use tokio_rustls::TlsAcceptor;
@@ -80,28 +83,58 @@ impl Listeners {
     }
 }
 
+/// The seats of one server.
+const SEATS: SeatLimits = SeatLimits {
+    total: MAX_CONNECTIONS,
+    loopback: LOOPBACK_CONNECTIONS,
+    per_address: MAX_CONNECTIONS_PER_ADDRESS,
+};
+
+/// What somebody who finds no seat is told, where he speaks plain HTTP.
+const NO_SEAT: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
 /// Serves until `shutdown` resolves, then lets requests in work go on for [`SHUTDOWN_GRACE`] and closes the rest.
 pub(crate) async fn serve(
     listeners: impl Into<Listeners>,
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) {
-    let listeners = listeners.into();
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    serve_at(&Seats::new(SEATS), listeners.into(), router, shutdown).await;
+}
+
+async fn serve_at(
+    seats: &Arc<Seats>,
+    listeners: Listeners,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) {
     let connections = TaskTracker::new();
     let stop = CancellationToken::new();
+    let mut turned_away = TurnedAwayLog::default();
     let mut shutdown = pin!(shutdown);
     loop {
-        let accepted = tokio::select! {
+        let (stream, peer, tls) = tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(&listeners, &permits) => accepted,
+            accepted = accept(&listeners) => accepted,
         };
-        let Some((stream, peer, tls, permit)) = accepted else { break };
-        let router = router.clone();
-        let stop = stop.clone();
+        let seat = match seats.enter(peer.ip()) {
+            Ok(seat) => Arc::new(seat),
+            Err(reason) => {
+                turned_away.note(peer, reason);
+                if tls.is_none() {
+                    // As far as the socket takes it at once: nobody without a seat is waited for.
+                    let _ = stream.try_write(NO_SEAT);
+                }
+                continue;
+            }
+        };
+        let (router, stop) = (router.clone(), stop.clone());
         connections.spawn(async move {
-            connection(stream, peer, tls, router, stop).await;
-            drop(permit);
+            tokio::select! {
+                () = seat.is_needed() => tracing::debug!(%peer, "an idle connection made room for a newcomer"),
+                () = connection(stream, peer, tls, router, stop, Arc::clone(&seat)) => {}
+            }
         });
     }
     drop(listeners);
@@ -110,15 +143,11 @@ pub(crate) async fn serve(
     connections.wait().await;
 }
 
-/// The next connection and its place among [`MAX_CONNECTIONS`]. Without a place nothing is accepted: the backlog waits.
-async fn accept(
-    listeners: &Listeners,
-    permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, Option<TlsAcceptor>, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+/// The next connection.
+async fn accept(listeners: &Listeners) -> (TcpStream, SocketAddr, Option<TlsAcceptor>) {
     loop {
         match listeners.accept().await {
-            Ok((stream, peer, tls)) => return Some((stream, peer, tls, permit)),
+            Ok(accepted) => return accepted,
             // The peer was gone before it was accepted: nothing to tell.
             Err(error)
                 if matches!(
@@ -135,27 +164,47 @@ async fn accept(
     }
 }
 
+/// Says that connections were turned away without letting a flood write the log.
+#[derive(Default)]
+struct TurnedAwayLog {
+    last: Option<Instant>,
+    unreported: u64,
+}
+
+impl TurnedAwayLog {
+    fn note(&mut self, peer: SocketAddr, reason: TurnedAway) {
+        self.unreported += 1;
+        let now = Instant::now();
+        if self.last.is_some_and(|last| now.duration_since(last) < TURNED_AWAY_LOG_INTERVAL) {
+            return;
+        }
+        tracing::warn!(%peer, connections = self.unreported, ?reason, "turned HTTP connections away");
+        (self.last, self.unreported) = (Some(now), 0);
+    }
+}
+
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
     router: Router,
     stop: CancellationToken,
+    seat: Arc<Seat>,
 ) {
     // Answers are written in one piece: waiting for more to send only delays them. Failing leaves it slower, not broken.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let Some(tls) = tls else { return http_1(stream, peer, router, stop).await };
+    let Some(tls) = tls else { return http_1(stream, peer, router, stop, seat).await };
     let shaken = tokio::select! {
         shaken = tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(stream)) => shaken,
         () = stop.cancelled() => return,
     };
     match shaken {
         Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) => {
-            http_2(stream, peer, router, stop).await;
+            http_2(stream, peer, router, stop, seat).await;
         }
-        Ok(Ok(stream)) => http_1(stream, peer, router, stop).await,
+        Ok(Ok(stream)) => http_1(stream, peer, router, stop, seat).await,
         // Scanners, and browsers that do not trust the certificate.
         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS"),
         Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
@@ -167,9 +216,11 @@ async fn http_1(
     peer: SocketAddr,
     router: Router,
     stop: CancellationToken,
+    seat: Arc<Seat>,
 ) {
     let stream = TokioIo::new(Unstalled::new(stream, WRITE_STALL_TIMEOUT));
-    let service = service_fn(move |request: Request<Incoming>| router.clone().call(from_peer(request, peer)));
+    let moved = Arc::default();
+    let service = service_fn(move |request| answer(request, peer, router.clone(), &seat, &moved));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     builder.max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS);
@@ -195,17 +246,20 @@ async fn http_2(
     peer: SocketAddr,
     router: Router,
     stop: CancellationToken,
+    seat: Arc<Seat>,
 ) {
     let stream = Unstalled::new(stream, WRITE_STALL_TIMEOUT);
-    let moved = stream.moved.clone();
-    let service = service_fn(move |request: Request<Incoming>| router.clone().call(from_peer(request, peer)));
+    let moved = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&moved);
+    let service = service_fn(move |request| answer(request, peer, router.clone(), &seat, &counted));
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
     builder.max_header_list_size(MAX_HEAD_BYTES as u32).max_send_buf_size(MAX_STREAM_BUFFER_BYTES);
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let result = tokio::select! {
         result = served.as_mut() => result,
-        // A window that is never opened stalls an answer without a write that waits, so the socket's time-out is not enough.
+        // A window that is never opened stalls an answer without a write that waits, and PING and SETTINGS frames move
+        // bytes for ever: only requests and bodies count.
         () = idle(&moved) => return,
         () = stop.cancelled() => {
             served.as_mut().graceful_shutdown();
@@ -217,6 +271,54 @@ async fn http_2(
     };
     if let Err(error) = result {
         tracing::debug!(%error, "HTTP/2 connection ended");
+    }
+}
+
+/// Answers one request, whose seat is busy until the body of the answer has gone.
+fn answer(
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    mut router: Router,
+    seat: &Arc<Seat>,
+    moved: &Arc<AtomicU64>,
+) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
+    let (answering, moved) = (seat.answering(), Arc::clone(moved));
+    moved.fetch_add(1, Ordering::Relaxed);
+    async move {
+        let response = router.call(from_peer(request, peer)).await?;
+        Ok(response.map(|body| AnswerBody { body, moved, _answering: answering }))
+    }
+}
+
+/// The body of an answer, which keeps its connection's seat and counts what is taken of it.
+struct AnswerBody {
+    body: Body,
+    /// Grows with each request and each piece of a body that goes.
+    moved: Arc<AtomicU64>,
+    _answering: Answering,
+}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_ready() {
+            self.moved.fetch_add(1, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -252,19 +354,11 @@ struct Unstalled<S> {
     limit: Duration,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
-    /// Grows with each read and write.
-    moved: Arc<AtomicU64>,
 }
 
 impl<S> Unstalled<S> {
     fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, waiting: None, moved: Arc::default() }
-    }
-
-    fn count<T>(&self, polled: &Poll<io::Result<T>>) {
-        if polled.is_ready() {
-            self.moved.fetch_add(1, Ordering::Relaxed);
-        }
+        Self { stream, limit, waiting: None }
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -290,16 +384,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Unstalled<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.count(&polled);
-        polled
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Unstalled<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.count(&polled);
         self.watch(cx, polled)
     }
 
@@ -309,7 +400,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Unstalled<S> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.count(&polled);
         self.watch(cx, polled)
     }
 
@@ -329,9 +419,81 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Unstalled<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::Unstalled;
+    use super::{Listeners, SeatLimits, Seats, Unstalled, serve_at};
+    use axum::{Router, routing::get};
     use std::{io, time::Duration};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        sync::oneshot,
+    };
+
+    /// A server with few seats; it ends when the sender is dropped.
+    async fn server(total: usize) -> (std::net::SocketAddr, oneshot::Sender<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new()
+            .route("/ok", get(|| async { "fine" }))
+            .route("/never", get(|| std::future::pending::<&'static str>()));
+        let seats = Seats::new(SeatLimits { total, loopback: 0, per_address: total });
+        let (stop, stopped) = oneshot::channel::<()>();
+        tokio::spawn(async move {
+            serve_at(&seats, Listeners::from(listener), router, async { drop(stopped.await) }).await;
+        });
+        (address, stop)
+    }
+
+    async fn send(address: std::net::SocketAddr, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn whole_answer(mut stream: TcpStream) -> String {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    const ASK: &str = "GET /ok HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+    #[tokio::test]
+    async fn half_sent_heads_and_silent_connections_keep_nobody_out() {
+        let (address, _stop) = server(8).await;
+        let mut held = Vec::new();
+        for number in 0..24 {
+            let half = ["", "GET /ok HTT", "GET /ok HTTP/1.1\r\nhost: x\r\nx-slow: "][number % 3];
+            held.push(send(address, half).await);
+            let answer = whole_answer(send(address, ASK).await).await;
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("fine"), "{number}: {answer}");
+        }
+        // The oldest made room: its peer sees the end of it.
+        assert_eq!(held[0].read(&mut [0; 16]).await.unwrap_or(0), 0);
+    }
+
+    #[tokio::test]
+    async fn a_connection_between_two_requests_counts_as_idle_and_one_that_is_answered_does_not() {
+        let (address, _stop) = server(2).await;
+        let never = "GET /never HTTP/1.1\r\nhost: x\r\n\r\n";
+        let mut answered = send(address, never).await;
+        let mut kept = send(address, "GET /ok HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let mut first = [0; 12];
+        kept.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        // Both seats are taken; the one between two requests goes.
+        let mut second = send(address, never).await;
+        let mut rest = Vec::new();
+        kept.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.ends_with(b"fine"));
+        // Now both are being answered: a newcomer is told so.
+        let answer = whole_answer(TcpStream::connect(address).await.unwrap()).await;
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{answer}");
+        for stream in [&mut answered, &mut second] {
+            assert!(
+                stream.try_read(&mut [0; 1]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            );
+        }
+    }
 
     #[tokio::test]
     async fn a_reader_that_takes_nothing_is_left() {

@@ -5,5 +5,6 @@ pub(crate) mod bytes;
 pub(crate) mod guard;
 pub(crate) mod listen;
 pub(crate) mod range;
+pub(crate) mod seats;
 
 pub(crate) use crate::operators::Peer;

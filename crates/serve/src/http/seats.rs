@@ -1,0 +1,277 @@
+//! Seats: how many connections there may be, in all and from one address, and who gives his up to a newcomer.
+//!
+//! A connection is *idle* while no request of it is being answered: it sends a head, or nothing. Whoever holds idle
+//! connections keeps nobody out: when all seats are taken, the one that has been idle longest is closed for the newcomer. Only
+//! answers under way make a newcomer turn back, and even then the machine itself has seats left for health checks and
+//! operators.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio_util::sync::CancellationToken;
+
+/// How many seats there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SeatLimits {
+    /// In all.
+    pub(crate) total: usize,
+    /// Of these, only for connections from the machine itself.
+    pub(crate) loopback: usize,
+    /// For one address, or one IPv6 /64 network. The machine itself has no such limit: a proxy on it speaks for many.
+    pub(crate) per_address: usize,
+}
+
+/// Why a connection is closed before a byte is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TurnedAway {
+    /// All seats are taken by connections that are being answered.
+    Total,
+    /// The address has as many as it may, and all of them are being answered.
+    PerAddress,
+}
+
+/// Counts connections.
+#[derive(Debug)]
+pub(crate) struct Seats {
+    limits: SeatLimits,
+    table: Mutex<Table>,
+}
+
+#[derive(Default, Debug)]
+struct Table {
+    taken: HashMap<u64, Taken>,
+    by_network: HashMap<IpAddr, usize>,
+    /// Idle connections by the moment since when they are, counted and not timed: the first is idle longest.
+    idle: BTreeMap<u64, u64>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Taken {
+    network: IpAddr,
+    /// Requests that are being answered.
+    answering: usize,
+    /// Place among the idle ones, while nothing is being answered.
+    idle_since: u64,
+    close: CancellationToken,
+}
+
+impl Seats {
+    pub(crate) fn new(limits: SeatLimits) -> Arc<Self> {
+        Arc::new(Self { limits, table: Mutex::default() })
+    }
+
+    /// A seat for a connection from `address`, kept until it is dropped or needed for somebody else.
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Seat, TurnedAway> {
+        let network = network_of(address);
+        let mut table = self.lock();
+        let here = table.by_network.get(&network).copied().unwrap_or(0);
+        if !network.is_loopback() {
+            if here >= self.limits.per_address && !table.shed(|taken| taken.network == network) {
+                return Err(TurnedAway::PerAddress);
+            }
+            let open = self.limits.total.saturating_sub(self.limits.loopback);
+            if table.taken.len() >= open && !table.shed(|taken| !taken.network.is_loopback()) {
+                return Err(TurnedAway::Total);
+            }
+        } else if table.taken.len() >= self.limits.total && !table.shed(|_| true) {
+            return Err(TurnedAway::Total);
+        }
+        let number = table.number();
+        let close = CancellationToken::new();
+        table.idle.insert(number, number);
+        *table.by_network.entry(network).or_default() += 1;
+        table.taken.insert(number, Taken { network, answering: 0, idle_since: number, close: close.clone() });
+        Ok(Seat { seats: Arc::clone(self), number, close })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // Nothing under this lock can panic half-way through a change.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Closes the connection that has been idle longest of those that `may_go`. Its seat is free at once.
+    fn shed(&mut self, may_go: impl Fn(&Taken) -> bool) -> bool {
+        let found = self.idle.values().copied().find(|number| self.taken.get(number).is_some_and(&may_go));
+        let Some(number) = found else { return false };
+        if let Some(taken) = self.leave(number) {
+            taken.close.cancel();
+        }
+        true
+    }
+
+    fn leave(&mut self, number: u64) -> Option<Taken> {
+        let taken = self.taken.remove(&number)?;
+        self.idle.remove(&taken.idle_since);
+        if let Some(here) = self.by_network.get_mut(&taken.network) {
+            *here = here.saturating_sub(1);
+            if *here == 0 {
+                self.by_network.remove(&taken.network);
+            }
+        }
+        Some(taken)
+    }
+}
+
+/// One connection's seat.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    seats: Arc<Seats>,
+    number: u64,
+    close: CancellationToken,
+}
+
+impl Seat {
+    /// Resolves when the seat is given to somebody else: the connection is to end.
+    pub(crate) async fn is_needed(&self) {
+        self.close.cancelled().await;
+    }
+
+    /// A request has come and is being answered until the guard is dropped, its body included.
+    pub(crate) fn answering(self: &Arc<Self>) -> Answering {
+        let mut table = self.seats.lock();
+        let idle_since = table.taken.get_mut(&self.number).map(|taken| {
+            taken.answering += 1;
+            taken.idle_since
+        });
+        if let Some(idle_since) = idle_since {
+            table.idle.remove(&idle_since);
+        }
+        Answering { seat: Arc::clone(self) }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.seats.lock().leave(self.number);
+    }
+}
+
+/// A request is being answered.
+#[derive(Debug)]
+pub(crate) struct Answering {
+    seat: Arc<Seat>,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let mut table = self.seat.seats.lock();
+        let now = table.number();
+        let number = self.seat.number;
+        let is_idle = table.taken.get_mut(&number).is_some_and(|taken| {
+            taken.answering = taken.answering.saturating_sub(1);
+            taken.idle_since = now;
+            taken.answering == 0
+        });
+        if is_idle {
+            table.idle.insert(now, number);
+        }
+    }
+}
+
+/// What counts as one address: an IPv6 host owns its whole /64 (RFC 4291 §2.5.4); a mapped address is its IPv4 one.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: SeatLimits = SeatLimits { total: 6, loopback: 2, per_address: 3 };
+    const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    fn enter(seats: &Arc<Seats>, address: IpAddr) -> Result<Arc<Seat>, TurnedAway> {
+        seats.enter(address).map(Arc::new)
+    }
+
+    #[test]
+    fn one_address_takes_the_seats_of_nobody_else() {
+        let seats = Seats::new(LIMITS);
+        let mine: Vec<_> = (0..3).map(|_| enter(&seats, address(1)).unwrap()).collect();
+        let _work: Vec<_> = mine.iter().map(|seat| seat.answering()).collect();
+        assert_eq!(enter(&seats, address(1)).map(|_| ()), Err(TurnedAway::PerAddress));
+        assert!(enter(&seats, address(2)).is_ok());
+    }
+
+    #[test]
+    fn the_longest_idle_connection_makes_room_for_a_newcomer() {
+        let seats = Seats::new(LIMITS);
+        let all: Vec<_> = (1..=4).map(|last| enter(&seats, address(last)).unwrap()).collect();
+        // The first was idle before the others, and has just been served.
+        drop(all[0].answering());
+        let newcomer = enter(&seats, address(9)).unwrap();
+        let closed: Vec<_> = all.iter().map(|seat| seat.close.is_cancelled()).collect();
+        assert_eq!(closed, [false, true, false, false]);
+        // The one that was closed leaves later, and takes nobody's seat with it.
+        let table = |seats: &Arc<Seats>| seats.lock().taken.len();
+        assert_eq!(table(&seats), 4);
+        drop(all);
+        assert_eq!(table(&seats), 1);
+        drop(newcomer);
+        assert!(
+            seats.lock().taken.is_empty()
+                && seats.lock().idle.is_empty()
+                && seats.lock().by_network.is_empty()
+        );
+    }
+
+    #[test]
+    fn answers_under_way_are_not_closed_and_the_machine_itself_always_gets_in() {
+        let seats = Seats::new(LIMITS);
+        let all: Vec<_> = (1..=4).map(|last| enter(&seats, address(last)).unwrap()).collect();
+        let mut work: Vec<_> = all.iter().map(|seat| seat.answering()).collect();
+        assert_eq!(enter(&seats, address(9)).map(|_| ()), Err(TurnedAway::Total));
+        let local = [enter(&seats, LOOPBACK).unwrap(), enter(&seats, LOOPBACK).unwrap()];
+        let _local_work: Vec<_> = local.iter().map(|seat| seat.answering()).collect();
+        assert_eq!(enter(&seats, LOOPBACK).map(|_| ()), Err(TurnedAway::Total));
+        work.pop();
+        assert!(enter(&seats, address(9)).is_ok());
+        assert!(all[3].close.is_cancelled());
+    }
+
+    #[test]
+    fn two_streams_of_one_connection_are_both_waited_for() {
+        let seats = Seats::new(SeatLimits { total: 1, loopback: 0, per_address: 1 });
+        let seat = enter(&seats, address(1)).unwrap();
+        let (first, second) = (seat.answering(), seat.answering());
+        drop(first);
+        assert!(enter(&seats, address(2)).is_err());
+        drop(second);
+        assert!(enter(&seats, address(2)).is_ok());
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_address_and_a_mapped_one_is_ipv4() {
+        for (one, other, is_same) in [
+            ("2001:db8::1", "2001:db8::ffff:2", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false),
+            ("::ffff:192.0.2.1", "192.0.2.1", true),
+            ("::1", "::2", false),
+        ] {
+            let same = network_of(one.parse().unwrap()) == network_of(other.parse().unwrap());
+            assert_eq!(same, is_same, "{one} {other}");
+        }
+        assert!(network_of("::1".parse().unwrap()).is_loopback());
+        assert!(network_of("::ffff:127.0.0.1".parse().unwrap()).is_loopback());
+    }
+}
