@@ -1,5 +1,6 @@
 //! `turepe serve`
 
+use std::future::Future;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use catalog::Catalog;
@@ -16,6 +17,8 @@ const FORCED: i32 = 130;
 pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     signals::raise_open_files();
     let node = Node::open(config, PortSearch::Exact).await?;
+    // Before anybody is told that it runs: whoever reads that may end it.
+    let interrupted = interrupted_once();
     let addresses = node.addresses();
     let Addresses { http, https, rtmp, rtmps } = addresses;
     let shown = |address: Option<SocketAddr>| address.map(tracing::field::display);
@@ -32,17 +35,21 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
         config.node.data.display(),
     ))?;
     first_steps(node.catalog()).await?;
-    node.run(interrupted_once()).await;
+    node.run(interrupted).await;
     Ok(())
 }
 
-/// Resolves at the first signal; from then on the second ends the process at once.
-pub(crate) async fn interrupted_once() {
-    signals::interrupted().await;
-    tokio::spawn(async {
-        signals::interrupted().await;
-        std::process::exit(FORCED);
-    });
+/// Resolves at the first signal from the call on; after that the second ends the process at once.
+pub(crate) fn interrupted_once() -> impl Future<Output = ()> {
+    let first = signals::interrupted();
+    async move {
+        first.await;
+        let second = signals::interrupted();
+        tokio::spawn(async move {
+            second.await;
+            std::process::exit(FORCED);
+        });
+    }
 }
 
 /// An address as a browser on this machine reaches it.

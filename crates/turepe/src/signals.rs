@@ -1,23 +1,29 @@
 //! Ctrl-C, SIGTERM, and the limits and ties of this process.
 
+use std::future::Future;
+
 use rustix::process::{
     Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Resolves at the next Ctrl-C or SIGTERM. Each call waits for a new one.
-pub(crate) async fn interrupted() {
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+/// Resolves at the next Ctrl-C or SIGTERM from the call on, whenever it is awaited. Each call waits for a new one. Call it inside a
+/// runtime.
+pub(crate) fn interrupted() -> impl Future<Output = ()> {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        match signals {
+            (Ok(mut interrupt), Ok(mut terminate)) => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
             }
-        }
-        // Without handlers the signals keep their default: they end the process at once.
-        (Err(error), _) | (_, Err(error)) => {
-            tracing::error!(%error, "cannot listen for signals");
-            std::future::pending::<()>().await;
+            // Without handlers the signals keep their default: they end the process at once.
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!(%error, "cannot listen for signals");
+                std::future::pending::<()>().await;
+            }
         }
     }
 }
