@@ -184,6 +184,8 @@ struct Piece<'a> {
     continues: bool,
     /// Whether the range ends before the source does.
     is_cut_short: bool,
+    /// Number of the first shown picture among those taken, from 1.
+    shown: u32,
     /// Pictures in decode order; the second range is empty unless leading pictures have to be left out between.
     video: [Range<usize>; 2],
     /// Where in the source the parameter sets stand that go in front of the first picture.
@@ -392,11 +394,13 @@ fn select_pictures<'a>(
         };
     }
     let mut video = [key..last + 1, 0..0];
+    let mut number = shown.saturating_sub(key) + 1;
     if !continues {
         // Leading pictures of the first keyframe refer to what is not there.
         let start = presented(key);
         let leading = (key + 1..=last).take_while(|sample| presented(*sample) < start).count();
         if leading > 0 {
+            number = number.saturating_sub(leading);
             video = [key..key + 1, key + 1 + leading..last + 1];
         }
     }
@@ -419,6 +423,7 @@ fn select_pictures<'a>(
         length,
         continues,
         is_cut_short: has_later || end > to,
+        shown: index(number),
         video,
         parameter_sets: None,
         audio: 0..0,
@@ -468,6 +473,7 @@ fn select_sounds<'a>(
         length: rescale(end - origin, scale, MOVIE_TIMESCALE),
         continues: !is_trimmed && continues(source, previous),
         is_cut_short: end < table.end,
+        shown: 0,
         video: [0..0, 0..0],
         parameter_sets: None,
         audio: 0..0,
@@ -526,7 +532,7 @@ fn picture_track<'a>(pieces: &[Piece<'a>], placed: &[Vec<Place>], total: i64) ->
             prefix = 0;
         }
     }
-    track.start_with_sync();
+    track.start_with_sync(first.shown);
     // Where the last pieces have no picture, the last one there was stays.
     let missing = lead_in + raised + total - first.start - track.presented_end();
     if missing > 0 {

@@ -221,11 +221,14 @@ impl<'a> TrackBuilder<'a> {
         }
     }
 
-    /// Says that decoding starts with the first sample, whatever it is: readers look for a sync sample before they begin.
-    pub(super) fn start_with_sync(&mut self) {
-        if self.count > 0 && !self.is_all_sync && self.sync.first() != Some(&1) {
-            self.sync.insert(0, 1);
+    /// Says that decoding starts with the first sample, whatever it is, and with none of those up to the sample of this number
+    /// (from 1): readers look for the last sync sample before the first one that is shown, and begin there.
+    pub(super) fn start_with_sync(&mut self, shown: u32) {
+        if self.count == 0 || self.is_all_sync {
+            return;
         }
+        self.sync.retain(|sample| *sample > shown.max(1));
+        self.sync.insert(0, 1);
     }
 
     fn push_chunk(&mut self, offset: u64, samples: u32, description: u32) {
