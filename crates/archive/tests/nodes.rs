@@ -337,6 +337,10 @@ async fn after_the_upgrade_each_node_finds_what_it_has() {
         last.push(film(&recorder, from_s, from_s + 13).await);
         archive.flush().await;
         until("what is cut is sealed", async || archive.status().unregistered_segments == 0).await;
+        until("what grows has its row", async || {
+            house.rows().await.iter().filter(|row| !row.is_whole()).count() == last.len()
+        })
+        .await;
         drop(recorder);
     }
     drop(archives);
