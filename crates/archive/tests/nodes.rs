@@ -97,7 +97,7 @@ async fn a_restart_repairs_its_own_and_leaves_what_the_other_one_records() {
     assert_eq!(growing.len(), 2);
 
     // The first one is killed and comes back, while the second one records.
-    drop((recorder_a, archive_a));
+    drop((archive_a, recorder_a));
     let archive_a = a.open(&house);
     archive_a.wait_repaired().await;
     archive_a.settle().await;
@@ -125,7 +125,7 @@ async fn a_node_that_is_away_for_long_keeps_what_it_was_recording() {
     let recorder_b = house.recorder(&archive_b);
     let _camera = film(&recorder_b, 0, 9).await;
     archive_b.flush().await;
-    drop((recorder_b, archive_b));
+    drop((archive_b, recorder_b));
     // The other one starts ten times meanwhile, and keeps house.
     for _ in 0..10 {
         let archive_a = a.open(&house);
@@ -327,7 +327,7 @@ async fn after_the_upgrade_each_node_finds_what_it_has() {
         |disk: SimulatedDisk| Machine { disk, catalog: house.catalog.clone(), config: house.config.clone() };
     let (old_a, old_b) = (nobody(SimulatedDisk::new()), nobody(SimulatedDisk::new()));
     let archives = [old_a.open(&house), old_b.open(&house)];
-    let mut last = Vec::new();
+    let (mut last, mut recorders) = (Vec::new(), Vec::new());
     for archive in &archives {
         // Before either records: what they did to each other is no part of this.
         archive.wait_repaired().await;
@@ -341,9 +341,9 @@ async fn after_the_upgrade_each_node_finds_what_it_has() {
             house.rows().await.iter().filter(|row| !row.is_whole()).count() == last.len()
         })
         .await;
-        drop(recorder);
+        recorders.push(recorder);
     }
-    drop(archives);
+    drop((archives, recorders));
     assert!(house.rows().await.iter().all(|row| row.node_id.is_none()));
     assert_eq!(house.rows().await.iter().filter(|row| !row.is_whole()).count(), 2);
 
@@ -421,7 +421,7 @@ async fn a_folder_that_brought_its_catalog_goes_on_where_it_was() {
     let recorder = house.recorder(&archive);
     let _camera = film(&recorder, 10, 13).await;
     archive.flush().await;
-    drop((recorder, archive));
+    drop((archive, recorder));
     let mut new = Machine::new(&house, "new").await;
     new.disk = old.disk.clone();
     new.config.former_nodes = vec![Uuid::now_v7(), old.id()];
