@@ -61,6 +61,9 @@ pub const MAX_IMPORT_US: i64 = 48 * 3_600_000_000;
 /// Longest frame of a file that is imported: what RTMP can carry.
 pub const MAX_IMPORT_FRAME_BYTES: u32 = 16 * 1024 * 1024;
 
+/// An import waits so long for a keyframe, in microseconds: twice the longest usual group of pictures. Some cameras send none.
+pub const IMPORT_KEYLESS_US: i64 = 10_000_000;
+
 /// Segments that are sealed at once: at the quarter hour all courts come together. A seal waits for the disk most of its
 /// time, and a journal commits what waits together.
 pub const SEAL_CONCURRENCY: usize = 8;

@@ -37,7 +37,30 @@ impl Films {
              -g 25 -bf 2 -c:a aac film.mp4",
         );
         ffmpeg("-i film.mp4 -c copy film.flv");
-        Self { folder }
+        let films = Self { folder };
+        let film = films.bytes("film.flv");
+        let write =
+            |name: &str, bytes: Vec<u8>| std::fs::write(films.folder.path().join(name), bytes).unwrap();
+        write(
+            "units.flv",
+            bent(&film, |head, units| units.iter().map(|unit| [head, &prefixed(unit)].concat()).collect()),
+        );
+        write(
+            "start-codes.flv",
+            bent(&film, |head, units| {
+                let codes = units.iter().flat_map(|unit| [&[0, 0, 0, 1], *unit].concat());
+                vec![head.iter().copied().chain(codes).collect()]
+            }),
+        );
+        write(
+            "odd.flv",
+            bent(&film, |head, units| {
+                let good = units.iter().flat_map(|unit| prefixed(unit));
+                // A packet type that nobody knows, and a header that is cut off.
+                vec![vec![0x27, 9, 0, 0, 0, 1], vec![0x27], head.iter().copied().chain(good).collect()]
+            }),
+        );
+        films
     }
 
     fn open(&self, name: &str) -> Arc<dyn DiskFile> {
@@ -47,6 +70,39 @@ impl Films {
     fn bytes(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.folder.path().join(name)).unwrap()
     }
+}
+
+fn prefixed(unit: &[u8]) -> Vec<u8> {
+    [&(unit.len() as u32).to_be_bytes(), unit].concat()
+}
+
+/// An FLV file whose pictures lie in other tags: `bend` is handed the five bytes before a picture and its NAL units, and gives
+/// the bodies of the tags to write for it.
+fn bent(film: &[u8], bend: impl Fn(&[u8], &[&[u8]]) -> Vec<Vec<u8>>) -> Vec<u8> {
+    let number = |bytes: &[u8]| bytes.iter().fold(0_usize, |number, byte| number << 8 | usize::from(*byte));
+    let mut out = film[..13].to_vec();
+    let mut rest = &film[13..];
+    while rest.len() >= 15 {
+        let (head, body) = (&rest[..11], &rest[11..11 + number(&rest[1..4])]);
+        rest = &rest[11 + body.len() + 4..];
+        let is_picture = head[0] == 9 && body[1] == 1;
+        let mut units = Vec::new();
+        let mut data = if is_picture { &body[5..] } else { &[] };
+        while !data.is_empty() {
+            let (unit, after) = data[4..].split_at(number(&data[..4]));
+            units.push(unit);
+            data = after;
+        }
+        let bodies = if is_picture { bend(&body[..5], &units) } else { vec![body.to_vec()] };
+        for body in bodies {
+            out.push(head[0]);
+            out.extend(&(body.len() as u32).to_be_bytes()[1..]);
+            out.extend(&head[4..]);
+            out.extend(&body);
+            out.extend((11 + body.len() as u32).to_be_bytes());
+        }
+    }
+    out
 }
 
 /// Frames of a track: what they hold, and when they are shown, counted from the first.
@@ -75,7 +131,7 @@ async fn a_file_plays_back_as_it_was_and_is_imported_once() {
     let films = Films::shoot();
     let source = films.bytes("film.mp4");
     let (pictures, sounds) = (frames(&source, TrackKind::Video), frames(&source, TrackKind::Audio));
-    for name in ["film.mp4", "film.flv"] {
+    for name in ["film.mp4", "film.flv", "units.flv", "start-codes.flv", "odd.flv"] {
         let house = House::new().await;
         let archive = house.open();
         let imported =

@@ -3,7 +3,7 @@
 use std::io;
 
 use catalog::CatalogError;
-use media::{flv::FlvError, mp4::demux::DemuxError, timeline::TimelineError};
+use media::{flv::FlvError, framing::FramingError, mp4::demux::DemuxError, timeline::TimelineError};
 
 use crate::ArchiveError;
 
@@ -17,6 +17,9 @@ pub enum ImportError {
     /// It is damaged, or no FLV file.
     #[error("the FLV file cannot be used: {0}")]
     Flv(#[from] FlvError),
+    /// For seconds it has nothing but video that cannot be recorded.
+    #[error("its video cannot be recorded: {0}")]
+    Framing(#[from] FramingError),
     /// It is damaged, or no MP4 file.
     #[error("the MP4 file cannot be used: {0}")]
     Mp4(#[from] DemuxError),

@@ -1,11 +1,12 @@
 //! The frames of an FLV or MP4 file, one after the other, as a publisher would send them.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use media::{
     TrackKind,
-    flv::{self, AudioTag, FlvReader, FlvTagKind, VideoTag},
+    flv::{AudioTag, FlvReader, FlvTagKind, VideoTag},
+    framing::{Framed, Framer},
     mp4::demux::{DemuxSample, Mp4File, locate_moov},
 };
 use world::{DiskFile, read_exact_at};
@@ -23,6 +24,8 @@ pub(super) struct Frame {
 pub(super) enum Tag {
     Video(VideoTag),
     Audio(AudioTag),
+    /// What belongs to the last picture.
+    MoreOfPicture(Bytes),
 }
 
 impl Tag {
@@ -108,8 +111,14 @@ pub(super) struct FlvFrames {
     offset: u64,
     reader: FlvReader,
     buffer: Vec<u8>,
+    framer: Framer,
+    /// What the framer gave for the last tag, and what of it is still to be told.
+    read: Vec<Framed>,
+    framed: VecDeque<Framed>,
     /// Of the first frame.
     first_ms: Option<u32>,
+    /// Of the last one.
+    last_ms: u32,
 }
 
 pub(super) struct Mp4Frames {
@@ -128,7 +137,17 @@ impl Frames {
         if is_flv {
             let reader = FlvReader::new();
             let buffer = vec![0; READ_BYTES];
-            return Ok(Self::Flv(Box::new(FlvFrames { file, offset: 0, reader, buffer, first_ms: None })));
+            return Ok(Self::Flv(Box::new(FlvFrames {
+                file,
+                offset: 0,
+                reader,
+                buffer,
+                framer: Framer::new(),
+                read: Vec::new(),
+                framed: VecDeque::new(),
+                first_ms: None,
+                last_ms: 0,
+            })));
         }
         let length = file.len()?;
         let moov = locate_moov(length, |offset, wanted| {
@@ -162,6 +181,9 @@ impl Frames {
 impl FlvFrames {
     fn next(&mut self) -> Result<Option<Frame>, ImportError> {
         loop {
+            if let Some(framed) = self.framed.pop_front() {
+                return Ok(Some(self.frame(framed)));
+            }
             let Some(tag) = self.reader.next_tag()? else {
                 let count = self.file.read_at(&mut self.buffer, self.offset)?;
                 if count == 0 {
@@ -172,20 +194,36 @@ impl FlvFrames {
                 self.reader.push(self.buffer.get(..count).unwrap_or_default());
                 continue;
             };
-            let parsed = match tag.kind {
-                FlvTagKind::Video => Tag::Video(flv::parse_video(tag.body)?),
-                FlvTagKind::Audio => Tag::Audio(flv::parse_audio(tag.body)?),
+            let at_ms = tag.timestamp_ms;
+            match tag.kind {
+                FlvTagKind::Video => {
+                    // The file's own time: how long nothing has been readable.
+                    self.framer.video(at_ms, tag.body, i64::from(at_ms) * 1000, &mut self.read)?;
+                }
+                FlvTagKind::Audio => {
+                    self.framer.audio(at_ms, tag.body, &mut self.read);
+                }
                 FlvTagKind::Script | FlvTagKind::Other(_) => continue,
-            };
-            let first_ms = match self.first_ms {
-                Some(first_ms) => first_ms,
-                None if parsed.is_frame() => *self.first_ms.insert(tag.timestamp_ms),
-                None => tag.timestamp_ms,
-            };
-            // A frame that is stamped before the first one counts as with it.
-            let at_ms = i64::from(tag.timestamp_ms) - i64::from(first_ms);
-            return Ok(Some(Frame { at_us: at_ms.max(0) * 1000, tag: parsed }));
+            }
+            self.framed.extend(self.read.drain(..));
         }
+    }
+
+    fn frame(&mut self, framed: Framed) -> Frame {
+        let (timestamp_ms, tag) = match framed {
+            Framed::Video { timestamp_ms, tag } => (timestamp_ms, Tag::Video(tag)),
+            Framed::Audio { timestamp_ms, tag } => (timestamp_ms, Tag::Audio(tag)),
+            Framed::MoreOfPicture { data } => (self.last_ms, Tag::MoreOfPicture(data)),
+        };
+        self.last_ms = timestamp_ms;
+        let first_ms = match self.first_ms {
+            Some(first_ms) => first_ms,
+            None if tag.is_frame() => *self.first_ms.insert(timestamp_ms),
+            None => timestamp_ms,
+        };
+        // A frame that is stamped before the first one counts as with it.
+        let at_ms = i64::from(timestamp_ms) - i64::from(first_ms);
+        Frame { at_us: at_ms.max(0) * 1000, tag }
     }
 }
 

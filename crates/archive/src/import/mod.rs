@@ -27,7 +27,7 @@ pub use error::ImportError;
 use self::frames::{Frame, Frames, Tag, measure};
 use crate::{
     Archive, Recorder, RecorderTarget, gaps,
-    limits::{MAX_IMPORT_US, SHORTEST_IMPORT_US},
+    limits::{IMPORT_KEYLESS_US, MAX_IMPORT_US, SHORTEST_IMPORT_US},
 };
 
 /// What is known of a file's time.
@@ -147,6 +147,8 @@ fn record(
                 break Ok(());
             }
             has_begun |= at_us >= hole.from_us && frame.tag.can_begin(hole.has_video);
+            // No keyframe: the timeline finds the best place there is.
+            has_begun |= at_us >= hole.from_us.saturating_add(IMPORT_KEYLESS_US);
             if !has_begun {
                 continue;
             }
@@ -176,6 +178,9 @@ impl Pipeline {
         match frame.tag {
             Tag::Video(tag) => self.timeline.video(timestamp_ms, tag, wall_us)?,
             Tag::Audio(tag) => self.timeline.audio(timestamp_ms, tag, wall_us)?,
+            Tag::MoreOfPicture(data) => {
+                self.timeline.more_of_picture(&data);
+            }
         }
         Ok(())
     }
@@ -205,13 +210,14 @@ impl Tag {
             Self::Video(VideoTag::Frame { is_key, .. }) => *is_key,
             Self::Video(_) => false,
             Self::Audio(_) => !has_video,
+            Self::MoreOfPicture(_) => false,
         }
     }
 
     /// The track it belongs to.
     fn track(&self) -> TrackKind {
         match self {
-            Self::Video(_) => TrackKind::Video,
+            Self::Video(_) | Self::MoreOfPicture(_) => TrackKind::Video,
             Self::Audio(_) => TrackKind::Audio,
         }
     }
