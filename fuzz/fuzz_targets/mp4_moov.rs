@@ -10,6 +10,6 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = sealed_moov_offset(bytes);
     let Ok(table) = read_moov(&Bytes::copy_from_slice(bytes)) else { return };
     let _ = table.moov();
-    let source = Source { table: &table, start_us: 0, end_us: 10_000_000 };
+    let source = Source { table: &table, start_us: 0, end_us: 10_000_000, shown_us: i64::MIN };
     let _ = cut(&[source], 1_000_000, 9_000_000);
 });
