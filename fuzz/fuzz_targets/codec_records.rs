@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use media::codec::is_random_access;
+use media::codec::{access, is_reference};
 use media::{AudioConfig, VideoCodec, VideoConfig};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
     for codec in [VideoCodec::H264, VideoCodec::Hevc] {
         let _ = VideoConfig::from_record(codec, record.clone());
         for length_size in 0..=5 {
-            let _ = is_random_access(codec, bytes, length_size);
+            let _ = (access(codec, bytes, length_size), is_reference(codec, bytes, length_size));
         }
     }
     let _ = AudioConfig::from_asc(record);

@@ -42,6 +42,8 @@ pub(super) struct Motion {
     travelled_ms: i64,
     /// In how much time, silences cut short.
     passed_ms: i64,
+    /// By how much less they had moved before: they may have stopped while it was looked at whether they move.
+    behind_ms: i64,
     arrivals: u32,
 }
 
@@ -59,7 +61,7 @@ impl Motion {
     /// The next frame; the one before it stands at `common_ms`.
     pub(super) fn see(&mut self, raw_ms: i64, common_ms: i64, now_us: i64) -> Seen {
         if self.since.frames == 0 {
-            self.since.ms = common_ms;
+            self.since.ms = common_ms + self.behind_ms;
         }
         let step_ms = raw_ms - self.last_raw_ms;
         let passed_us = now_us.saturating_sub(self.last_now_us);
@@ -79,7 +81,8 @@ impl Motion {
         }
         let (since, is_still) = (self.since, self.is_still());
         let is_moving = self.moved_ms * 2 >= self.passed_ms;
-        *self = Self::begin(raw_ms, now_us);
+        let behind_ms = if is_still { 0 } else { (self.passed_ms - self.moved_ms).max(0) };
+        *self = Self { behind_ms, ..Self::begin(raw_ms, now_us) };
         match (is_still, is_moving) {
             (true, _) => Seen::Still(since),
             (false, true) => Seen::Moving,

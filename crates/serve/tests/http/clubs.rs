@@ -35,8 +35,8 @@ async fn a_club_shows_its_courts_hours_and_who_is_live() {
     assert_eq!(
         profile["courts"],
         json!([{"slug": "central", "name": "Court central", "isLive": true, "liveUrl": live_url, "channels": [
-            {"id": channel.id, "name": "main", "isLive": false, "liveUrl": null},
-            {"id": second.id, "name": "side", "isLive": true, "liveUrl": live_url}]}])
+            {"id": channel.id, "name": "main", "isLive": false, "liveUrl": null, "audioLeftOut": null},
+            {"id": second.id, "name": "side", "isLive": true, "liveUrl": live_url, "audioLeftOut": null}]}])
     );
     assert!(!profile.to_string().to_lowercase().contains("key"));
 }
