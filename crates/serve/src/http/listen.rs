@@ -434,7 +434,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let router = Router::new()
             .route("/ok", get(|| async { "fine" }))
-            .route("/never", get(|| std::future::pending::<&'static str>()));
+            .route("/never", get(std::future::pending::<&'static str>));
         let seats = Seats::new(SeatLimits { total, loopback: 0, per_address: total });
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(async move {
