@@ -45,7 +45,7 @@ async fn the_same_key_again_takes_over_at_once_with_one_session_at_any_moment() 
     let server = Server::start(|_| {});
     let mut stale = Camera::connect(&server, "camera-1").await.unwrap();
     // All at once. A burst that reaches further ahead of the clock is not waited for: the next session begins at its arrival.
-    stale.send(&Clip::demo(), 0, 2000).await.unwrap();
+    stale.send(&Clip::demo(), 0, 2600).await.unwrap();
     server.told.until(channel(1), "a first session", |events| events.len() > 50).await;
 
     let start = tokio::time::Instant::now();
