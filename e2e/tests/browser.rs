@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use turepe_e2e::{
-    BucketService, Clip, Demo, Node, NodeOptions, Publisher, browser, browser_with_bucket,
-    browser_without_idr, now_us, rfc3339, wait_until,
+    BucketService, Clip, Demo, Node, NodeOptions, Publisher, browser, browser_with_bucket, now_us, rfc3339,
+    wait_until,
 };
 
 /// From the club page to the match, over a segment border, to its end: a match of the demo, recorded by the real pipeline.
@@ -115,30 +115,4 @@ fn the_demo_ends_cleanly_and_starts_again() {
     assert!(left.expect("pgrep starts").stdout.is_empty(), "a process of the demo was left behind");
     demo.resume();
     demo.last_match();
-}
-
-/// A match of a camera whose groups of pictures are open: Chromium starts no playlist of it.
-#[test]
-fn a_match_without_idr_pictures_plays_from_its_first_picture() {
-    const SECOND: i64 = 1_000_000;
-    const MINUTE: i64 = 60 * SECOND;
-    let node = Node::start(NodeOptions::default());
-    node.add_club("club", 1);
-    let court = node.add_court("club", "uno");
-    let publisher = Publisher::ffmpeg(Clip::OpenGop, &node.rtmp_url(&court.key));
-    // Not the publisher's first minute: that begins with the IDR picture.
-    let slot_us = ((now_us() + 3 * SECOND) / MINUTE + 1) * MINUTE;
-    wait_until("the end of the match", Duration::from_secs(180), || {
-        (now_us() >= slot_us + MINUTE + 2 * SECOND).then_some(())
-    });
-    publisher.stop();
-    node.ended(&court, slot_us);
-    let instant = rfc3339(slot_us);
-    browser_without_idr(&[
-        ("TUREPE_URL", &node.url("")),
-        ("TUREPE_CLUB", &court.club),
-        ("TUREPE_COURT", &court.court),
-        ("TUREPE_DATE", &instant[..10]),
-        ("TUREPE_TIME", &instant[11..16]),
-    ]);
 }

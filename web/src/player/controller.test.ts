@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi, type Mock } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { Controller } from "./controller";
 import type { Engine, EngineEvents } from "./engine";
@@ -13,8 +13,6 @@ const MATCH: Match = {
   zone: "Europe/Madrid",
   gaps: [{ startMs: T + 120_000, endMs: T + 240_000, cause: "camera" }],
   playlistUrl: "/replay/one/index.m3u8",
-  fileUrl: "/replay/one.mp4",
-  recordedUntilMs: null,
 };
 /** Recorded from 3 s before the match: 123 s, the gap, and on to its end. Media time of the start: 3; of the end: 483. */
 const SPANS = buildSpans([
@@ -55,15 +53,11 @@ class FakeVideo extends EventTarget {
   }
 }
 
-type FakeEngine = { readonly [name in keyof Engine]: Mock<Engine[name]> };
-
 interface Stage {
   readonly controller: Controller;
   readonly video: FakeVideo;
-  readonly engine: FakeEngine;
+  readonly engine: { [name in keyof Engine]: ReturnType<typeof vi.fn> };
   readonly events: EngineEvents;
-  /** Plays the match as one file. */
-  readonly file: FakeEngine;
   readonly renew: ReturnType<typeof vi.fn>;
 }
 
@@ -71,19 +65,16 @@ async function stage(match: Match = MATCH, beginMs?: number, spans: readonly Spa
   const video = new FakeVideo();
   const renew = vi.fn(() => Promise.resolve({ ...match, playlistUrl: "/replay/two/index.m3u8" }));
   let events: EngineEvents | undefined;
-  const engineOf = (spansNow: () => readonly Span[]): FakeEngine => ({
+  const engine = {
     load: vi.fn((_: string, startAt: (spans: readonly Span[]) => number) => {
-      events?.onSpans(spansNow(), isComplete);
-      video.currentTime = startAt(spansNow());
+      events?.onSpans(spans, isComplete);
+      video.currentTime = startAt(spans);
       video.dispatchEvent(new Event("loadeddata"));
     }),
     retry: vi.fn(),
     recoverMedia: vi.fn(),
     destroy: vi.fn(),
-  });
-  const engine = engineOf(() => spans);
-  let fileSpans: () => readonly Span[] = () => [];
-  const file = engineOf(() => fileSpans());
+  };
   const controller = new Controller({
     video: video as unknown as HTMLVideoElement,
     match,
@@ -93,15 +84,10 @@ async function stage(match: Match = MATCH, beginMs?: number, spans: readonly Spa
       events = told;
       return Promise.resolve(engine);
     },
-    createFileEngine: (_, told, spansNow) => {
-      events = told;
-      fileSpans = spansNow;
-      return Promise.resolve(file);
-    },
   });
   await vi.advanceTimersByTimeAsync(0);
   if (events === undefined) throw new Error("the engine was not made");
-  return { controller, video, engine, events, file, renew };
+  return { controller, video, engine, events, renew };
 }
 
 beforeEach(() => {
@@ -143,7 +129,6 @@ describe("a match", () => {
           recoverMedia: vi.fn(),
           destroy: vi.fn(),
         }),
-      createFileEngine: () => Promise.reject(new Error("not asked for")),
     });
     await vi.advanceTimersByTimeAsync(0);
     expect(controller.getSnapshot()).toMatchObject({ needsTap: true, isPlaying: false, phase: "ready" });
@@ -290,39 +275,5 @@ describe("trouble", () => {
     events.onTrouble("network");
     events.onProgress();
     expect(controller.getSnapshot().isReconnecting).toBe(false);
-  });
-});
-
-describe("a playlist that the browser cannot start", () => {
-  it("is played as one file, from where it was", async () => {
-    const { controller, engine, events, file, video } = await stage(MATCH, T + 300_000);
-    events.onTrouble("unstartable");
-    await vi.advanceTimersByTimeAsync(0);
-    expect(engine.destroy).toHaveBeenCalledOnce();
-    expect(file.load.mock.lastCall?.[0]).toBe("/replay/one.mp4");
-    // Two minutes of picture, the gap closed up, and one minute more: nothing of before the match.
-    expect(video.currentTime).toBeCloseTo(180, 1);
-    expect(controller.getSnapshot()).toMatchObject({ phase: "ready", failure: null });
-    expect(controller.getSnapshot().wallMs).toBeCloseTo(T + 300_000, -1);
-  });
-
-  it("is a failure where there is no file, or the file does not play either", async () => {
-    for (const match of [{ ...MATCH, fileUrl: null }, MATCH]) {
-      const { controller, events } = await stage(match);
-      events.onTrouble("unstartable");
-      await vi.advanceTimersByTimeAsync(0);
-      events.onTrouble("unstartable");
-      expect(controller.getSnapshot()).toMatchObject({ phase: "failed", failure: "playback" });
-    }
-  });
-
-  it("gets new addresses for its file as well", async () => {
-    const { events, file, renew } = await stage();
-    events.onTrouble("unstartable");
-    await vi.advanceTimersByTimeAsync(0);
-    renew.mockResolvedValue({ ...MATCH, fileUrl: "/replay/two.mp4" });
-    events.onTrouble("expired");
-    await vi.advanceTimersByTimeAsync(0);
-    expect(file.load.mock.lastCall?.[0]).toBe("/replay/two.mp4");
   });
 });

@@ -2,10 +2,10 @@
  * Runs one match on one video element: starts at its first frame, stops at its last, speaks wall time to the outside,
  * tells of gaps, gets up again after trouble. It decides nothing that a pure function beside it could decide.
  */
-import type { CreateEngine, CreateFileEngine, Engine, EngineEvents } from "./engine";
+import type { CreateEngine, Engine } from "./engine";
 import { DEFAULT_FRAME_S, frameDuration, frameStep, type ShownFrame } from "./frames";
 import { gapAt, gapCrossed, MIN_TOLD_GAP_MS, type Gap } from "./gaps";
-import { fileSpans, type Match } from "./match";
+import type { Match } from "./match";
 import { viaNode } from "./playlist";
 import { NO_ATTEMPTS, recover, type Action, type Attempts, type Trouble } from "./recovery";
 import { firstSnapshot, type Snapshot } from "./snapshot";
@@ -29,7 +29,6 @@ export interface ControllerOptions {
   /** Where to begin; the match's start if left out. */
   readonly beginMs?: number | undefined;
   readonly createEngine: CreateEngine;
-  readonly createFileEngine: CreateFileEngine;
   /** Asks the API for fresh addresses; `null` if it has none. */
   readonly renew: () => Promise<Match | null>;
 }
@@ -47,8 +46,6 @@ export class Controller {
   #attempts: Attempts = NO_ATTEMPTS;
   /** Whether all footage is to come from the node: once the bucket could not be reached, for the rest of this match. */
   #isDetour = false;
-  /** Whether the match is played as one file: the browser could not start its playlist. */
-  #isFile = false;
   #retryTimer: number | undefined;
   #gapTimer: number | undefined;
   #startTimer: number | undefined;
@@ -185,44 +182,29 @@ export class Controller {
   startOver(): void {
     this.#attempts = NO_ATTEMPTS;
     this.#change({ phase: "preparing", failure: null, isWaiting: true });
-    if (this.#engine !== null) void this.#renew();
-    else void (this.#isFile ? this.#playFile() : this.#start());
+    if (this.#engine === null) void this.#start();
+    else void this.#renew();
   }
 
   async #start(): Promise<void> {
-    await this.#use(this.#options.createEngine(this.#video, this.#events()));
-  }
-
-  /** The same match as one file, from where it is. */
-  async #playFile(): Promise<void> {
-    this.#engine?.destroy();
-    this.#engine = null;
-    this.#isFile = true;
-    await this.#use(this.#options.createFileEngine(this.#video, this.#events(), () => fileSpans(this.#match)));
-  }
-
-  #events(): EngineEvents {
-    return {
-      onSpans: (spans, isComplete) => {
-        this.#spans = spans;
-        this.#isComplete = isComplete;
-        this.#refresh();
-      },
-      onTrouble: (trouble) => {
-        this.#onTrouble(trouble);
-      },
-      onHiccup: () => {
-        this.#change({ isReconnecting: true });
-      },
-      onProgress: () => {
-        this.#attempts = NO_ATTEMPTS;
-        this.#change({ isReconnecting: false });
-      },
-    };
-  }
-
-  async #use(created: Promise<Engine | null>): Promise<void> {
-    const engine = await created
+    const engine = await this.#options
+      .createEngine(this.#video, {
+        onSpans: (spans, isComplete) => {
+          this.#spans = spans;
+          this.#isComplete = isComplete;
+          this.#refresh();
+        },
+        onTrouble: (trouble) => {
+          this.#onTrouble(trouble);
+        },
+        onHiccup: () => {
+          this.#change({ isReconnecting: true });
+        },
+        onProgress: () => {
+          this.#attempts = NO_ATTEMPTS;
+          this.#change({ isReconnecting: false });
+        },
+      })
       // The player's own code did not load: it is a network trouble like any other.
       .catch(() => "unreachable" as const);
     if (this.#abort.signal.aborted) {
@@ -245,7 +227,8 @@ export class Controller {
     const beginMs = this.#snapshot.wallMs;
     this.#target = null;
     this.#change({ phase: "preparing" });
-    this.#engine?.load(this.#address(), (spans) => {
+    const { playlistUrl } = this.#match;
+    this.#engine?.load(this.#isDetour ? viaNode(playlistUrl) : playlistUrl, (spans) => {
       const position = wallToPosition(spans, this.#clamp(beginMs));
       const gap = gapAt(this.#match.gaps, beginMs);
       if (gap !== null && position !== null && position.wallMs - beginMs >= MIN_TOLD_GAP_MS) this.#tell(gap);
@@ -259,12 +242,6 @@ export class Controller {
       this.#video.currentTime = startS;
       return startS;
     });
-  }
-
-  #address(): string {
-    const { playlistUrl, fileUrl } = this.#match;
-    if (this.#isFile && fileUrl !== null) return fileUrl;
-    return this.#isDetour ? viaNode(playlistUrl) : playlistUrl;
   }
 
   #listen(): void {
@@ -470,11 +447,7 @@ export class Controller {
   }
 
   #onTrouble(trouble: Trouble): void {
-    const { action, attempts } = recover(this.#attempts, trouble, {
-      isOnline: navigator.onLine,
-      isDetour: this.#isDetour,
-      hasFile: this.#match.fileUrl !== null && !this.#isFile,
-    });
+    const { action, attempts } = recover(this.#attempts, trouble, { isOnline: navigator.onLine, isDetour: this.#isDetour });
     this.#attempts = attempts;
     this.#act(action);
   }
@@ -501,9 +474,6 @@ export class Controller {
         this.#isDetour = true;
         this.#change({ isReconnecting: true });
         this.#load();
-        break;
-      case "playFile":
-        void this.#playFile();
         break;
       case "return":
         this.#isDetour = false;

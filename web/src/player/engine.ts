@@ -25,13 +25,6 @@ export interface Engine {
 
 export type CreateEngine = (video: HTMLVideoElement, events: EngineEvents) => Promise<Engine | null>;
 
-/** What plays the match as one file, where a playlist cannot be started; `spansNow` tells where the match lies in it. */
-export type CreateFileEngine = (
-  video: HTMLVideoElement,
-  events: EngineEvents,
-  spansNow: () => readonly Span[],
-) => Promise<Engine>;
-
 /** Begins to load what `createEngine` will need, while the API is still being asked. A failure is met again there. */
 export function preloadEngine(): void {
   import("./hlsEngine").catch(() => undefined);
@@ -44,9 +37,4 @@ export const createEngine: CreateEngine = async (video, events) => {
   if (video.canPlayType("application/vnd.apple.mpegurl") === "") return null;
   const { createNativeEngine } = await import("./nativeEngine");
   return createNativeEngine(video, events);
-};
-
-export const createFileEngine: CreateFileEngine = async (video, events, spansNow) => {
-  const file = await import("./fileEngine");
-  return file.createFileEngine(video, events, spansNow);
 };

@@ -14,12 +14,6 @@ const BUFFER_BEHIND_S = 60;
 const FIRST_BYTE_TIMEOUT_MS = 10_000;
 const LOAD_TIMEOUT_MS = 60_000;
 
-/**
- * A fragment that was taken is there from its beginning, within a few frames. Chromium throws away what comes before an IDR
- * picture, whatever the file says of it.
- */
-const STARTS_WITHIN_S = 0.3;
-
 const ADDRESS_NOT_GOOD = new Set([401, 403, 404, 410]);
 
 export function isHlsSupported(): boolean {
@@ -71,13 +65,7 @@ export function createHlsEngine(video: HTMLVideoElement, events: EngineEvents): 
     tellSpans(details);
   });
   hls.on(Events.FRAG_BUFFERED, (_, { frag }) => {
-    if (!isFootage(frag)) return;
-    if (isShown(video.buffered, frag.start + Math.min(STARTS_WITHIN_S, frag.duration / 2))) {
-      events.onProgress();
-      return;
-    }
-    hls.stopLoad();
-    events.onTrouble("unstartable");
+    if (isFootage(frag)) events.onProgress();
   });
   hls.on(Events.ERROR, (_, data) => {
     const trouble = troubleOf(data);
@@ -105,13 +93,6 @@ export function createHlsEngine(video: HTMLVideoElement, events: EngineEvents): 
       hls.destroy();
     },
   };
-}
-
-/** Whether there is something to show at a media time. */
-function isShown(buffered: TimeRanges, media: number): boolean {
-  return Array.from({ length: buffered.length }, (_, index) => index).some(
-    (index) => buffered.start(index) <= media && media <= buffered.end(index),
-  );
 }
 
 /** Not an init segment, which always comes from the node. */

@@ -1,6 +1,5 @@
 import type { Replay } from "../api/types";
 import { readGaps, type Gap } from "./gaps";
-import type { Span } from "./timeline";
 
 /** What the player needs of a replay, in its own units. */
 export interface Match {
@@ -10,10 +9,6 @@ export interface Match {
   readonly zone: string;
   readonly gaps: readonly Gap[];
   readonly playlistUrl: string;
-  /** The match as one MP4. */
-  readonly fileUrl: string | null;
-  /** Until when it is recorded so far, while it is being recorded. */
-  readonly recordedUntilMs: number | null;
 }
 
 /** `null` if there is nothing to play. */
@@ -26,23 +21,5 @@ export function readMatch(replay: Replay): Match | null {
     zone: replay.club.zone,
     gaps: readGaps(replay.gaps),
     playlistUrl: replay.playlistUrl,
-    fileUrl: replay.downloadUrl,
-    recordedUntilMs: replay.recordedUntil === null ? null : Date.parse(replay.recordedUntil),
   };
-}
-
-/** Where the match lies in its file, which begins with its first picture and is closed up over gaps. */
-export function fileSpans(match: Match): readonly Span[] {
-  const untilMs = Math.min(match.endMs, match.recordedUntilMs ?? match.endMs);
-  const spans: Span[] = [];
-  let fromMs = match.startMs;
-  for (const { startMs, endMs } of [...match.gaps, { startMs: untilMs, endMs: untilMs }]) {
-    const toMs = Math.min(startMs, untilMs);
-    if (toMs > fromMs) {
-      const mediaStart = spans.at(-1)?.mediaEnd ?? 0;
-      spans.push({ mediaStart, mediaEnd: mediaStart + (toMs - fromMs) / 1000, wallStartMs: fromMs, wallEndMs: toMs });
-    }
-    fromMs = Math.max(fromMs, endMs);
-  }
-  return spans;
 }

@@ -1,4 +1,3 @@
-import { elementTrouble } from "./elementTrouble";
 import type { Engine, EngineEvents } from "./engine";
 import { readPlaylist } from "./playlist";
 import { buildSpans, type Span } from "./timeline";
@@ -45,8 +44,20 @@ export function createNativeEngine(video: HTMLVideoElement, events: EngineEvents
   };
 
   const onError = (): void => {
-    const trouble = elementTrouble(video);
-    if (trouble !== null) events.onTrouble(trouble);
+    switch (video.error?.code) {
+      case MediaError.MEDIA_ERR_NETWORK:
+        // The playlist has been read: it is the footage that does not come.
+        events.onTrouble("unreached");
+        break;
+      case MediaError.MEDIA_ERR_DECODE:
+        events.onTrouble("media");
+        break;
+      case MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED:
+        events.onTrouble("expired");
+        break;
+      case undefined:
+        break;
+    }
   };
   const onProgress = (): void => {
     events.onProgress();

@@ -12,8 +12,6 @@ export type Trouble =
   | "unreached"
   /** It came and could not be decoded. */
   | "media"
-  /** It came, and nothing of it is a place where this browser starts a stream. */
-  | "unstartable"
   /** hls.js has no idea either. */
   | "other";
 
@@ -27,9 +25,7 @@ export type Action =
   | { readonly do: "renew"; readonly afterMs: number }
   /** The same playlist with all footage from the node, on from where it stopped. */
   | { readonly do: "detour" }
-  /** The match as one file, on from where it stopped. */
-  | { readonly do: "playFile" }
-  /** Back from the detour: it was not the bucket. */
+  /** Back from there: it was not the bucket. */
   | { readonly do: "return"; readonly afterMs: number }
   | { readonly do: "giveUp"; readonly failure: Failure };
 
@@ -45,8 +41,6 @@ export interface Facts {
   readonly isOnline: boolean;
   /** Whether all footage comes from the node already. */
   readonly isDetour: boolean;
-  /** Whether the match can be had as one file, and is not played from it already. */
-  readonly hasFile: boolean;
 }
 
 export const NO_ATTEMPTS: Attempts = { network: 0, media: 0, renewals: 0 };
@@ -61,7 +55,7 @@ const MAX_DELAY_MS = 8_000;
 export function recover(
   attempts: Attempts,
   trouble: Trouble,
-  { isOnline, isDetour, hasFile }: Facts,
+  { isOnline, isDetour }: Facts,
 ): { readonly action: Action; readonly attempts: Attempts } {
   if (!isOnline) return { action: { do: "waitForNetwork" }, attempts };
   switch (trouble) {
@@ -79,8 +73,6 @@ export function recover(
     case "media":
       if (attempts.media === 0) return { action: { do: "recoverMedia" }, attempts: { ...attempts, media: 1 } };
       return renew(attempts, "playback");
-    case "unstartable":
-      return hasFile ? { action: { do: "playFile" }, attempts } : giveUp("playback", attempts);
     case "expired":
       // Browsers that play by themselves say no more of a bucket that they cannot reach.
       if (attempts.renewals >= MAX_RENEWALS && !isDetour) return { action: { do: "detour" }, attempts };
