@@ -2,7 +2,7 @@
 //! bytes lie in its own folders.
 //!
 //! Belongs here: rows from before nodes were told apart, rows of a folder that is another one than it was. Not here: whether
-//! the former holder still runs with a copy of the same files; whoever asks has to know (`turepe`'s data folder, or the
+//! the former holder still runs with a copy of the same files. The caller has to know that (`turepe`'s data folder, or the
 //! operator).
 
 use std::{
@@ -23,7 +23,7 @@ use crate::{error::ArchiveError, limits::CLAIM_PAGE, name::SpoolName};
 pub struct Claimed {
     /// Segments whose bytes are here: this node holds them now.
     pub segments: u64,
-    /// Segments whose bytes are not here: they stay with whoever has them.
+    /// Segments whose bytes are not here. Their holder does not change.
     pub absent: u64,
 }
 

@@ -1,5 +1,5 @@
-//! Whose footage lies here, by names alone: for whoever opens a catalog and wants to know whether it is the right one, and
-//! for telling an operator of recordings that the catalog does not know.
+//! Whose footage is here, by file names alone. It tells whether a catalog is the right one for this folder, and which recordings
+//! the catalog does not know.
 //!
 //! Nothing is opened, moved or made.
 

@@ -2,7 +2,8 @@
 //! emptied the bucket since.
 //!
 //! What the bucket has as the row says may go. What it has not, or has otherwise, is taken from the local copy again, which
-//! stays. While it does not answer nothing goes on its account.
+//! stays. While the bucket does not answer, no copy is removed; only where the disk is full and it stays silent for minutes does the
+//! declared policy give up the oldest ones unasked (`space`), with an alarm.
 
 use std::{
     collections::HashMap,

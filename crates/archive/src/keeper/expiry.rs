@@ -355,7 +355,7 @@ async fn expire_channel(
     }
 }
 
-/// Notes what waits for whoever asks, and says what is new.
+/// Writes down what waits, for `turepe admin retention`, and logs what is new.
 async fn tell(
     core: &Arc<Core>,
     before: RetentionWaiting,
