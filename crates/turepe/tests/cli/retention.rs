@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::tool::{Running, Tool, free_port, get_json, until};
+use crate::tool::{Running, Tool, free_port, get, get_json, until};
 
 /// What the command starts with instead of what the machine has: `timedatectl`, as systemd answers.
 fn tell_ntp(tool: &Tool, is_synchronised: &str) -> String {
@@ -90,6 +90,8 @@ fn a_start_eight_days_ahead_deletes_nothing_until_a_person_says_so() {
 
     let path = tell_ntp(&tool, "no");
     let (node, http) = serve(&tool, "+8d", &path);
+    // Until the last run's recordings are repaired, a node is not ready.
+    until("the repair", || (get(http, "/readyz").0 == 200).then_some(()));
     until("an alarm", || {
         let alarms = get_json(http, "/readyz")["alarms"].clone();
         alarms.as_array().unwrap().iter().any(|alarm| alarm == "retentionWaits").then_some(())
