@@ -99,6 +99,11 @@ impl Fields {
         }
     }
 
+    /// The field `from` of a download: where within the match it begins, UTC microseconds.
+    pub(crate) fn begin_us(&self) -> Result<Option<i64>, Problem> {
+        self.get("from")?.map(instant).transpose()
+    }
+
     /// What a player of a live playlist asks for beside it (RFC 8216bis §6.2.5).
     pub(crate) fn reload(&self) -> Result<Reload, Problem> {
         let number = |name| self.get(name)?.map(|text| whole_number(name, text)).transpose();

@@ -293,7 +293,7 @@ export interface paths {
         };
         /**
          * The match as one MP4 file. Answers single byte ranges.
-         * @description It begins with the very first frame of the match; gaps are closed up.
+         * @description It begins with the very first frame of the match, or of what is asked of it by `from`; gaps are closed up.
          */
         get: operations["getDownload"];
         put?: never;
@@ -1383,7 +1383,13 @@ export interface operations {
     };
     getDownload: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Where in the match it begins, RFC 3339 with an offset
+                 * @example 2026-11-21T10:20:00+01:00
+                 */
+                from?: string;
+            };
             header?: never;
             path: {
                 /** @description From `downloadUrl` */

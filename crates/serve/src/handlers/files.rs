@@ -29,9 +29,10 @@ const NOT_STORED: &str = "no-store";
 
 /// The match as one MP4 file. Answers single byte ranges.
 ///
-/// It begins with the very first frame of the match; gaps are closed up.
+/// It begins with the very first frame of the match, or of what is asked of it by `from`; gaps are closed up.
 #[utoipa::path(get, path = "/replay/{token}.mp4", tag = "media", operation_id = "getDownload",
-    params(("token" = String, Path, description = "From `downloadUrl`")),
+    params(("token" = String, Path, description = "From `downloadUrl`"),
+        ("from" = Option<String>, Query, nullable = false, description = "Where in the match it begins, RFC 3339 with an offset", example = "2026-11-21T10:20:00+01:00")),
     responses((status = 200, description = "The file", body = inline(api::Binary), content_type = "video/mp4"),
         (status = 206, description = "The part asked for", body = inline(api::Binary), content_type = "video/mp4"),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json")))]
@@ -40,11 +41,16 @@ pub(crate) async fn get_download(
     method: Method,
     headers: HeaderMap,
     ApiPath(file): ApiPath<String>,
+    fields: Fields,
 ) -> Result<Response, Problem> {
     let now_us = app.clock.now_us();
     let token = stem(&file, ".mp4")?;
     let grant = app.signer.verify(token, TokenKind::Replay, now_us)?;
-    let download = app.archive.cut(grant.channel, grant.from_us, grant.to_us).await?;
+    let from_us = fields.begin_us()?.map_or(grant.from_us, |begin_us| begin_us.max(grant.from_us));
+    if from_us >= grant.to_us {
+        return Err(Problem::new(ProblemCode::InvalidRange, "from lies after the end of the match"));
+    }
+    let download = app.archive.cut(grant.channel, from_us, grant.to_us).await?;
     let is_final = !download.is_growing && now_us >= grant.to_us.saturating_add(LIVE_LAG_US);
     let head = FileHead {
         length: download.len(),

@@ -116,6 +116,23 @@ async fn a_download_has_a_name_and_begins_like_an_mp4() {
 }
 
 #[tokio::test]
+async fn a_download_begins_where_it_is_asked_to_and_never_before_the_match() {
+    let (node, replay) = recorded().await;
+    let address = path(&replay["downloadUrl"]);
+    let whole = node.bytes(&address).await;
+    let from = |instant: &str| node.get(&format!("{address}?from={instant}")).send();
+    let half = from("2026-11-21T10:30:00%2B01:00").await.unwrap().bytes().await.unwrap();
+    assert_eq!(&half[4..8], b"ftyp");
+    let share = half.len() as f64 / whole.len() as f64;
+    assert!((0.4..0.6).contains(&share), "{share} of the match's bytes");
+    let before = from("2026-11-21T08:00:00Z").await.unwrap().bytes().await.unwrap();
+    assert_eq!(before, whole, "what was not granted is not given");
+    for instant in ["2026-11-21T11:00:00%2B01:00", "2026-11-22T10:00:00Z", "", "now"] {
+        problem(from(instant).await.unwrap(), 400, "invalid_range").await;
+    }
+}
+
+#[tokio::test]
 async fn a_playlist_by_way_of_the_node_stays_there() {
     let (node, replay) = recorded().await;
     let address = path(&replay["playlistUrl"]);
