@@ -129,6 +129,15 @@ pub fn browser_live(environment: &[(&str, &str)]) {
     run_browser("test:browser:live", environment);
 }
 
+/// Runs those that watch a match without IDR pictures.
+///
+/// # Panics
+///
+/// When one of them fails; it has then said why.
+pub fn browser_without_idr(environment: &[(&str, &str)]) {
+    run_browser("test:browser:noidr", environment);
+}
+
 fn run_browser(script: &str, environment: &[(&str, &str)]) {
     let status = Command::new("npm")
         .args(["run", "--silent", script])

@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use turepe_e2e::{
-    BucketService, Clip, Demo, Node, NodeOptions, Publisher, browser, browser_with_bucket, now_us, rfc3339,
-    wait_until,
+    BucketService, Clip, Demo, Node, NodeOptions, Publisher, browser, browser_with_bucket,
+    browser_without_idr, now_us, rfc3339, wait_until,
 };
 
 /// From the club page to the match, over a segment border, to its end: a match of the demo, recorded by the real pipeline.
@@ -115,4 +115,36 @@ fn the_demo_ends_cleanly_and_starts_again() {
     assert!(left.expect("pgrep starts").stdout.is_empty(), "a process of the demo was left behind");
     demo.resume();
     demo.last_match();
+}
+
+/// Matches of cameras without IDR pictures: Chromium starts no playlist of them.
+#[test]
+fn matches_without_idr_pictures_are_played_as_files_or_refused_in_words() {
+    const SECOND: i64 = 1_000_000;
+    const MINUTE: i64 = 60 * SECOND;
+    // As installed: where a segment begins, gradual refresh takes a while to a whole picture.
+    let node = Node::start(NodeOptions { segment: "15m", ..NodeOptions::default() });
+    node.add_club("club", 1);
+    let (gradual, open) = (node.add_court("club", "uno"), node.add_court("club", "dos"));
+    let publishers = [
+        Publisher::ffmpeg(Clip::Refresh, &node.rtmp_url(&gradual.key)),
+        Publisher::ffmpeg(Clip::OpenGop, &node.rtmp_url(&open.key)),
+    ];
+    // Not the publishers' first minute: that begins with the IDR picture.
+    let slot_us = ((now_us() + 3 * SECOND) / MINUTE + 1) * MINUTE;
+    wait_until("the end of the match", Duration::from_secs(180), || {
+        (now_us() >= slot_us + MINUTE + 2 * SECOND).then_some(())
+    });
+    publishers.into_iter().for_each(Publisher::stop);
+    node.ended(&gradual, slot_us);
+    node.ended(&open, slot_us);
+    let instant = rfc3339(slot_us);
+    browser_without_idr(&[
+        ("TUREPE_URL", &node.url("")),
+        ("TUREPE_CLUB", &gradual.club),
+        ("TUREPE_COURT", &gradual.court),
+        ("TUREPE_OPEN_COURT", &open.court),
+        ("TUREPE_DATE", &instant[..10]),
+        ("TUREPE_TIME", &instant[11..16]),
+    ]);
 }

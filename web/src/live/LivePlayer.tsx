@@ -29,14 +29,12 @@ export function LivePlayer({ url }: { readonly url: string | null }) {
   );
 }
 
-type Shown = LiveState | "unsupported";
-
 function LiveScreen({ url }: { readonly url: string }) {
   const { t } = useI18n();
   const video = useRef<HTMLVideoElement>(null);
   const frame = useRef<HTMLDivElement>(null);
   const engine = useRef<LiveEngine | null>(null);
-  const [state, setState] = useState<Shown>("loading");
+  const [state, setState] = useState<LiveState>("loading");
 
   useEffect(() => {
     const element = video.current;

@@ -1,6 +1,8 @@
 /** Plays a live address: at the live edge with low latency, or some time behind it. hls.js where it works, else the browser. */
 import Hls, { ErrorTypes, Events } from "hls.js/light";
 
+import { startsWithIdr } from "../player/idr";
+
 /** How far one can go back, in seconds; the server allows up to four hours. */
 const WINDOW_S = 3600;
 /** Behind by this much more than it should be, a viewer is not live any more. */
@@ -8,8 +10,10 @@ const BEHIND_S = 4;
 /** A stall leaves a viewer behind: a little faster than real time, which nobody hears, brings it back. */
 const CATCH_UP_RATE = 1.08;
 const RETRY_MS = 2_000;
+/** A browser that has shown nothing by then, of fragments that begin with no IDR picture, will not show any. */
+const STARTS_WITHIN_MS = 8_000;
 
-export type LiveState = "loading" | "live" | "behind" | "lost";
+export type LiveState = "loading" | "live" | "behind" | "lost" | "unsupported";
 
 export interface LiveEngine {
   /** Goes back from where it is. */
@@ -28,9 +32,12 @@ function withHls(video: HTMLVideoElement, url: string, onState: (state: LiveStat
   let hls: Hls;
   let isRewound = false;
   let retry: number | undefined;
+  let starting: number | undefined;
 
   const open = (address: string, behindS: number): void => {
     window.clearTimeout(retry);
+    window.clearTimeout(starting);
+    starting = undefined;
     hls = new Hls({
       // As in the player of matches: a `blob:` worker is against the content security policy.
       enableWorker: false,
@@ -51,6 +58,12 @@ function withHls(video: HTMLVideoElement, url: string, onState: (state: LiveStat
         isRewound = false;
         open(url, 0);
       }, RETRY_MS);
+    });
+    hls.on(Events.FRAG_LOADED, (_, { frag, payload }) => {
+      if (starting !== undefined || startsWithIdr(frag.initSegment?.data, new Uint8Array(payload)) !== false) return;
+      starting = window.setTimeout(() => {
+        if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) onState("unsupported");
+      }, STARTS_WITHIN_MS);
     });
     if (behindS > 0) {
       // By itself it would begin at the edge.
@@ -93,6 +106,7 @@ function withHls(video: HTMLVideoElement, url: string, onState: (state: LiveStat
     destroy() {
       window.clearInterval(watch);
       window.clearTimeout(retry);
+      window.clearTimeout(starting);
       hls.destroy();
     },
   };

@@ -1,8 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi, type Mock } from "vitest";
 
-import { Controller } from "./controller";
+import { Controller, LIVE_DELAY_MS } from "./controller";
 import type { Engine, EngineEvents } from "./engine";
-import type { Match } from "./match";
+import { fileTimes, type FileTimes, type Match } from "./match";
 import { buildSpans, type Span } from "./timeline";
 
 const T = Date.parse("2026-11-21T09:00:00Z");
@@ -13,6 +13,8 @@ const MATCH: Match = {
   zone: "Europe/Madrid",
   gaps: [{ startMs: T + 120_000, endMs: T + 240_000, cause: "camera" }],
   playlistUrl: "/replay/one/index.m3u8",
+  fileUrl: "/replay/one.mp4",
+  recordedUntilMs: null,
 };
 /** Recorded from 3 s before the match: 123 s, the gap, and on to its end. Media time of the start: 3; of the end: 483. */
 const SPANS = buildSpans([
@@ -53,11 +55,15 @@ class FakeVideo extends EventTarget {
   }
 }
 
+type FakeEngine = { readonly [name in keyof Engine]-?: Mock<NonNullable<Engine[name]>> };
+
 interface Stage {
   readonly controller: Controller;
   readonly video: FakeVideo;
-  readonly engine: { [name in keyof Engine]: ReturnType<typeof vi.fn> };
+  readonly engine: FakeEngine;
   readonly events: EngineEvents;
+  /** Plays the match as one file. */
+  readonly file: FakeEngine;
   readonly renew: ReturnType<typeof vi.fn>;
 }
 
@@ -65,16 +71,20 @@ async function stage(match: Match = MATCH, beginMs?: number, spans: readonly Spa
   const video = new FakeVideo();
   const renew = vi.fn(() => Promise.resolve({ ...match, playlistUrl: "/replay/two/index.m3u8" }));
   let events: EngineEvents | undefined;
-  const engine = {
+  const engineOf = (spansNow: () => readonly Span[]): FakeEngine => ({
     load: vi.fn((_: string, startAt: (spans: readonly Span[]) => number) => {
-      events?.onSpans(spans, isComplete);
-      video.currentTime = startAt(spans);
+      events?.onSpans(spansNow(), isComplete);
+      video.currentTime = startAt(spansNow());
       video.dispatchEvent(new Event("loadeddata"));
     }),
     retry: vi.fn(),
     recoverMedia: vi.fn(),
+    reread: vi.fn(),
     destroy: vi.fn(),
-  };
+  });
+  const engine = engineOf(() => spans);
+  let timesOfFile: () => FileTimes = () => ({ spans: [], isComplete: true });
+  const file = engineOf(() => timesOfFile().spans);
   const controller = new Controller({
     video: video as unknown as HTMLVideoElement,
     match,
@@ -84,10 +94,15 @@ async function stage(match: Match = MATCH, beginMs?: number, spans: readonly Spa
       events = told;
       return Promise.resolve(engine);
     },
+    createFileEngine: (_, told, timesNow) => {
+      events = told;
+      timesOfFile = timesNow;
+      return Promise.resolve(file);
+    },
   });
   await vi.advanceTimersByTimeAsync(0);
   if (events === undefined) throw new Error("the engine was not made");
-  return { controller, video, engine, events, renew };
+  return { controller, video, engine, events, file, renew };
 }
 
 beforeEach(() => {
@@ -129,6 +144,7 @@ describe("a match", () => {
           recoverMedia: vi.fn(),
           destroy: vi.fn(),
         }),
+      createFileEngine: () => Promise.reject(new Error("not asked for")),
     });
     await vi.advanceTimersByTimeAsync(0);
     expect(controller.getSnapshot()).toMatchObject({ needsTap: true, isPlaying: false, phase: "ready" });
@@ -275,5 +291,68 @@ describe("trouble", () => {
     events.onTrouble("network");
     events.onProgress();
     expect(controller.getSnapshot().isReconnecting).toBe(false);
+  });
+});
+
+describe("a playlist that the browser cannot start", () => {
+  it("is played as one file, from where it was", async () => {
+    const { controller, engine, events, file, video } = await stage(MATCH, T + 300_000);
+    events.onTrouble("unstartable");
+    await vi.advanceTimersByTimeAsync(0);
+    expect(engine.destroy).toHaveBeenCalledOnce();
+    expect(file.load.mock.lastCall?.[0]).toBe("/replay/one.mp4");
+    // Two minutes of picture, the gap closed up, and one minute more: nothing of before the match.
+    expect(video.currentTime).toBeCloseTo(180, 1);
+    expect(controller.getSnapshot()).toMatchObject({ phase: "ready", failure: null });
+    expect(controller.getSnapshot().wallMs).toBeCloseTo(T + 300_000, -1);
+  });
+
+  it("is a failure where there is no file, or the file does not play either", async () => {
+    for (const match of [{ ...MATCH, fileUrl: null }, MATCH]) {
+      const { controller, events } = await stage(match);
+      events.onTrouble("unstartable");
+      await vi.advanceTimersByTimeAsync(0);
+      events.onTrouble("unstartable");
+      expect(controller.getSnapshot()).toMatchObject({ phase: "failed", failure: "playback" });
+    }
+  });
+
+  it("is cut anew at each jump, and its times count from there", async () => {
+    const { controller, events, file, video } = await stage({ ...MATCH, gaps: [] });
+    events.onTrouble("unstartable");
+    await vi.advanceTimersByTimeAsync(0);
+    controller.pause();
+    controller.seekTo(T + 400_000);
+    expect(file.load).toHaveBeenCalledTimes(2);
+    expect(video.currentTime).toBeCloseTo(400, 1);
+    expect(controller.getSnapshot()).toMatchObject({ phase: "ready", isPlaying: false });
+    expect(controller.getSnapshot().wallMs).toBeCloseTo(T + 400_000, -1);
+  });
+
+  it("goes on with what has been recorded since, while the match is played", async () => {
+    const live: Match = { ...MATCH, gaps: [], isLive: true, recordedUntilMs: T + 100_000 };
+    const { controller, events, file, video } = await stage(live);
+    events.onTrouble("unstartable");
+    await vi.advanceTimersByTimeAsync(0);
+    events.onSpans(fileTimes(live).spans, false);
+    video.currentTime = 100;
+    video.dispatchEvent(new Event("timeupdate"));
+    video.dispatchEvent(new Event("ended"));
+    expect(controller.getSnapshot()).toMatchObject({ phase: "ready", isWaiting: true });
+    controller.update({ ...live, recordedUntilMs: T + 140_000 });
+    events.onSpans(fileTimes({ ...live, recordedUntilMs: T + 140_000 }).spans, false);
+    await vi.advanceTimersByTimeAsync(LIVE_DELAY_MS);
+    expect(file.load).toHaveBeenCalledTimes(2);
+    expect(controller.getSnapshot().wallMs).toBeCloseTo(T + 100_000, -1);
+  });
+
+  it("gets new addresses for its file as well", async () => {
+    const { events, file, renew } = await stage();
+    events.onTrouble("unstartable");
+    await vi.advanceTimersByTimeAsync(0);
+    renew.mockResolvedValue({ ...MATCH, fileUrl: "/replay/two.mp4" });
+    events.onTrouble("expired");
+    await vi.advanceTimersByTimeAsync(0);
+    expect(file.load.mock.lastCall?.[0]).toBe("/replay/two.mp4");
   });
 });

@@ -2,10 +2,10 @@
  * Runs one match on one video element: starts at its first frame, stops at its last, speaks wall time to the outside,
  * tells of gaps, gets up again after trouble. It decides nothing that a pure function beside it could decide.
  */
-import type { CreateEngine, Engine } from "./engine";
+import type { CreateEngine, CreateFileEngine, Engine, EngineEvents } from "./engine";
 import { DEFAULT_FRAME_S, frameDuration, frameStep, type ShownFrame } from "./frames";
 import { gapAt, gapCrossed, MIN_TOLD_GAP_MS, type Gap } from "./gaps";
-import type { Match } from "./match";
+import { fileTimes, type Match } from "./match";
 import { viaNode } from "./playlist";
 import { NO_ATTEMPTS, recover, type Action, type Attempts, type Trouble } from "./recovery";
 import { firstSnapshot, type Snapshot } from "./snapshot";
@@ -29,6 +29,7 @@ export interface ControllerOptions {
   /** Where to begin; the match's start if left out. */
   readonly beginMs?: number | undefined;
   readonly createEngine: CreateEngine;
+  readonly createFileEngine: CreateFileEngine;
   /** Asks the API for fresh addresses; `null` if it has none. */
   readonly renew: () => Promise<Match | null>;
 }
@@ -46,6 +47,10 @@ export class Controller {
   #attempts: Attempts = NO_ATTEMPTS;
   /** Whether all footage is to come from the node: once the bucket could not be reached, for the rest of this match. */
   #isDetour = false;
+  /** Whether the match is played as a file: the browser cannot start its playlist. Each jump is then a file of its own. */
+  #isFile = false;
+  /** Until when the match is in the file that is played. */
+  #fileEdgeMs = 0;
   #retryTimer: number | undefined;
   #gapTimer: number | undefined;
   #startTimer: number | undefined;
@@ -78,6 +83,7 @@ export class Controller {
   update(match: Match): void {
     // The running playlist's address stays: it is good until it expires, and a new one would start over.
     this.#match = { ...match, playlistUrl: this.#match.playlistUrl };
+    this.#engine?.reread?.();
     this.#refresh();
   }
 
@@ -182,29 +188,44 @@ export class Controller {
   startOver(): void {
     this.#attempts = NO_ATTEMPTS;
     this.#change({ phase: "preparing", failure: null, isWaiting: true });
-    if (this.#engine === null) void this.#start();
-    else void this.#renew();
+    if (this.#engine !== null) void this.#renew();
+    else void (this.#isFile ? this.#playFile() : this.#start());
   }
 
   async #start(): Promise<void> {
-    const engine = await this.#options
-      .createEngine(this.#video, {
-        onSpans: (spans, isComplete) => {
-          this.#spans = spans;
-          this.#isComplete = isComplete;
-          this.#refresh();
-        },
-        onTrouble: (trouble) => {
-          this.#onTrouble(trouble);
-        },
-        onHiccup: () => {
-          this.#change({ isReconnecting: true });
-        },
-        onProgress: () => {
-          this.#attempts = NO_ATTEMPTS;
-          this.#change({ isReconnecting: false });
-        },
-      })
+    await this.#use(this.#options.createEngine(this.#video, this.#events()));
+  }
+
+  /** The same match as a file, from where it is. */
+  async #playFile(): Promise<void> {
+    this.#engine?.destroy();
+    this.#engine = null;
+    this.#isFile = true;
+    await this.#use(this.#options.createFileEngine(this.#video, this.#events(), () => fileTimes(this.#match)));
+  }
+
+  #events(): EngineEvents {
+    return {
+      onSpans: (spans, isComplete) => {
+        this.#spans = spans;
+        this.#isComplete = isComplete;
+        this.#refresh();
+      },
+      onTrouble: (trouble) => {
+        this.#onTrouble(trouble);
+      },
+      onHiccup: () => {
+        this.#change({ isReconnecting: true });
+      },
+      onProgress: () => {
+        this.#attempts = NO_ATTEMPTS;
+        this.#change({ isReconnecting: false });
+      },
+    };
+  }
+
+  async #use(created: Promise<Engine | null>): Promise<void> {
+    const engine = await created
       // The player's own code did not load: it is a network trouble like any other.
       .catch(() => "unreachable" as const);
     if (this.#abort.signal.aborted) {
@@ -227,8 +248,8 @@ export class Controller {
     const beginMs = this.#snapshot.wallMs;
     this.#target = null;
     this.#change({ phase: "preparing" });
-    const { playlistUrl } = this.#match;
-    this.#engine?.load(this.#isDetour ? viaNode(playlistUrl) : playlistUrl, (spans) => {
+    this.#fileEdgeMs = edge(fileTimes(this.#match).spans) ?? 0;
+    this.#engine?.load(this.#address(), (spans) => {
       const position = wallToPosition(spans, this.#clamp(beginMs));
       const gap = gapAt(this.#match.gaps, beginMs);
       if (gap !== null && position !== null && position.wallMs - beginMs >= MIN_TOLD_GAP_MS) this.#tell(gap);
@@ -244,6 +265,12 @@ export class Controller {
     });
   }
 
+  #address(): string {
+    const { playlistUrl, fileUrl } = this.#match;
+    if (this.#isFile && fileUrl !== null) return fileUrl;
+    return this.#isDetour ? viaNode(playlistUrl) : playlistUrl;
+  }
+
   #listen(): void {
     const video = this.#video;
     const on = (type: string, listener: () => void): void => {
@@ -252,6 +279,8 @@ export class Controller {
     on("loadeddata", () => {
       this.#settle();
       this.#uncover();
+      // Engines that load their address anew after a trouble leave the element paused.
+      if (this.#snapshot.phase === "ready" && this.#wantsToPlay && video.paused) this.#tryToPlay();
       this.#refresh();
     });
     on("play", () => {
@@ -390,16 +419,38 @@ export class Controller {
   }
 
   #end(): void {
+    if (this.#isFile && this.#goesOn()) return;
     if (this.#isGrowing() && (edge(this.#spans) ?? 0) < this.#match.endMs) return;
     this.#wantsToPlay = false;
     this.#video.pause();
     const last = this.#lastPosition();
     const endMs = last?.wallMs ?? this.#match.endMs;
-    // Back onto the match's last frame, if the next one was already shown.
-    if (last !== null) this.#video.currentTime = Math.max(0, last.media - this.#frameS / 2);
+    // Back onto the match's last frame, if the next one was already shown. A file has none.
+    if (last !== null && !this.#isFile) this.#video.currentTime = Math.max(0, last.media - this.#frameS / 2);
     const missing = this.#match.gaps.find((gap) => gap.startMs <= endMs + MIN_TOLD_GAP_MS && gap.endMs >= this.#match.endMs);
     if (missing !== undefined && missing.endMs - missing.startMs >= MIN_TOLD_GAP_MS) this.#tell(missing);
     this.#change({ phase: "ended", wallMs: endMs, isPlaying: false, isWaiting: false });
+  }
+
+  /** A file of a match in play ends where the recording had got to when it was asked for: the rest is in another one. */
+  #goesOn(): boolean {
+    window.clearTimeout(this.#retryTimer);
+    const edgeMs = edge(this.#spans) ?? 0;
+    if (edgeMs - this.#fileEdgeMs > (this.#isGrowing() ? LIVE_DELAY_MS : 0)) {
+      if (this.#wantsToPlay) this.#load();
+      return true;
+    }
+    if (!this.#isGrowing() || edgeMs >= this.#match.endMs) return false;
+    this.#change({ isWaiting: true });
+    this.#retryTimer = window.setTimeout(() => {
+      this.#end();
+    }, LIVE_DELAY_MS);
+    return true;
+  }
+
+  /** Media time of the first picture. */
+  #firstMedia(): number {
+    return this.#spans[0]?.mediaStart ?? 0;
   }
 
   /** The playlist says it, not the match: a match may be over with its last fragments not listed yet. */
@@ -428,12 +479,13 @@ export class Controller {
     const last = this.#lastPosition();
     // Not onto the end itself: there is no frame there. On a growing match not onto the last fragment either.
     const room = this.#isGrowing() ? LIVE_DELAY_MS / 1000 : this.#frameS;
-    const media = last === null ? position.media : Math.max(0, Math.min(position.media, last.media - room));
+    const media = last === null ? position.media : Math.max(this.#firstMedia(), Math.min(position.media, last.media - room));
     const landing = mediaToPosition(this.#spans, media) ?? position;
     this.#target = landing;
     if (this.#snapshot.phase === "ended") this.#change({ phase: "ready" });
     this.#change({ wallMs: landing.wallMs, toldGap: null });
-    this.#video.currentTime = landing.media + nudgeS;
+    if (this.#isFile) this.#load();
+    else this.#video.currentTime = landing.media + nudgeS;
   }
 
   #tryToPlay(): void {
@@ -447,7 +499,12 @@ export class Controller {
   }
 
   #onTrouble(trouble: Trouble): void {
-    const { action, attempts } = recover(this.#attempts, trouble, { isOnline: navigator.onLine, isDetour: this.#isDetour });
+    const { action, attempts } = recover(this.#attempts, trouble, {
+      isOnline: navigator.onLine,
+      isDetour: this.#isDetour,
+      hasFile: this.#match.fileUrl !== null,
+      isFile: this.#isFile,
+    });
     this.#attempts = attempts;
     this.#act(action);
   }
@@ -474,6 +531,9 @@ export class Controller {
         this.#isDetour = true;
         this.#change({ isReconnecting: true });
         this.#load();
+        break;
+      case "playFile":
+        void this.#playFile();
         break;
       case "return":
         this.#isDetour = false;

@@ -1,4 +1,5 @@
 /** What plays a playlist on a video element: hls.js, or the browser itself. The controller knows only this. */
+import type { FileTimes } from "./match";
 import type { Trouble } from "./recovery";
 import type { Span } from "./timeline";
 
@@ -20,10 +21,19 @@ export interface Engine {
   retry(): void;
   /** Goes on after a decoding trouble. */
   recoverMedia(): void;
+  /** Tells the times anew: the match has grown. Engines that read a playlist know by themselves. */
+  reread?(): void;
   destroy(): void;
 }
 
 export type CreateEngine = (video: HTMLVideoElement, events: EngineEvents) => Promise<Engine | null>;
+
+/** What plays the match as a file, where a playlist cannot be started; `timesNow` tells where the match lies in it. */
+export type CreateFileEngine = (
+  video: HTMLVideoElement,
+  events: EngineEvents,
+  timesNow: () => FileTimes,
+) => Promise<Engine>;
 
 /** Begins to load what `createEngine` will need, while the API is still being asked. A failure is met again there. */
 export function preloadEngine(): void {
@@ -37,4 +47,9 @@ export const createEngine: CreateEngine = async (video, events) => {
   if (video.canPlayType("application/vnd.apple.mpegurl") === "") return null;
   const { createNativeEngine } = await import("./nativeEngine");
   return createNativeEngine(video, events);
+};
+
+export const createFileEngine: CreateFileEngine = async (video, events, timesNow) => {
+  const file = await import("./fileEngine");
+  return file.createFileEngine(video, events, timesNow);
 };

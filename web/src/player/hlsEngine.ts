@@ -1,6 +1,7 @@
 import Hls, { ErrorDetails, ErrorTypes, Events, type ErrorData, type LevelDetails } from "hls.js/light";
 
 import type { Engine, EngineEvents } from "./engine";
+import { startsWithIdr } from "./idr";
 import type { Trouble } from "./recovery";
 import { buildSpans, type Span } from "./timeline";
 
@@ -63,6 +64,14 @@ export function createHlsEngine(video: HTMLVideoElement, events: EngineEvents): 
   });
   hls.on(Events.LEVEL_PTS_UPDATED, (_, { details }) => {
     tellSpans(details);
+  });
+  hls.on(Events.FRAG_LOADED, (_, { frag, payload }) => {
+    if (!isFootage(frag) || startsWithIdr(frag.initSegment?.data, new Uint8Array(payload)) !== false) return;
+    // Not every browser minds. Those that do say nothing: they drop the pictures, and the seek never ends.
+    hls.stopLoad();
+    window.setTimeout(() => {
+      events.onTrouble("unstartable");
+    });
   });
   hls.on(Events.FRAG_BUFFERED, (_, { frag }) => {
     if (isFootage(frag)) events.onProgress();

@@ -1,3 +1,4 @@
+import { elementTrouble } from "./elementTrouble";
 import type { Engine, EngineEvents } from "./engine";
 import { readPlaylist } from "./playlist";
 import { buildSpans, type Span } from "./timeline";
@@ -44,20 +45,8 @@ export function createNativeEngine(video: HTMLVideoElement, events: EngineEvents
   };
 
   const onError = (): void => {
-    switch (video.error?.code) {
-      case MediaError.MEDIA_ERR_NETWORK:
-        // The playlist has been read: it is the footage that does not come.
-        events.onTrouble("unreached");
-        break;
-      case MediaError.MEDIA_ERR_DECODE:
-        events.onTrouble("media");
-        break;
-      case MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED:
-        events.onTrouble("expired");
-        break;
-      case undefined:
-        break;
-    }
+    const trouble = elementTrouble(video);
+    if (trouble !== null) events.onTrouble(trouble);
   };
   const onProgress = (): void => {
     events.onProgress();

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 
 import { DEFAULT_FRAME_S, frameDuration, frameStep } from "./frames";
+import type { Gap } from "./gaps";
+import { fileTimes, type Match } from "./match";
 import { momentToInstant } from "./moment";
 import { readPlaylist, viaNode } from "./playlist";
 import { MAX_NETWORK_ATTEMPTS, MAX_RENEWALS, NO_ATTEMPTS, recover, type Action, type Trouble } from "./recovery";
@@ -35,7 +37,7 @@ describe("recovery", () => {
   const run = (trouble: Trouble, times: number, isOnline = true, isDetour = true): readonly Action[] => {
     let attempts = NO_ATTEMPTS;
     return Array.from({ length: times }, () => {
-      const step = recover(attempts, trouble, { isOnline, isDetour });
+      const step = recover(attempts, trouble, { isOnline, isDetour, hasFile: false, isFile: false });
       attempts = step.attempts;
       return step.action;
     });
@@ -58,9 +60,9 @@ describe("recovery", () => {
   });
 
   it("asks the node for footage that the bucket does not give", () => {
-    const first = recover(NO_ATTEMPTS, "unreached", { isOnline: true, isDetour: false });
+    const first = recover(NO_ATTEMPTS, "unreached", { isOnline: true, isDetour: false, hasFile: true, isFile: false });
     expect(first.action).toEqual({ do: "retry", afterMs: 1_000 });
-    const second = recover(first.attempts, "unreached", { isOnline: true, isDetour: false });
+    const second = recover(first.attempts, "unreached", { isOnline: true, isDetour: false, hasFile: true, isFile: false });
     expect(second.action).toEqual({ do: "detour" });
     // The footage does not come from the node either: tried again there, and not without end.
     expect(run("unreached", MAX_NETWORK_ATTEMPTS + 1).map((action) => action.do)).toEqual([
@@ -69,15 +71,27 @@ describe("recovery", () => {
     ]);
   });
 
+  it("plays a match as a file, and says where the browser cannot do that either", () => {
+    const facts = { isOnline: true, isDetour: false, hasFile: true, isFile: false };
+    const { action } = recover(NO_ATTEMPTS, "unstartable", facts);
+    expect(action).toEqual({ do: "playFile" });
+    const file = { ...facts, isFile: true };
+    const first = recover(NO_ATTEMPTS, "media", file);
+    expect(first.action).toEqual({ do: "recoverMedia" });
+    expect(recover(first.attempts, "media", file).action).toEqual({ do: "giveUp", failure: "unsupported" });
+    expect(recover(NO_ATTEMPTS, "unstartable", file).action).toEqual({ do: "giveUp", failure: "playback" });
+    expect(recover(NO_ATTEMPTS, "unstartable", { ...facts, hasFile: false }).action).toEqual({ do: "giveUp", failure: "playback" });
+  });
+
   it("goes back to the bucket when it was the network", () => {
-    const away = recover({ ...NO_ATTEMPTS, network: 2 }, "network", { isOnline: true, isDetour: true });
+    const away = recover({ ...NO_ATTEMPTS, network: 2 }, "network", { isOnline: true, isDetour: true, hasFile: true, isFile: false });
     expect(away.action).toEqual({ do: "return", afterMs: 4_000 });
     // There and back again counts: it ends.
     let attempts = NO_ATTEMPTS;
     let isDetour = false;
     const done: string[] = [];
     while (done.at(-1) !== "giveUp" && done.length < 50) {
-      const step = recover(attempts, isDetour ? "network" : "unreached", { isOnline: true, isDetour });
+      const step = recover(attempts, isDetour ? "network" : "unreached", { isOnline: true, isDetour, hasFile: true, isFile: false });
       attempts = step.attempts;
       if (step.action.do === "detour") isDetour = true;
       if (step.action.do === "return") isDetour = false;
@@ -150,4 +164,41 @@ it("speeds have neighbours and ends", () => {
   expect(neighbourSpeed(1, -1)).toBe(0.5);
   expect(neighbourSpeed(2, 1)).toBe(2);
   expect(neighbourSpeed(0.25, -1)).toBe(0.25);
+});
+
+describe("a match as one file", () => {
+  const match: Match = {
+    startMs: 0,
+    endMs: 60_000,
+    isLive: false,
+    zone: "UTC",
+    gaps: [],
+    playlistUrl: "x",
+    fileUrl: "y",
+    recordedUntilMs: null,
+  };
+  const gap = (startMs: number, endMs: number): Gap => ({ startMs, endMs, cause: "camera" });
+  const runs = (more: Partial<Match>) =>
+    fileTimes({ ...match, ...more }).spans.map(({ mediaStart, mediaEnd, wallStartMs, wallEndMs }) => [mediaStart, mediaEnd, wallStartMs, wallEndMs]);
+
+  it("lies there without what is missing", () => {
+    expect(runs({})).toEqual([[0, 60, 0, 60_000]]);
+    expect(runs({ gaps: [gap(0, 5_000), gap(20_000, 30_000), gap(50_000, 60_000)] })).toEqual([
+      [0, 15, 5_000, 20_000],
+      [15, 35, 30_000, 50_000],
+    ]);
+    expect(runs({ gaps: [gap(0, 60_000)] })).toEqual([]);
+  });
+
+  it("ends where it is recorded to so far", () => {
+    expect(runs({ recordedUntilMs: 25_000, gaps: [gap(10_000, 11_000)] })).toEqual([
+      [0, 10, 0, 10_000],
+      [10, 24, 11_000, 25_000],
+    ]);
+    expect(runs({ recordedUntilMs: 90_000 })).toEqual([[0, 60, 0, 60_000]]);
+    const isComplete = (more: Partial<Match>): boolean => fileTimes({ ...match, ...more }).isComplete;
+    expect(isComplete({ isLive: true, recordedUntilMs: 25_000 })).toBe(false);
+    expect(isComplete({ isLive: true, recordedUntilMs: 60_000 })).toBe(true);
+    expect(isComplete({ recordedUntilMs: 25_000 })).toBe(true);
+  });
 });

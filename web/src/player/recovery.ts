@@ -12,10 +12,12 @@ export type Trouble =
   | "unreached"
   /** It came and could not be decoded. */
   | "media"
+  /** It came, and nothing of it is a place where this browser starts a stream. */
+  | "unstartable"
   /** hls.js has no idea either. */
   | "other";
 
-export type Failure = "network" | "playback";
+export type Failure = "network" | "playback" | "unsupported";
 
 export type Action =
   | { readonly do: "retry"; readonly afterMs: number }
@@ -25,7 +27,9 @@ export type Action =
   | { readonly do: "renew"; readonly afterMs: number }
   /** The same playlist with all footage from the node, on from where it stopped. */
   | { readonly do: "detour" }
-  /** Back from there: it was not the bucket. */
+  /** The match as a file, on from where it stopped. */
+  | { readonly do: "playFile" }
+  /** Back from the detour: it was not the bucket. */
   | { readonly do: "return"; readonly afterMs: number }
   | { readonly do: "giveUp"; readonly failure: Failure };
 
@@ -41,6 +45,10 @@ export interface Facts {
   readonly isOnline: boolean;
   /** Whether all footage comes from the node already. */
   readonly isDetour: boolean;
+  /** Whether the match can be had as a file. */
+  readonly hasFile: boolean;
+  /** Whether it is played from a file already. */
+  readonly isFile: boolean;
 }
 
 export const NO_ATTEMPTS: Attempts = { network: 0, media: 0, renewals: 0 };
@@ -55,7 +63,7 @@ const MAX_DELAY_MS = 8_000;
 export function recover(
   attempts: Attempts,
   trouble: Trouble,
-  { isOnline, isDetour }: Facts,
+  { isOnline, isDetour, hasFile, isFile }: Facts,
 ): { readonly action: Action; readonly attempts: Attempts } {
   if (!isOnline) return { action: { do: "waitForNetwork" }, attempts };
   switch (trouble) {
@@ -72,7 +80,10 @@ export function recover(
     }
     case "media":
       if (attempts.media === 0) return { action: { do: "recoverMedia" }, attempts: { ...attempts, media: 1 } };
-      return renew(attempts, "playback");
+      // The playlist could not be started, and the file cannot be decoded: this browser has no other way.
+      return isFile ? giveUp("unsupported", attempts) : renew(attempts, "playback");
+    case "unstartable":
+      return hasFile && !isFile ? { action: { do: "playFile" }, attempts } : giveUp("playback", attempts);
     case "expired":
       // Browsers that play by themselves say no more of a bucket that they cannot reach.
       if (attempts.renewals >= MAX_RENEWALS && !isDetour) return { action: { do: "detour" }, attempts };

@@ -84,6 +84,11 @@ export function mediaToPosition(spans: readonly Span[], media: number): Position
   return wallMs === null ? null : { media, wallMs };
 }
 
+/** The same runs with other media times. */
+export function shiftSpans(spans: readonly Span[], bySeconds: number): readonly Span[] {
+  return spans.map((span) => ({ ...span, mediaStart: span.mediaStart + bySeconds, mediaEnd: span.mediaEnd + bySeconds }));
+}
+
 /** The latest instant there is a picture of. */
 export function edge(spans: readonly Span[]): number | null {
   return spans.at(-1)?.wallEndMs ?? null;

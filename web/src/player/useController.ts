@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 
 import { Controller } from "./controller";
-import { createEngine } from "./engine";
+import { createEngine, createFileEngine } from "./engine";
 import type { Match } from "./match";
 import { firstSnapshot, type Snapshot } from "./snapshot";
 
@@ -25,7 +25,7 @@ export function useController({ match, beginMs, renew }: Options): Running {
 
   const attach = useCallback(
     (video: HTMLVideoElement) => {
-      const created = new Controller({ video, match, beginMs, createEngine, renew });
+      const created = new Controller({ video, match, beginMs, createEngine, createFileEngine, renew });
       setController(created);
       return () => {
         created.destroy();
