@@ -22,11 +22,13 @@ pub struct NodeOptions {
     pub data: Option<PathBuf>,
     /// `[database] url`; SQLite in the data folder where it is `None`.
     pub database: Option<String>,
+    /// Whether it listens on all addresses of the machine, and not on loopback alone.
+    pub is_on_all_addresses: bool,
 }
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        Self { segment: "5s", settings: Vec::new(), data: None, database: None }
+        Self { segment: "5s", settings: Vec::new(), data: None, database: None, is_on_all_addresses: false }
     }
 }
 
@@ -52,6 +54,7 @@ pub struct Node {
     /// The data folder.
     pub data: PathBuf,
     segment: &'static str,
+    is_on_all_addresses: bool,
     database: Option<String>,
     settings: Vec<(String, String)>,
     child: Option<Child>,
@@ -108,6 +111,7 @@ impl Node {
             rtmp: local(free_port()),
             data,
             segment: options.segment,
+            is_on_all_addresses: options.is_on_all_addresses,
             database: options.database,
             settings: options.settings,
             child: None,
@@ -122,11 +126,15 @@ impl Node {
         std::fs::create_dir_all(&self.data).expect("the data folder");
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("the log");
+        let listen = |address: SocketAddr| match self.is_on_all_addresses {
+            true => SocketAddr::from(([0, 0, 0, 0], address.port())).to_string(),
+            false => address.to_string(),
+        };
         let child = Command::new(program())
             .args(["serve", "--data"])
             .arg(&self.data)
-            .env("TUREPE_HTTP_LISTEN", self.http.to_string())
-            .env("TUREPE_RTMP_LISTEN", self.rtmp.to_string())
+            .env("TUREPE_HTTP_LISTEN", listen(self.http))
+            .env("TUREPE_RTMP_LISTEN", listen(self.rtmp))
             .env("TUREPE_SRS_API_LISTEN", "")
             .env("TUREPE_ARCHIVE_SEGMENT", self.segment)
             .env("TUREPE_DATABASE_URL", self.database.as_deref().unwrap_or_default())

@@ -69,7 +69,7 @@ fn a_match_in_a_bucket_plays_on_over_expiring_addresses_and_around_a_shut_bucket
     let settings =
         bucket.settings(&[("TUREPE_RETENTION_KEEP_LOCAL", "1s"), ("TUREPE_STORE_URL_LIFE", "10s")]);
     // One segment for the whole match: its address is asked again and again.
-    let node = Node::start(NodeOptions { segment: "1m", settings, data: None, database: None });
+    let node = Node::start(NodeOptions { segment: "1m", settings, ..NodeOptions::default() });
     bucket.allow_pages_of(&[node.http]);
     node.add_club("club", 1);
     let court = node.add_court("club", "uno");

@@ -1,7 +1,7 @@
 //! Installing what a machine lacks, saying what and why, and stopping with the exact command where it may not.
 //!
-//! Debian's packages come through apt. The one thing Debian does not have, an ffmpeg that speaks Enhanced RTMP, comes
-//! from the Python package `imageio-ffmpeg` into `.tools/`, for tests only.
+//! Debian's packages come through apt. What Debian does not have comes from PyPI into `.tools/`, for tests only: an ffmpeg that
+//! speaks Enhanced RTMP (`imageio-ffmpeg`), and `schemathesis`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -42,7 +42,7 @@ const CHROMIUM: Need = Need {
 const VENV: Need = Need {
     probe: Probe::Python("import ensurepip, venv"),
     package: "python3-venv",
-    why: "brings an ffmpeg that publishes HEVC by Enhanced RTMP",
+    why: "brings an ffmpeg that publishes HEVC by Enhanced RTMP, and schemathesis",
 };
 const NGINX: Need = Need {
     probe: Probe::File("/usr/lib/nginx/modules/ngx_rtmp_module.so"),
@@ -86,6 +86,8 @@ const XAUTH: Need =
 
 /// Pinned: FFmpeg 7 and later publish `hvc1` by Enhanced RTMP.
 const MODERN_FFMPEG: &str = "imageio-ffmpeg==0.8.1";
+/// Makes requests up from the OpenAPI document, and compares the answers with it.
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 /// Vite 8 needs it.
 const NODE_AT_LEAST: (u32, u32) = (20, 19);
 
@@ -111,7 +113,7 @@ pub(crate) fn for_tests() -> Result<()> {
         CURL,
     ])?;
     node()?;
-    modern_ffmpeg()
+    python_tools()
 }
 
 /// What `bench` needs.
@@ -189,29 +191,42 @@ fn modern_ffmpeg_link() -> PathBuf {
     root().join(".tools/ffmpeg-modern")
 }
 
-fn modern_ffmpeg() -> Result<()> {
-    let link = modern_ffmpeg_link();
-    let stamp = root().join(".tools/ffmpeg-modern.version");
-    let is_current = std::fs::read_to_string(&stamp).is_ok_and(|text| text == MODERN_FFMPEG);
-    if is_current
-        && Command::new(&link).arg("-version").stdout(Stdio::null()).status().is_ok_and(|s| s.success())
-    {
+/// What PyPI has and Debian does not, in an environment of its own, each linked where the tests look for it.
+fn python_tools() -> Result<()> {
+    let tools = root().join(".tools");
+    let stamp = tools.join("python-tools.version");
+    let wanted = [MODERN_FFMPEG, SCHEMATHESIS].join("\n");
+    let links = [modern_ffmpeg_link(), tools.join("schemathesis")];
+    let answers = |link: &PathBuf, argument: &str| {
+        let mut command = Command::new(link);
+        command.arg(argument).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let is_current = std::fs::read_to_string(&stamp).is_ok_and(|text| text == wanted);
+    if is_current && answers(&links[0], "-version") && answers(&links[1], "--version") {
         return Ok(());
     }
-    step("Install an ffmpeg that speaks Enhanced RTMP", MODERN_FFMPEG);
-    let venv = root().join(".tools/venv");
+    step("Install from PyPI", &[MODERN_FFMPEG, SCHEMATHESIS].join(" "));
+    let venv = tools.join("venv");
     run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-    run_quietly(Command::new(venv.join("bin/pip")).args(["install", "--quiet", MODERN_FFMPEG]))?;
-    let program = output(
+    run_quietly(Command::new(venv.join("bin/pip")).args([
+        "install",
+        "--quiet",
+        MODERN_FFMPEG,
+        SCHEMATHESIS,
+    ]))?;
+    let ffmpeg = output(
         &venv.join("bin/python").to_string_lossy(),
         &["-c", "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())"],
     )?;
-    if link.is_symlink() {
-        std::fs::remove_file(&link)?;
+    for (link, program) in links.iter().zip([PathBuf::from(ffmpeg.trim()), venv.join("bin/schemathesis")]) {
+        if link.is_symlink() {
+            std::fs::remove_file(link)?;
+        }
+        std::os::unix::fs::symlink(program, link)?;
     }
-    std::os::unix::fs::symlink(program.trim(), &link)?;
     #[expect(clippy::disallowed_methods, reason = "the task runner works on the real machine")]
-    std::fs::write(&stamp, MODERN_FFMPEG)?;
+    std::fs::write(&stamp, wanted)?;
     Ok(())
 }
 
