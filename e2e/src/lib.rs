@@ -12,6 +12,7 @@ mod bucket;
 mod clip;
 mod demo;
 mod exact;
+mod hostile;
 mod kill;
 mod media;
 mod nginx;
@@ -22,6 +23,7 @@ pub use bucket::BucketService;
 pub use clip::{Clip, clip, tool};
 pub use demo::{Demo, browser, browser_live, browser_with_bucket, browser_without_idr};
 pub use exact::{assert_increasing, recorded, replay_is_exact, save, us};
+pub use hostile::{HostilePlan, HostileReport, attack};
 pub use kill::{KillPlan, KillReport, kill_at_random};
 pub use media::{
     Frame, Probe, SEVERAL_HOSTS, counters, decode_warnings, holes, is_cut_of, missing_before_hole, packets,

@@ -91,6 +91,18 @@ enum Soak {
         #[arg(long, default_value_t = 4)]
         uplink: u64,
     },
+    /// Let strangers do all they can to a node while cameras publish, and count what it cost
+    Hostile {
+        /// For how long
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
+        /// How many publish
+        #[arg(long, default_value_t = 20)]
+        publishers: u32,
+        /// How many connections of each kind
+        #[arg(long, default_value_t = 1000)]
+        crowd: u32,
+    },
     /// Repair torn segments while a recording runs
     Repair {
         /// How many
@@ -113,6 +125,7 @@ fn main() -> ExitCode {
             Soak::Kill { kills, publishers, seed } => run::soak_kill(kills, publishers, seed),
             Soak::Simulate { schedules, seed } => run::soak_simulate(schedules, seed),
             Soak::Away { hours, uplink } => run::soak_away(hours, uplink),
+            Soak::Hostile { seconds, publishers, crowd } => run::soak_hostile(seconds, publishers, crowd),
             Soak::Repair { files } => run::soak_repair(files),
         }),
         Verb::Bench { what, rest } => install::for_benches().and_then(|()| run::bench(&what, &rest)),

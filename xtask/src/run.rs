@@ -133,17 +133,31 @@ pub(crate) fn bench(what: &str, rest: &[String]) -> Result<()> {
 
 /// Kills a release build of the program at random instants.
 pub(crate) fn soak_kill(kills: u32, publishers: u32, seed: Option<u64>) -> Result<()> {
-    run(&mut cargo(&["build", "--release", "--package", "turepe"]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let mut command = cargo(&["test", "--package", "turepe-e2e", "--test", "kill", "--", "--nocapture"]);
-    command
-        .env("TUREPE_BIN", root().join(target).join("release/turepe"))
-        .env("SOAK_KILLS", kills.to_string())
-        .env("SOAK_PUBLISHERS", publishers.to_string());
+    let mut command = soak("kill")?;
+    command.env("SOAK_KILLS", kills.to_string()).env("SOAK_PUBLISHERS", publishers.to_string());
     if let Some(seed) = seed {
         command.env("SOAK_SEED", seed.to_string());
     }
     run(&mut command)
+}
+
+/// Attacks a release build of the program.
+pub(crate) fn soak_hostile(seconds: u64, publishers: u32, crowd: u32) -> Result<()> {
+    let mut command = soak("hostile")?;
+    command
+        .env("SOAK_SECONDS", seconds.to_string())
+        .env("SOAK_PUBLISHERS", publishers.to_string())
+        .env("SOAK_CROWD", crowd.to_string());
+    run(&mut command)
+}
+
+/// A test of `e2e` on a release build of the program.
+fn soak(test: &str) -> Result<Command> {
+    run(&mut cargo(&["build", "--release", "--package", "turepe"]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let mut command = cargo(&["test", "--package", "turepe-e2e", "--test", test, "--", "--nocapture"]);
+    command.env("TUREPE_BIN", root().join(target).join("release/turepe"));
+    Ok(command)
 }
 
 /// Runs many schedules of the archive's simulation.
