@@ -68,7 +68,7 @@ async fn secrets_are_sealed_and_what_was_in_the_clear_is_too(home: Home) {
         assert!(!is_in(Path::new(&file), &secret));
     }
     // For who has the key, all is as it was.
-    assert_eq!(sealed.relay_targets().await.unwrap(), [old.clone()]);
+    assert_eq!(sealed.relay_targets().await.unwrap(), std::slice::from_ref(&old));
     assert_eq!(sealed.secret("media").await.unwrap(), secret);
     let new = sealed.add_relay_target(target(one)).await.unwrap();
     let other = sealed.secret("other").await.unwrap();
