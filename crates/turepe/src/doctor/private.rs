@@ -32,6 +32,17 @@ pub(super) async fn modes(patient: &Patient<'_>) -> Vec<Finding> {
             Finding::warning(format!("the mode of {} cannot be told: {error}", data.display()), "see above")
         }
     }];
+    let store = &config.store.folder;
+    if !store.starts_with(data)
+        && let Ok(mode) = mode(store)
+        && mode & OTHERS != 0
+    {
+        let says = format!(
+            "{} ({mode:04o}) is open to other users of this machine: what is in it is only as private as each file",
+            store.display()
+        );
+        found.push(Finding::warning(says, format!("chmod -R go= {}", store.display())));
+    }
     for (file, what) in [
         (&config.database.key_file, "the key of the catalog's secrets"),
         (&config.http.operators_token_file, "the operators' token"),

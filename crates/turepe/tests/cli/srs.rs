@@ -235,3 +235,47 @@ fn players_are_listed_counted_and_dropped() {
     }
     assert_eq!(stream()["clients"], 1, "the camera is left");
 }
+
+/// `on_forward` answers where a stream goes and with which key: nobody is told who was not let in, and no page of a browser.
+#[test]
+fn callbacks_are_closed_until_somebody_opens_them() {
+    let tool = Tool::new();
+    let channel = tool.club();
+    let key = channel["streamKey"].as_str().unwrap();
+    let call = event("on_forward", "c1", key);
+    let (http, rtmp) = (free_port(), free_port());
+    let sets = [format!("http.listen={http}"), format!("rtmp.listen={rtmp}")];
+    let words: Vec<&str> =
+        ["serve"].into_iter().chain(sets.iter().flat_map(|set| ["--set", set.as_str()])).collect();
+    let mut node = tool.start(&words);
+    node.wait_for("Website");
+    for path in ["/srs/forward", "/srs/hooks"] {
+        let (status, body) = ask(http, "POST", path, &call);
+        assert_eq!(status, 403, "{body}");
+        assert!(body.contains("turepe srs-conf") && !body.contains(key), "{body}");
+    }
+    drop(node);
+    let mut node = tool.start(
+        &[&words[..], &["--set", "srs.trusted=127.0.0.1/32", "--set", "srs.secret=abcdefghijkl"]].concat(),
+    );
+    node.wait_for("Website");
+    assert_eq!(ask(http, "POST", "/srs/forward", &call).0, 200);
+    for (field, status) in [
+        ("Origin: https://evil.example\r\n", 403),
+        ("Sec-Fetch-Site: cross-site\r\n", 403),
+        ("Host: evil.example\r\n", 403),
+        ("X-Forwarded-Port: 443\r\n", 403),
+        ("Content-Type: text/plain\r\n", 415),
+    ] {
+        let (got, body) = ask_with(http, "POST", "/srs/forward", field, &call);
+        // A second Host is no request at all, for some.
+        assert!(got == status || (field.starts_with("Host") && got == 400), "{field}: {got} {body}");
+        assert!(!body.contains(key), "{body}");
+    }
+    let origin = "Origin: https://evil.example\r\n";
+    assert_eq!(
+        ask_with(http, "POST", "/srs/forward?secret=abcdefghijkl", origin, &call).0,
+        200,
+        "the secret is enough"
+    );
+}
