@@ -28,33 +28,33 @@ pub(crate) fn make(config: &Config) -> Result<(), Failure> {
     })
 }
 
-/// Closes the folder to everybody but its user, and all that is in it, and says so where there was something to close. A folder that is
-/// closed keeps what is below it out of reach, whatever its mode: then that is not looked at.
+/// Closes the folder to everybody but its user, and says so where there was something to close. From then on nobody reaches what is in
+/// it, so the modes of that, of years of footage perhaps, are seen to beside the start and not before it.
 fn close(config: &Config) {
-    let folder = &config.node.data;
-    match world::is_open_to_others(folder) {
+    let folder = config.node.data.clone();
+    match world::close_one_to_others(&folder) {
         Ok(false) => return,
         Ok(true) => {}
         Err(error) => {
-            return tracing::warn!(%error, folder = %folder.display(), "the mode of the data folder cannot be told");
+            return tracing::error!(
+                %error,
+                folder = %folder.display(),
+                "the data folder cannot be closed to other users of this machine; `turepe doctor` says more"
+            );
         }
     }
-    match world::close_to_others(folder) {
-        Ok(Closed { closed, failed: 0 }) => tracing::warn!(
-            folder = %folder.display(),
-            closed,
-            "the data folder was open to other users of this machine: it is closed now, and what is in it"
-        ),
-        Ok(Closed { closed, failed }) => tracing::error!(
+    let closing = std::thread::Builder::new().name("closing".to_owned()).spawn(move || {
+        let folder = folder.as_path();
+        let Closed { closed, failed } = world::close_to_others(folder).unwrap_or_default();
+        tracing::warn!(
             folder = %folder.display(),
             closed,
             failed,
-            "the data folder was open to other users of this machine, and not all of it could be closed: it belongs to somebody else; \
-             `turepe doctor` says more"
-        ),
-        Err(error) => {
-            tracing::error!(%error, folder = %folder.display(), "the data folder cannot be closed to other users")
-        }
+            "the data folder was open to other users of this machine: it is closed now, and what is in it"
+        );
+    });
+    if let Err(error) = closing {
+        tracing::warn!(%error, "the data folder is closed to other users of this machine; what is in it keeps its modes");
     }
 }
 

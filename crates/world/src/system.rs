@@ -163,9 +163,15 @@ pub struct Closed {
     pub failed: u64,
 }
 
-/// Whether others than its owner may do anything with a file or folder, by its own mode.
-pub fn is_open_to_others(path: &Path) -> io::Result<bool> {
-    Ok(fs::symlink_metadata(path)?.mode() & OTHERS != 0)
+/// Takes from a file or folder what lets others than its owner in; whether there was something to take. Nothing below it is touched, and
+/// nothing below a closed folder can be reached.
+pub fn close_one_to_others(path: &Path) -> io::Result<bool> {
+    let mode = fs::symlink_metadata(path)?.mode() & 0o7777;
+    if mode & OTHERS == 0 {
+        return Ok(false);
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode & !OTHERS))?;
+    Ok(true)
 }
 
 /// Takes from a folder, and all that is below it, what lets others than the owner in. Links are not
@@ -369,12 +375,12 @@ mod tests {
         }
         open("covers/a.jpg", 0o644);
         fs::set_permissions(&outside, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(is_open_to_others(&data).unwrap());
-        assert_eq!(close_to_others(&data).unwrap(), Closed { closed: 5, failed: 0 });
+        assert!(close_one_to_others(&data).unwrap());
+        assert!(!close_one_to_others(&data).unwrap());
+        assert_eq!(close_to_others(&data).unwrap(), Closed { closed: 4, failed: 0 });
         assert_eq!((mode(&data), mode(&data.join("turepe.db"))), (0o700, 0o600));
         assert_eq!(mode(&data.join("covers/a.jpg")), 0o600);
         assert_eq!(mode(&outside), 0o644, "no link is followed");
-        assert!(!is_open_to_others(&data).unwrap());
     }
 
     #[test]
