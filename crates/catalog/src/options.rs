@@ -90,7 +90,7 @@ const SHOWN_PARAMETERS: [&str; 31] = [
 const WITH_USER: [&str; 5] = ["mysql", "mariadb", "postgres", "postgresql", "sqlite"];
 
 /// A URL with everything hidden that is not known to be harmless: shown are scheme, host, port, path, the user of a database and the
-/// parameters of [`SHOWN_PARAMETERS`]; not a password, a user of anything else, any other parameter, or a fragment.
+/// parameters that are known to be harmless; not a password, a user of anything else, any other parameter, or a fragment.
 #[must_use]
 pub fn masked_url(url: &str) -> String {
     // A fragment is no part of any URL of ours.
