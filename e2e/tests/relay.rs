@@ -317,7 +317,7 @@ fn rtmps_carries_hevc_to_who_is_trusted() {
 #[test]
 fn what_srs_was_told_to_forward_is_not_relayed_twice() {
     let target = Nginx::recording("");
-    let node = node(&[("TUREPE_RELAY_TARGETS", &target.url())]);
+    let node = node(&[("TUREPE_RELAY_TARGETS", &target.url()), ("TUREPE_SRS_TRUSTED", "127.0.0.1/32")]);
     let court = node.add_court("club", "uno");
     let own = add_target(&node, &court, "rtmps://127.0.0.1:9/live/own");
     wait_until("the target to be known", PATIENCE, || relay(&node, &court, &own));
@@ -343,7 +343,13 @@ fn post(url: &str, body: &str) -> Value {
     drop(get(url, &[]));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let answer = reqwest::Client::new().post(url).body(body.to_owned()).send().await.expect("an answer");
+        let answer = reqwest::Client::new()
+            .post(url)
+            .header("content-type", "application/json")
+            .body(body.to_owned())
+            .send()
+            .await
+            .expect("an answer");
         answer.json().await.expect("JSON")
     })
 }

@@ -54,6 +54,7 @@ fn main() -> Result<()> {
             .env("TUREPE_HTTP_LISTEN", format!("127.0.0.1:{http}"))
             .env("TUREPE_RTMP_LISTEN", format!("127.0.0.1:{rtmp}"))
             .env("TUREPE_SRS_API_LISTEN", "")
+            .env("TUREPE_SRS_TRUSTED", "127.0.0.1/32")
             .current_dir(folder.path())
             .stdout(log.try_clone()?)
             .stderr(log),

@@ -11,6 +11,7 @@ use world::{Clock, SystemClock};
 use crate::engine::{self, Engine, Write};
 use crate::error::CatalogError;
 use crate::options::DatabaseOptions;
+use crate::seal::{self, Seal};
 use crate::{copy, migration};
 
 /// How often a write is done again that others got in the way of.
@@ -24,9 +25,11 @@ const WRITE_PAUSE_MS: u64 = 2;
 #[derive(Clone)]
 pub struct Catalog {
     pub(crate) engine: Engine,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// The node that this handle speaks for.
     pub(crate) node_id: Option<Uuid>,
+    /// How it stands to the catalog's secrets.
+    pub(crate) seal: Seal,
 }
 
 impl fmt::Debug for Catalog {
@@ -59,14 +62,17 @@ impl Catalog {
         let engine = Engine::open(options).await?;
         let prepared = async {
             migration::migrate(&engine, options).await?;
-            copy::refuse_unfinished(&engine).await
+            copy::refuse_unfinished(&engine).await?;
+            seal::look(&engine).await
         };
-        if let Err(error) = prepared.await {
-            // The first error is the one to tell.
-            let _ = engine.close().await;
-            return Err(error);
+        match prepared.await {
+            Ok(seal) => Ok(Self { engine, clock, node_id: None, seal }),
+            Err(error) => {
+                // The first error is the one to tell.
+                let _ = engine.close().await;
+                Err(error)
+            }
         }
-        Ok(Self { engine, clock, node_id: None })
     }
 
     /// The same catalog, spoken to by a node: what it inserts from here on is held by it, and what a list of local work
@@ -96,14 +102,14 @@ impl Catalog {
         let engine = Engine::open(options).await?;
         let looked = async {
             if migration::applied(&engine).await?.is_empty() {
-                return Ok(false);
+                return Ok(None);
             }
             migration::migrate(&engine, options).await?;
             copy::refuse_unfinished(&engine).await?;
-            Ok(true)
+            Ok(Some(seal::look(&engine).await?))
         };
         match looked.await {
-            Ok(true) => Ok(Some(Self { engine, clock, node_id: None })),
+            Ok(Some(seal)) => Ok(Some(Self { engine, clock, node_id: None, seal })),
             other => {
                 // The first error is the one to tell.
                 let _ = engine.close().await;

@@ -104,6 +104,12 @@ pub enum CatalogError {
          begins it again"
     )]
     UnfinishedCopy,
+    /// What was asked for is sealed, and the handle has no key.
+    #[error("the secrets of this catalog are sealed, and their key is not here (`[database] key_file`)")]
+    KeyNeeded,
+    /// The key of another catalog.
+    #[error("the secrets of this catalog are sealed with another key than this one (`[database] key_file`)")]
+    WrongKey,
     /// A copy needs a place of its own.
     #[error("the database to copy into is not empty: its table `{table}` holds {rows} rows")]
     NotEmpty {
@@ -206,7 +212,9 @@ pub enum InvalidInput {
     #[error("`{0}` is taken by this program's own web addresses; choose another slug")]
     ReservedSlug(String),
     /// Not a name.
-    #[error("a name has 1 to {MAX_NAME_CHARS} characters, not only spaces, on one line")]
+    #[error(
+        "a name has 1 to {MAX_NAME_CHARS} characters, not only spaces, on one line, and no marks that turn its direction"
+    )]
     Name,
     /// Not a time zone.
     #[error("`{0}` is no time zone of the IANA database; examples are Europe/Madrid and America/Santiago")]

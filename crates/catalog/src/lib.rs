@@ -36,6 +36,7 @@ mod rebuild;
 mod relay_targets;
 mod retention;
 pub mod schedule;
+mod seal;
 mod segments;
 mod settings;
 mod uploads;
@@ -59,9 +60,10 @@ pub use rebuild::{FoundChannel, UNKNOWN_APPOINTMENT_DURATION_MIN, UNKNOWN_HOURS,
 pub use relay_targets::{MAX_RELAY_TARGETS_PER_CHANNEL, MAX_RELAY_URL_BYTES, NewRelayTarget, RelayTarget};
 pub use retention::{Deletion, DeletionReason, NewProtection, Protection};
 pub use schedule::{Schedule, WeekHours};
+pub use seal::CatalogKey;
 pub use segments::{
     BULK_ROWS_PER_STATEMENT, Footage, LocalCopy, MAX_SEGMENT_US, NewSegment, Place, SealedSegment,
     SegmentRow, SegmentState,
 };
 pub use uploads::{Unstored, Upload};
-pub use validate::{MAX_NAME_CHARS, MAX_RETENTION_DAYS, MAX_SLUG_BYTES, RESERVED_CLUB_SLUGS};
+pub use validate::{MAX_NAME_CHARS, MAX_RETENTION_DAYS, MAX_SLUG_BYTES, RESERVED_CLUB_SLUGS, is_direction};

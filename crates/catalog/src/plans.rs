@@ -246,7 +246,8 @@ async fn no_question_reads_a_whole_table(home: Home) {
 /// What the planner of SQLite makes of it, word by word: the index is one that holds all that is asked for.
 #[tokio::test]
 async fn spans_are_answered_from_the_index_alone() {
-    let catalog = Catalog::open(&Home::new(Engine::Sqlite).url).await.unwrap();
+    let home = Home::new(Engine::Sqlite);
+    let catalog = Catalog::open(&home.url).await.unwrap();
     let spans = segments::tests::query_spans(Uuid::nil()).build(DbBackend::Sqlite);
     let (_, _, steps) = read_whole(&catalog, &spans).await;
     assert_eq!(

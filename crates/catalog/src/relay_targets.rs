@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::entity::relay_target;
 use crate::error::{CatalogError, InvalidInput, Kind};
+use crate::seal::{Seal, of_target};
 use crate::{Catalog, validate};
 
 /// Targets of one channel.
@@ -55,27 +56,23 @@ impl fmt::Debug for NewRelayTarget {
     }
 }
 
-impl TryFrom<relay_target::Model> for RelayTarget {
-    type Error = CatalogError;
-
-    fn try_from(model: relay_target::Model) -> Result<Self, CatalogError> {
-        let url = RtmpUrl::parse(&model.url).map_err(|error| CatalogError::Corrupt {
-            what: "relay target",
-            reason: format!("{}: {error}", model.id),
-        })?;
-        let relay_target::Model { id, channel_id, name, created_us, .. } = model;
-        Ok(Self { id, channel_id, name, url, created_us })
-    }
+fn read(seal: &Seal, model: relay_target::Model) -> Result<RelayTarget, CatalogError> {
+    let relay_target::Model { id, channel_id, name, url, created_us } = model;
+    let url = seal.open(&of_target(id), &url)?;
+    let url = RtmpUrl::parse(&url)
+        .map_err(|error| CatalogError::Corrupt { what: "relay target", reason: format!("{id}: {error}") })?;
+    Ok(RelayTarget { id, channel_id, name, url, created_us })
 }
 
 impl Catalog {
     /// Adds a target to a channel.
     pub async fn add_relay_target(&self, new: NewRelayTarget) -> Result<RelayTarget, CatalogError> {
+        let id = self.new_id();
         let model = relay_target::Model {
-            id: self.new_id(),
+            id,
             channel_id: new.channel_id,
             name: new.name.as_deref().map(validate::name).transpose()?,
-            url: relay_url(&new.url)?,
+            url: self.seal.close(&of_target(id), &relay_url(&new.url)?)?,
             created_us: self.now_us(),
         };
         self.write(|| async {
@@ -91,7 +88,7 @@ impl Catalog {
             Ok(transaction.commit().await?)
         })
         .await?;
-        model.try_into()
+        read(&self.seal, model)
     }
 
     /// Removes a target.
@@ -108,13 +105,13 @@ impl Catalog {
     /// The targets of a channel, oldest first.
     pub async fn relay_targets_of(&self, channel_id: Uuid) -> Result<Vec<RelayTarget>, CatalogError> {
         let models = of_channel(channel_id).all(self.engine.reader()).await?;
-        models.into_iter().map(RelayTarget::try_from).collect()
+        models.into_iter().map(|model| read(&self.seal, model)).collect()
     }
 
     /// The targets of all channels, oldest first.
     pub async fn relay_targets(&self) -> Result<Vec<RelayTarget>, CatalogError> {
         let models = all().all(self.engine.reader()).await?;
-        models.into_iter().map(RelayTarget::try_from).collect()
+        models.into_iter().map(|model| read(&self.seal, model)).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use sea_orm::sea_query::OnConflict;
 
 use crate::entity::setting;
 use crate::error::CatalogError;
+use crate::seal::{SECRET_PREFIX, of_setting};
 use crate::{Catalog, validate};
 
 /// Bytes in a secret.
@@ -19,25 +20,35 @@ impl Catalog {
     /// database, for ever.
     pub async fn secret(&self, name: &str) -> Result<[u8; SECRET_BYTES], CatalogError> {
         validate::text("name of a secret", name, MAX_SETTING_NAME_BYTES)?;
-        let name = format!("secret.{name}");
+        let name = format!("{SECRET_PREFIX}{name}");
         if let Some(known) = setting::Entity::find_by_id(name.as_str()).one(self.engine.reader()).await? {
-            return secret_of(known);
+            return self.secret_of(known);
         }
         let mut fresh = [0; SECRET_BYTES];
         getrandom::fill(&mut fresh)?;
+        let sealed = self.seal.close_bytes(&of_setting(&name), &fresh)?;
         self.write(|| async {
             let transaction = self.begin().await?;
-            let row = setting::ActiveModel { name: Set(name.clone()), content: Set(fresh.to_vec()) };
+            let row = setting::ActiveModel { name: Set(name.clone()), content: Set(sealed.clone()) };
             let keep =
                 OnConflict::column(setting::Column::Name).do_nothing_on([setting::Column::Name]).to_owned();
             setting::Entity::insert(row).on_conflict(keep).exec_without_returning(&transaction).await?;
             // Another process may have been quicker: what is stored is the secret.
             let stored = setting::Entity::find_by_id(name.as_str()).one(&transaction).await?;
             transaction.commit().await?;
-            stored.map_or(Ok(fresh), secret_of)
+            stored.map_or(Ok(fresh), |stored| self.secret_of(stored))
         })
         .await
     }
+
+    fn secret_of(&self, model: setting::Model) -> Result<[u8; SECRET_BYTES], CatalogError> {
+        let bytes = self.seal.open_bytes(&of_setting(&model.name), &model.content)?;
+        bytes.try_into().map_err(|_| CatalogError::Corrupt {
+            what: "secret",
+            reason: format!("`{}` has the wrong length", model.name),
+        })
+    }
+
     /// A text that was noted under a name.
     pub async fn note(&self, name: &str) -> Result<Option<String>, CatalogError> {
         let found = setting::Entity::find_by_id(note_name(name)?).one(self.engine.reader()).await?;
@@ -86,11 +97,4 @@ impl Catalog {
 fn note_name(name: &str) -> Result<String, CatalogError> {
     validate::text("name of a note", name, MAX_SETTING_NAME_BYTES)?;
     Ok(format!("note.{name}"))
-}
-
-fn secret_of(model: setting::Model) -> Result<[u8; SECRET_BYTES], CatalogError> {
-    model.content.try_into().map_err(|_| CatalogError::Corrupt {
-        what: "secret",
-        reason: format!("`{}` has the wrong length", model.name),
-    })
 }

@@ -41,9 +41,20 @@ pub(crate) fn club_slug(text: &str) -> Result<(), InvalidInput> {
 /// The name without spaces around it.
 pub(crate) fn name(name: &str) -> Result<String, InvalidInput> {
     let name = name.trim();
-    let is_sound =
-        !name.is_empty() && name.chars().count() <= MAX_NAME_CHARS && !name.chars().any(char::is_control);
+    let is_sound = !name.is_empty()
+        && name.chars().count() <= MAX_NAME_CHARS
+        && !name.chars().any(|letter| letter.is_control() || is_direction(letter));
     if is_sound { Ok(name.to_owned()) } else { Err(InvalidInput::Name) }
+}
+
+/// Marks that turn the direction of what follows (Unicode Standard Annex #9, §2), or end a line: with one of them a name would change
+/// how the text around it reads. Names in scripts that run from right to left need none.
+#[must_use]
+pub fn is_direction(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 /// The zone's name as the IANA database spells it.
@@ -86,6 +97,16 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_hold_no_marks_that_turn_the_text_around_them() {
+        for good in ["Pista 1", "ملعب", "מגרש 3", "Pádel 🎾"] {
+            assert_eq!(name(good).as_deref(), Ok(good));
+        }
+        for mark in ['\u{202e}', '\u{2066}', '\u{200f}', '\u{61c}', '\u{2028}', '\u{7}'] {
+            assert_eq!(name(&format!("Pista{mark}1")), Err(InvalidInput::Name), "{mark:?}");
+        }
+    }
 
     #[test]
     fn slugs() {

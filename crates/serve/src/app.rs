@@ -36,8 +36,8 @@ pub struct ServeConfig {
     pub bucket: BucketAccess,
     /// The channels' hubs: what is watched live.
     pub hubs: live::Live,
-    /// Who has it may see what the node says of itself from anywhere; without one, only who sits at the machine.
-    pub operations_token: Option<String>,
+    /// Who may see what the node says of itself.
+    pub operators: Operators,
     /// What else has numbers for `/metrics`.
     pub measured: Vec<Arc<dyn Measured>>,
     /// The covers of live channels; without them every cover is unknown.
@@ -70,7 +70,7 @@ impl ServeConfig {
             disk,
             bucket: BucketAccess::default(),
             hubs: live::Live::new(),
-            operations_token: None,
+            operators: Operators::default(),
             measured: Vec::new(),
             covers: None,
             relays: None,

@@ -11,6 +11,7 @@
 pub mod api;
 mod app;
 mod coverage;
+mod direct;
 mod frames;
 mod handlers;
 mod http;
@@ -19,6 +20,7 @@ mod metrics;
 mod monitor;
 mod openapi;
 mod operators;
+mod patterns;
 mod problem;
 mod query;
 mod server;
@@ -32,6 +34,7 @@ pub use http::listen::Listeners;
 pub use metrics::{Exposition, Measured};
 pub use monitor::{ClientFacts, ClientKind, FlvPlayers, Monitor, MonitorDoor, MonitorSource, StreamFacts};
 pub use openapi::openapi_json;
+pub use operators::Operators;
 pub use problem::{Problem, ProblemCode, ProblemDocument};
 pub use server::{ServeError, Server};
 pub use srs::{

@@ -1,7 +1,9 @@
-//! Who may see what the node says of itself: whoever sits at the machine, and whoever has the token.
+//! Who may see what the node says of itself: whoever has the operators' token; and, where its operators ask for that, whoever
+//! asks on the machine itself.
 
 use crate::{
     app::App,
+    direct::{self, NotDirect, Peer},
     problem::{Problem, ProblemCode},
 };
 use axum::{
@@ -9,32 +11,52 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use sha2::{Digest, Sha256};
-use std::net::{IpAddr, SocketAddr};
+use std::{fmt, net::IpAddr};
 use subtle::ConstantTimeEq;
 
-/// From where a connection came. The listener puts it into each request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
-
-/// Headers that a proxy adds: whoever is behind it does not sit at this machine.
-const FORWARDING: [&str; 6] =
-    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
-
-/// Decides who is an operator.
+/// Decides who is an operator. Clones are the same.
 #[derive(Clone, Default)]
-pub(crate) struct Operators {
+pub struct Operators {
     /// Of the token, so that comparing takes the same time whatever its length.
     token_hash: Option<[u8; 32]>,
+    /// Whether asking directly on the machine is enough to be told something.
+    with_loopback: bool,
 }
 
 impl Operators {
-    /// With the token of the settings, if there is one.
-    pub(crate) fn new(token: Option<&str>) -> Self {
-        Self { token_hash: token.map(|token| Sha256::digest(token.as_bytes()).into()) }
+    /// Whoever sends this token as `Authorization: Bearer …`, from wherever.
+    #[must_use]
+    pub fn with_token(token: &str) -> Self {
+        Self { token_hash: Some(Sha256::digest(token.as_bytes()).into()), with_loopback: false }
     }
 
-    fn admits(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> bool {
-        self.has_token(headers) || (peer.is_some_and(is_loopback) && is_direct(headers))
+    /// And whoever asks directly on this machine, to be told something: what ends clients needs the token all the same.
+    #[must_use]
+    pub fn and_loopback(self) -> Self {
+        Self { with_loopback: true, ..self }
+    }
+
+    /// Whether this request may be told what the node says of itself.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not.
+    pub(crate) fn admits(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Result<(), NoOperator> {
+        if self.has_token(headers) {
+            return Ok(());
+        }
+        if !self.with_loopback {
+            return Err(NoOperator::Token { is_wrong: headers.contains_key(header::AUTHORIZATION) });
+        }
+        direct::on_this_machine(peer, headers).map_err(NoOperator::NotDirect)
+    }
+
+    /// Whether this request may change something: by the token alone.
+    pub(crate) fn admits_changes(&self, headers: &HeaderMap) -> Result<(), NoOperator> {
+        if self.has_token(headers) {
+            return Ok(());
+        }
+        Err(NoOperator::Token { is_wrong: headers.contains_key(header::AUTHORIZATION) })
     }
 
     fn has_token(&self, headers: &HeaderMap) -> bool {
@@ -50,23 +72,42 @@ impl Operators {
     }
 }
 
-fn is_loopback(peer: IpAddr) -> bool {
-    peer.to_canonical().is_loopback()
+impl fmt::Debug for Operators {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operators").field("with_loopback", &self.with_loopback).finish_non_exhaustive()
+    }
 }
 
-/// Whether nobody stands in between: no proxy that says so, and no name by which the outside reaches this machine, as a
-/// proxy passes on and a page sends that had its own name point here.
-fn is_direct(headers: &HeaderMap) -> bool {
-    if FORWARDING.iter().any(|name| headers.contains_key(*name)) {
-        return false;
+/// Why somebody is no operator.
+#[derive(Debug)]
+pub(crate) enum NoOperator {
+    /// The token is asked for.
+    Token {
+        /// Whether something else was sent in its place.
+        is_wrong: bool,
+    },
+    /// Neither has he the token nor does he ask on the machine itself.
+    NotDirect(NotDirect),
+}
+
+impl NoOperator {
+    /// What to do.
+    pub(crate) fn problem(&self) -> Problem {
+        let why = match self {
+            Self::Token { is_wrong: true } => {
+                "what was sent as Authorization is not the operators' token".to_owned()
+            }
+            Self::Token { is_wrong: false } => "the operators' token is asked for".to_owned(),
+            Self::NotDirect(why) => format!("this counts as not asked on the machine itself: {why}"),
+        };
+        Problem::new(
+            ProblemCode::OperatorsOnly,
+            format!(
+                "this is for those who run the server: {why}. The token stands in the file `operators.token` of the data folder \
+                 (`[http] operators_token_file`): send it as `Authorization: Bearer …`, or let `turepe ask` do so"
+            ),
+        )
     }
-    let Some(host) = headers.get(header::HOST) else { return true };
-    let Ok(host) = host.to_str() else { return false };
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(is_loopback)
 }
 
 /// Proof that an operator asks.
@@ -77,78 +118,61 @@ impl FromRequestParts<App> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
-        if app.operators.admits(peer, &parts.headers) {
-            return Ok(Self);
+        match app.operators.admits(peer, &parts.headers) {
+            Ok(()) => Ok(Self),
+            Err(refused) => Err(refused.problem()),
         }
-        Err(Problem::new(
-            ProblemCode::OperatorsOnly,
-            "this is for those who run the server: ask on the machine itself by http://localhost, or set `[http] operations_token` \
-             and send it as `Authorization: Bearer …`",
-        ))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Operators;
-    use axum::http::{HeaderMap, HeaderName, HeaderValue};
+    use axum::http::{HeaderMap, HeaderValue, header};
 
     const TOKEN: &str = "a-token-of-some-length";
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        let pair = |(name, value): &(&'static str, &str)| {
-            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
-        };
-        pairs.iter().map(pair).collect()
+    fn sent(fields: &[(header::HeaderName, &str)]) -> HeaderMap {
+        fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
     }
 
     #[test]
-    fn the_machine_itself_and_the_token_are_let_in() {
+    fn the_token_is_let_in_from_wherever_and_the_machine_where_it_was_asked_for() {
         let bearer = format!("Bearer {TOKEN}");
         let shouted = format!("BEARER {TOKEN}");
         let longer = format!("Bearer {TOKEN}x");
-        #[expect(clippy::type_complexity, reason = "a table of cases reads best as one")]
-        let table: [(&str, &str, &[(&'static str, &str)], bool); 17] = [
-            ("curl here", "127.0.0.1", &[("host", "localhost:8080")], true),
-            ("by address", "127.0.0.1", &[("host", "127.0.0.1:8080")], true),
-            ("by IPv6", "::1", &[("host", "[::1]:8080")], true),
-            ("on a socket for both", "::ffff:127.0.0.1", &[("host", "LOCALHOST")], true),
-            ("without a host", "127.0.0.1", &[], true),
-            ("from the network", "192.168.1.7", &[("host", "localhost:8080")], false),
-            (
-                "a proxy that says so",
-                "127.0.0.1",
-                &[("host", "localhost"), ("x-forwarded-for", "8.8.8.8")],
-                false,
-            ),
-            (
-                "even of itself",
-                "127.0.0.1",
-                &[("host", "localhost"), ("x-forwarded-for", "127.0.0.1")],
-                false,
-            ),
-            ("by the standard", "127.0.0.1", &[("host", "localhost"), ("forwarded", "for=127.0.0.1")], false),
-            ("a proxy that keeps the name", "127.0.0.1", &[("host", "video.club.example")], false),
-            ("a name that points here", "127.0.0.1", &[("host", "127.0.0.1.evil.example")], false),
-            ("with the token", "192.168.1.7", &[("authorization", &bearer)], true),
-            ("however it is spelt", "192.168.1.7", &[("authorization", &shouted)], true),
+        let (here, far) = ("127.0.0.1".parse().ok(), "192.168.1.7".parse().ok());
+        let forwarded = (header::FORWARDED, "for=8.8.8.8");
+        let strict = Operators::with_token(TOKEN);
+        let near = strict.clone().and_loopback();
+        for (what, peer, fields, by_token, by_machine) in [
+            ("here", here, vec![(header::HOST, "localhost:8080")], false, true),
+            ("here, with another token", here, vec![(header::AUTHORIZATION, longer.as_str())], false, true),
+            ("far", far, vec![(header::HOST, "localhost:8080")], false, false),
+            ("from nowhere", None, vec![], false, false),
+            ("with the token", far, vec![(header::AUTHORIZATION, bearer.as_str())], true, true),
+            ("however it is spelt", far, vec![(header::AUTHORIZATION, shouted.as_str())], true, true),
             (
                 "through a proxy",
-                "127.0.0.1",
-                &[("forwarded", "for=8.8.8.8"), ("authorization", &bearer)],
+                here,
+                vec![forwarded.clone(), (header::AUTHORIZATION, bearer.as_str())],
+                true,
                 true,
             ),
-            ("with another token", "192.168.1.7", &[("authorization", &longer)], false),
-            ("as a password", "192.168.1.7", &[("authorization", "Basic YTpi")], false),
-            ("with nothing", "192.168.1.7", &[("authorization", "Bearer")], false),
-        ];
-        let operators = Operators::new(Some(TOKEN));
-        for (what, peer, pairs, is_let_in) in table {
-            assert_eq!(operators.admits(Some(peer.parse().unwrap()), &headers(pairs)), is_let_in, "{what}");
+            ("through a proxy, without", here, vec![forwarded.clone()], false, false),
+            ("with another token", far, vec![(header::AUTHORIZATION, longer.as_str())], false, false),
+            ("as a password", far, vec![(header::AUTHORIZATION, "Basic YTpi")], false, false),
+            ("with nothing", far, vec![(header::AUTHORIZATION, "Bearer")], false, false),
+            ("with less", far, vec![(header::AUTHORIZATION, "Bearer ")], false, false),
+        ] {
+            let headers = sent(&fields);
+            assert_eq!(strict.admits(peer, &headers).is_ok(), by_token, "{what}");
+            assert_eq!(near.admits(peer, &headers).is_ok(), by_machine, "{what}");
+            // What changes something never goes by where it comes from.
+            assert_eq!(near.admits_changes(&headers).is_ok(), by_token, "{what}");
         }
-        assert!(!operators.admits(None, &HeaderMap::new()), "nobody knows from where");
-        let without = Operators::new(None);
-        assert!(!without.admits(None, &headers(&[("authorization", &bearer)])));
-        assert!(!without.admits(None, &headers(&[("authorization", "Bearer ")])));
+        let nobody = Operators::default();
+        assert!(nobody.admits(here, &sent(&[(header::AUTHORIZATION, "Bearer ")])).is_err());
+        assert!(!format!("{strict:?}").contains(TOKEN));
     }
 }

@@ -58,6 +58,8 @@ pub enum ProblemCode {
     UriTooLong,
     /// The body is longer than is read.
     BodyTooLarge,
+    /// The body is not of the type that is read here.
+    UnsupportedMediaType,
     /// The footage is on the disk of another node, and cannot be read from this one.
     HeldElsewhere,
     /// Too much is asked of the server at once: try again soon.
@@ -66,6 +68,8 @@ pub enum ProblemCode {
     Timeout,
     /// Only those who run the server may see this.
     OperatorsOnly,
+    /// Only who has user and password may see this.
+    PasswordNeeded,
     /// A fault of the server; it is in its log.
     Internal,
 }
@@ -96,10 +100,12 @@ impl ProblemCode {
             Self::BadRequest => "bad_request",
             Self::UriTooLong => "uri_too_long",
             Self::BodyTooLarge => "body_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
             Self::HeldElsewhere => "held_elsewhere",
             Self::Busy => "busy",
             Self::Timeout => "timeout",
             Self::OperatorsOnly => "operators_only",
+            Self::PasswordNeeded => "password_needed",
             Self::Internal => "internal",
         }
     }
@@ -124,12 +130,14 @@ impl ProblemCode {
             | Self::RangeTooLong
             | Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::TokenInvalid | Self::OperatorsOnly => StatusCode::FORBIDDEN,
+            Self::PasswordNeeded => StatusCode::UNAUTHORIZED,
             Self::TokenExpired => StatusCode::GONE,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HeldElsewhere | Self::Busy | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -158,10 +166,12 @@ impl ProblemCode {
             Self::BadRequest => "Bad request",
             Self::UriTooLong => "Address too long",
             Self::BodyTooLarge => "Body too large",
+            Self::UnsupportedMediaType => "Unsupported type of body",
             Self::HeldElsewhere => "On another node",
             Self::Busy => "Busy",
             Self::Timeout => "Took too long",
             Self::OperatorsOnly => "For operators only",
+            Self::PasswordNeeded => "User and password needed",
             Self::Internal => "Internal error",
         }
     }

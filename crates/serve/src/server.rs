@@ -7,7 +7,7 @@ use crate::{
     http::{guard, listen, listen::Listeners},
     monitor::{FlvPlayers, Monitor},
     openapi::Document,
-    operators::Operators,
+    patterns,
     problem::{Problem, ProblemCode},
     srs::Srs,
     token::Signer,
@@ -82,7 +82,7 @@ impl Server {
             frames: Frames::open(&config).await,
             readiness: Readiness::new(&config),
             bucket: config.bucket.clone(),
-            operators: Operators::new(config.operations_token.as_deref()),
+            operators: config.operators.clone(),
             answers: Arc::default(),
             measured: config.measured.clone(),
             covers: config.covers.clone(),
@@ -161,7 +161,10 @@ impl Server {
 /// The OpenAPI document: what the routes say of themselves.
 pub(crate) fn document() -> utoipa::openapi::OpenApi {
     let groups = described().into_iter();
-    groups.fold(OpenApiRouter::with_openapi(Document::openapi()), OpenApiRouter::merge).into_openapi()
+    let mut document =
+        groups.fold(OpenApiRouter::with_openapi(Document::openapi()), OpenApiRouter::merge).into_openapi();
+    patterns::add(&mut document);
+    document
 }
 
 /// The routes whose path the router and the document write alike: described and routed from one place.

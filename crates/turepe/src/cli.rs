@@ -64,6 +64,8 @@ pub(crate) enum Command {
     },
     /// Look whether this machine, its settings and its bucket are as a node needs them
     Doctor(Doctor),
+    /// Ask the running node something as its operator, with the token of its data folder: /metrics, /api/node/ledger, /api/v1/clients
+    Ask(Ask),
     /// Print the configuration in force, secrets masked
     Config {
         /// Print the documented defaults instead
@@ -85,6 +87,17 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `turepe ask`
+#[derive(Args, Debug)]
+pub(crate) struct Ask {
+    /// Path, for example /metrics
+    #[arg(value_parser = path)]
+    pub(crate) path: String,
+    /// Delete what is at it: /api/v1/clients/ID ends that publisher or player
+    #[arg(long)]
+    pub(crate) delete: bool,
 }
 
 /// `turepe verify`
@@ -138,10 +151,11 @@ pub(crate) struct Demo {
 pub(crate) struct Migrate {
     #[command(subcommand)]
     pub(crate) schema: Option<MigrateCommand>,
-    /// Database to copy from, for example sqlite:data/turepe.db; stop the nodes that write to it first
+    /// Database to copy from, for example sqlite:data/turepe.db; stop the nodes that write to it first. - reads the next line of
+    /// standard input, where no list of processes shows a password
     #[arg(long, value_name = "URL", requires = "to")]
     pub(crate) from: Option<String>,
-    /// Empty database to copy everything into
+    /// Empty database to copy everything into, or -
     #[arg(long, value_name = "URL", requires = "from")]
     pub(crate) to: Option<String>,
     /// As JSON
@@ -153,6 +167,13 @@ pub(crate) struct Migrate {
 pub(crate) enum MigrateCommand {
     /// Show which migrations the configured database has and which are pending; changes nothing
     Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give up the secrets of the catalog whose key is lost: relay targets of single channels go, links that were handed out end.
+    /// Stop the nodes first
+    ForgetSecrets {
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -173,7 +194,7 @@ pub(crate) enum MigrateCommand {
 pub(crate) struct Publish {
     /// MP4 or FLV file with H.264 or HEVC, and AAC
     pub(crate) file: PathBuf,
-    /// `rtmp://host[:port]/app/KEY`; with --keys-from: `rtmp://host[:port]/app`
+    /// `rtmp://host[:port]/app/KEY`; with --keys-from, where no list of processes shows the key: `rtmp://host[:port]/app`
     pub(crate) url: String,
     /// Start over at the end, without a jump in time, and reconnect when the connection is lost
     #[arg(long = "loop")]
@@ -512,6 +533,15 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A path of the node's own, as it can stand in a request.
+fn path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err("is no path, like /api/node/ledger".to_owned())
+    }
+}
+
 /// `*`, or scheme, host and port of a page.
 fn origin(text: &str) -> Result<String, String> {
     if text == "*" { Ok(text.to_owned()) } else { crate::config::origin_of(text) }
@@ -542,6 +572,7 @@ mod tests {
             "turepe publish f.mp4 rtmp://h/live --streams 50 --keys-from k --duration 90s",
             "turepe migrate status --json",
             "turepe migrate up --dry-run",
+            "turepe migrate forget-secrets --json",
             "turepe migrate --from sqlite:a.db --to postgres://u:p@h/db --json",
             "turepe verify --deep --club s --json",
             "turepe verify --repair --remove-orphans",
@@ -550,6 +581,8 @@ mod tests {
             "turepe admin club set-zone --club s --zone Europe/Madrid",
             "turepe config --default",
             "turepe openapi",
+            "turepe ask /metrics",
+            "turepe ask --delete /api/v1/clients/7",
             "turepe srs-conf --json",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
@@ -566,6 +599,7 @@ mod tests {
             "turepe serve --set nonsense",
             "turepe migrate --from sqlite:a.db",
             "turepe migrate",
+            "turepe ask metrics",
             "turepe doctor --origin club.example",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");

@@ -9,8 +9,9 @@ use catalog::Catalog;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, ftruncate, open};
 use rustix::io::{Errno, pread, write};
 use uuid::Uuid;
-use world::{Disk, SystemClock, SystemDisk};
+use world::{Closed, Disk, SystemClock, SystemDisk};
 
+use crate::catalog_key;
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
 use crate::identity::{self, Identity};
@@ -25,6 +26,36 @@ pub(crate) fn make(config: &Config) -> Result<(), Failure> {
             format!("cannot make the data folder {} (`node.data`): {error}", path.display()),
         )
     })
+}
+
+/// Closes the folder to everybody but its user, and says so where there was something to close. From then on nobody reaches what is in
+/// it, so the modes of that, of years of footage perhaps, are seen to beside the start and not before it.
+fn close(config: &Config) {
+    let folder = config.node.data.clone();
+    match world::close_one_to_others(&folder) {
+        Ok(false) => return,
+        Ok(true) => {}
+        Err(error) => {
+            return tracing::error!(
+                %error,
+                folder = %folder.display(),
+                "the data folder cannot be closed to other users of this machine; `turepe doctor` says more"
+            );
+        }
+    }
+    let closing = std::thread::Builder::new().name("closing".to_owned()).spawn(move || {
+        let folder = folder.as_path();
+        let Closed { closed, failed } = world::close_to_others(folder).unwrap_or_default();
+        tracing::warn!(
+            folder = %folder.display(),
+            closed,
+            failed,
+            "the data folder was open to other users of this machine: it is closed now, and what is in it"
+        );
+    });
+    if let Err(error) = closing {
+        tracing::warn!(%error, "the data folder is closed to other users of this machine; what is in it keeps its modes");
+    }
 }
 
 /// Opens the catalog and brings it up to date; an error where there is footage of which it knows nothing. The handle speaks for
@@ -57,8 +88,8 @@ pub(crate) async fn open_catalog_to_rebuild(config: &Config) -> Result<Catalog, 
     let identity = Identity::of(&config.node.data)?;
     let catalog = Catalog::open_with(&config.database.options, Arc::new(SystemClock))
         .await
-        .map_err(|error| Failure::context("cannot open the catalog", error))?
-        .for_node(identity.id);
+        .map_err(|error| Failure::context("cannot open the catalog", error))?;
+    let catalog = catalog_key::unlock(config, catalog).await?.for_node(identity.id);
     claim_footage(config, &catalog, &identity).await?;
     Ok(catalog)
 }
@@ -119,11 +150,12 @@ impl Lock {
     /// Takes the folder, or tells who has it.
     pub(crate) fn take(config: &Config) -> Result<Self, Failure> {
         make(config)?;
+        close(config);
         let folder = config.node.data.as_path();
         let path = folder.join(LOCK_FILE);
         let problem = |error: Errno| Failure::context(format_args!("cannot lock {}", path.display()), error);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
-        let file = open(&path, flags, Mode::from_raw_mode(0o644)).map_err(problem)?;
+        let file = open(&path, flags, Mode::from_raw_mode(0o600)).map_err(problem)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Err(taken(folder, &file)),

@@ -276,7 +276,7 @@ fn read_file(root: &OwnedFd, name: &str) -> io::Result<Option<(Vec<u8>, OwnedFd)
 /// The whole file or none of it, durable: rows name the id from now on.
 fn put(root: &OwnedFd, identity: &Identity) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-    let file = openat(root, NEW_FILE, flags, Mode::from_raw_mode(0o644))?;
+    let file = openat(root, NEW_FILE, flags, Mode::from_raw_mode(0o600))?;
     let record = Record { identity: identity.clone(), place: Place::of(root, &file)? };
     let text = format!("{:#}\n", record.to_json());
     let mut rest = text.as_bytes();

@@ -16,6 +16,7 @@ use catalog::{Catalog, CatalogError, masked_url};
 use uuid::Uuid;
 use world::{Clock, SystemClock, SystemDisk};
 
+use crate::catalog_key;
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
 
@@ -90,13 +91,14 @@ pub(crate) async fn open(config: &Config) -> Result<Catalog, OpenError> {
         close(catalog).await;
         return Err(OpenError::Failure(Failure::new(Kind::Faults, problem)));
     }
-    match catalog {
-        Some(catalog) => Ok(catalog),
+    let catalog = match catalog {
+        Some(catalog) => catalog,
         None => {
             let opening = Catalog::open_with(&config.database.options, Arc::new(SystemClock));
-            Ok(Box::pin(opening).await?)
+            Box::pin(opening).await?
         }
-    }
+    };
+    catalog_key::unlock(config, catalog).await
 }
 
 /// What keeps a catalog from being opened, for whoever only looks; nothing where the database does not answer.

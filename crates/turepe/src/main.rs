@@ -7,6 +7,8 @@
 //! - **Never**: a protocol, a format, a query: those have rooms of their own.
 
 mod admin;
+mod ask;
+mod catalog_key;
 mod cli;
 mod clock_state;
 mod config;
@@ -16,14 +18,17 @@ mod doctor;
 mod environment;
 mod failure;
 mod identity;
+mod input;
 mod installation;
 mod logging;
 mod migrate;
 mod node;
+mod operators;
 mod output;
 mod progress;
 mod publish;
 mod reindex;
+mod secret_file;
 mod serve_command;
 mod signals;
 mod srs_conf;
@@ -46,6 +51,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const HANGING_THREADS: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
+    // What others make for us, SQLite and ffmpeg, is for our user alone as well.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(secret_file::OTHERS));
     let cli = Cli::parse();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,6 +74,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let document =
                 document.map_err(|error| Failure::context("cannot write the OpenAPI document", error))?;
             output::line(document.trim_end())
+        }
+        Command::Ask(arguments) => {
+            let config = load()?;
+            logging::start_quiet(&config.log);
+            one_thread()?.block_on(ask::run(arguments, &config))
         }
         Command::SrsConf { json } => srs_conf::run(&load()?, *json),
         Command::Serve => {

@@ -12,6 +12,8 @@ use crate::cli::{Migrate, MigrateCommand};
 use crate::config::Config;
 use crate::data_folder;
 use crate::failure::{Failure, Kind};
+use crate::input;
+use crate::installation;
 use crate::output;
 
 /// Runs the command. Call it inside a runtime.
@@ -20,7 +22,11 @@ pub(crate) async fn run(arguments: &Migrate, config: &Config) -> Result<(), Fail
         (Some(MigrateCommand::Status { json }), ..) => status(config, *json).await,
         (Some(MigrateCommand::Up { dry_run: true, json }), ..) => print_pending(config, *json).await,
         (Some(MigrateCommand::Up { json, .. }), ..) => up(config, *json).await,
-        (None, Some(from), Some(to)) => copy_all(from, to, config, arguments.json).await,
+        (Some(MigrateCommand::ForgetSecrets { json }), ..) => forget_secrets(config, *json).await,
+        (None, Some(from), Some(to)) => {
+            let [from, to] = input::resolved([from.as_str(), to.as_str()])?;
+            copy_all(&from, &to, config, arguments.json).await
+        }
         _ => Err(Failure::usage("say `status`, `up`, or --from URL --to URL; see turepe migrate --help")),
     }
 }
@@ -92,6 +98,25 @@ async fn up(config: &Config, as_json: bool) -> Result<(), Failure> {
         return output::line("The schema was up to date already.");
     }
     applied.iter().try_for_each(|name| output::line(format_args!("applied  {name}")))
+}
+
+async fn forget_secrets(config: &Config, as_json: bool) -> Result<(), Failure> {
+    if data_folder::is_taken(config) {
+        return Err(Failure::new(Kind::Failed, "a node runs on this data folder: stop it first"));
+    }
+    let catalog = installation::existing(config).await.map_err(failure)?;
+    let catalog = catalog.ok_or(CatalogError::NoDatabase).map_err(failure)?;
+    let forgotten = catalog.forget_sealed().await.map_err(failure);
+    catalog.close().await.map_err(failure)?;
+    let targets = forgotten?;
+    if as_json {
+        return output::json(&json!({ "relayTargets": targets }));
+    }
+    output::line(format_args!(
+        "Given up: {targets} relay targets (add them again with turepe admin relay add) and the secrets that sign links. The next start \
+         seals with the key in {}, or with a new one where there is none.",
+        config.database.key_file.display()
+    ))
 }
 
 async fn copy_all(from: &str, to: &str, config: &Config, as_json: bool) -> Result<(), Failure> {

@@ -66,7 +66,14 @@ impl Values {
             ));
         }
         let secret = config.srs.secret.as_str();
-        if secret.is_empty() && !config.srs.trusts_loopback() {
+        if config.srs.is_closed() {
+            advice.push(
+                "Callbacks are closed: nobody can call yet. Set srs.secret to 12 to 128 letters and digits (`openssl rand -hex 24` makes such \
+                 a secret), restart Tu Repe, and print this file again: the addresses below then have it. Where every user of this machine \
+                 may ask for stream keys' targets, srs.trusted = \"127.0.0.1/32, ::1/128\" does without a secret."
+                    .to_owned(),
+            );
+        } else if secret.is_empty() && !config.srs.trusts_loopback() {
             advice.push(
                 "srs.trusted does not hold this machine and there is no srs.secret: callbacks from here are refused."
                     .to_owned(),

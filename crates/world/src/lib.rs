@@ -22,5 +22,5 @@ pub use clock::{Clock, Now, SimulatedClock, SystemClock};
 pub use disk::{DirEntry, Disk, DiskFile, FileFacts, Volume, read_exact_at, read_whole, write_whole};
 pub use fault::{Fault, FaultRule, Operation};
 pub use simulated::SimulatedDisk;
-pub use system::SystemDisk;
+pub use system::{Closed, SystemDisk, close_one_to_others, close_to_others};
 pub use usage::Usage;

@@ -2,7 +2,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Component, Path};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +17,17 @@ use crate::{DirEntry, Disk, DiskFile, FileFacts};
 /// How many slices one system call takes (`IOV_MAX` of Linux, `limits.h`).
 const MAX_SLICES_PER_CALL: usize = 1024;
 
+/// Modes of what is made here, whatever the process's `umask` would leave: for its owner alone. [`Disk::share`] opens what another
+/// program is to read.
+const PRIVATE_FOLDER: u32 = 0o700;
+const PRIVATE_FILE: u32 = 0o600;
+
+/// Bits of a mode that let others than the owner in.
+const OTHERS: u32 = 0o077;
+
+/// Folders below folders that [`close_to_others`] goes into: a store has seven.
+const MAX_DEPTH: usize = 32;
+
 /// The file systems of this machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemDisk;
@@ -24,7 +37,7 @@ impl Disk for SystemDisk {
         if path.as_os_str().is_empty() {
             return Ok(());
         }
-        match fs::create_dir(path) {
+        match fs::DirBuilder::new().mode(PRIVATE_FOLDER).create(path) {
             Ok(()) => {}
             // Another thread may have been quicker; a file in the way stays an error.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -41,7 +54,8 @@ impl Disk for SystemDisk {
     }
 
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).mode(PRIVATE_FILE).open(path)?;
         Ok(Arc::new(SystemFile::writable(file)?))
     }
 
@@ -137,6 +151,72 @@ impl Disk for SystemDisk {
     #[cfg(target_os = "linux")]
     fn volume(&self, path: &Path) -> io::Result<Arc<dyn crate::Volume>> {
         Ok(Arc::new(crate::volume::SystemVolume::open(path)?))
+    }
+}
+
+/// What [`close_to_others`] did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Closed {
+    /// Files and folders that others could get at, and now cannot.
+    pub closed: u64,
+    /// Those that could not be changed: somebody else's.
+    pub failed: u64,
+}
+
+/// Takes from a file or folder what lets others than its owner in; whether there was something to take. Nothing below it is touched, and
+/// nothing below a closed folder can be reached.
+pub fn close_one_to_others(path: &Path) -> io::Result<bool> {
+    let mode = fs::symlink_metadata(path)?.mode() & 0o7777;
+    if mode & OTHERS == 0 {
+        return Ok(false);
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode & !OTHERS))?;
+    Ok(true)
+}
+
+/// Takes from a folder, and all that is below it, what lets others than the owner in. Links are not
+/// followed. What disappears meanwhile is no error.
+///
+/// An error when the folder itself cannot be looked at. The folder comes first: once it is closed, the rest is out of reach
+/// already.
+pub fn close_to_others(folder: &Path) -> io::Result<Closed> {
+    let mut done = Closed::default();
+    let metadata = fs::symlink_metadata(folder)?;
+    close_one(folder, &metadata, &mut done);
+    if metadata.is_dir() {
+        close_below(folder, 0, &mut done);
+    }
+    Ok(done)
+}
+
+fn close_below(folder: &Path, depth: usize, done: &mut Closed) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        done.failed += 1;
+        return;
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        // `DirEntry::metadata` does not follow links.
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.is_symlink() {
+            continue;
+        }
+        close_one(&path, &metadata, done);
+        if metadata.is_dir() && depth < MAX_DEPTH {
+            close_below(&path, depth + 1, done);
+        }
+    }
+}
+
+fn close_one(path: &Path, metadata: &fs::Metadata, done: &mut Closed) {
+    let mode = metadata.mode() & 0o7777;
+    if metadata.is_symlink() || mode & OTHERS == 0 {
+        return;
+    }
+    match fs::set_permissions(path, fs::Permissions::from_mode(mode & !OTHERS)) {
+        Ok(()) => done.closed += 1,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(_) => done.failed += 1,
     }
 }
 
@@ -266,6 +346,42 @@ impl DiskFile for SystemFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_open_is_closed_and_no_link_is_followed() {
+        let top = tempfile::tempdir().unwrap();
+        let (data, outside) = (top.path().join("data"), top.path().join("outside"));
+        SystemDisk.create_dir_all(&data.join("store/club")).unwrap();
+        SystemDisk.create_dir_all(&data.join("covers")).unwrap();
+        SystemDisk.create_new(&outside).unwrap();
+        for name in ["store/club/a.mp4", "covers/a.jpg", "turepe.db"] {
+            SystemDisk.create_new(&data.join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink(&outside, data.join("link")).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        for name in ["", "store", "store/club", "covers"] {
+            assert_eq!(mode(&data.join(name)), 0o700, "made for its owner alone: {name}");
+        }
+        assert_eq!(mode(&data.join("turepe.db")), 0o600);
+        assert_eq!(close_to_others(&data).unwrap(), Closed::default());
+
+        let open = |name: &str, mode| {
+            fs::set_permissions(data.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for (name, mode) in
+            [("", 0o755), ("store/club", 0o2775), ("store/club/a.mp4", 0o644), ("turepe.db", 0o666)]
+        {
+            open(name, mode);
+        }
+        open("covers/a.jpg", 0o644);
+        fs::set_permissions(&outside, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(close_one_to_others(&data).unwrap());
+        assert!(!close_one_to_others(&data).unwrap());
+        assert_eq!(close_to_others(&data).unwrap(), Closed { closed: 4, failed: 0 });
+        assert_eq!((mode(&data), mode(&data.join("turepe.db"))), (0o700, 0o600));
+        assert_eq!(mode(&data.join("covers/a.jpg")), 0o600);
+        assert_eq!(mode(&outside), 0o644, "no link is followed");
+    }
 
     #[test]
     fn what_is_left_of_slices_after_a_short_write() {

@@ -102,7 +102,7 @@ export interface paths {
         };
         /**
          * What is safe and what is not yet: the ledger of this node.
-         * @description For those who run the server: asked on the machine itself, or with `[http] operations_token` as a bearer token.
+         * @description For those who run the server: with the operators' token as a bearer token.
          */
         get: operations["getLedger"];
         put?: never;
@@ -722,7 +722,7 @@ export interface components {
          * @description What went wrong, as a word that programs compare and interfaces translate.
          * @enum {string}
          */
-        ProblemCode: "club_not_found" | "court_not_found" | "channel_not_found" | "no_such_slot" | "ambiguous_time" | "invalid_date" | "invalid_time" | "invalid_range" | "range_too_long" | "token_invalid" | "token_expired" | "segment_not_found" | "range_not_satisfiable" | "method_not_allowed" | "not_found" | "not_live" | "no_footage" | "precondition_failed" | "bad_request" | "uri_too_long" | "body_too_large" | "held_elsewhere" | "busy" | "timeout" | "operators_only" | "internal";
+        ProblemCode: "club_not_found" | "court_not_found" | "channel_not_found" | "no_such_slot" | "ambiguous_time" | "invalid_date" | "invalid_time" | "invalid_range" | "range_too_long" | "token_invalid" | "token_expired" | "segment_not_found" | "range_not_satisfiable" | "method_not_allowed" | "not_found" | "not_live" | "no_footage" | "precondition_failed" | "bad_request" | "uri_too_long" | "body_too_large" | "unsupported_media_type" | "held_elsewhere" | "busy" | "timeout" | "operators_only" | "password_needed" | "internal";
         /** @description A problem document (RFC 9457), sent as `application/problem+json`. */
         ProblemDocument: {
             /** @description What went wrong, for programs and translations. */

@@ -136,6 +136,15 @@ impl Engine {
         row.map(|row| row.try_get_by_index(0)).transpose()
     }
 
+    /// Empties the log of an SQLite file, which holds what pages were before. Where another process reads, it is emptied when that
+    /// one has closed.
+    pub(crate) async fn forget_log(&self) -> Result<(), DbErr> {
+        if self.backend() == DbBackend::Sqlite {
+            self.writer.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+        }
+        Ok(())
+    }
+
     /// Closes all connections and waits until they are closed.
     pub(crate) async fn close(&self) -> Result<(), DbErr> {
         self.reader.inner.close_by_ref().await?;

@@ -20,6 +20,14 @@ pub(super) fn column(table: &'static str, name: &'static str, define: impl FnOnc
     Step::Column { table, name, add: Box::new(add) }
 }
 
+/// Longer texts for an old column; `define` says what it is from then on.
+pub(super) fn widen(table: &'static str, name: &'static str, define: impl FnOnce(&mut ColumnDef)) -> Step {
+    let mut column = ColumnDef::new(Alias::new(name));
+    define(&mut column);
+    let alter = Table::alter().table(Alias::new(table)).modify_column(&mut column).take();
+    Step::Widen { alter: Box::new(alter) }
+}
+
 /// The engine's UUID: 16 bytes on SQLite and MySQL, `uuid` on PostgreSQL. In order of time, as they are version 7.
 pub(super) fn id(name: &str) -> ColumnDef {
     ColumnDef::new(Alias::new(name)).uuid().not_null().take()

@@ -27,8 +27,12 @@ mod m0002_bucket;
 mod m0003_live_access;
 mod m0004_relay;
 mod m0005_nodes;
+mod m0007_sealed;
 #[cfg(test)]
 mod tests;
+
+/// Longest sealed address of a relay target, in characters.
+pub(crate) const SEALED_URL_LEN: u32 = 3072;
 
 /// One version of the schema, as the way there from the one before.
 pub(crate) struct Migration {
@@ -55,6 +59,11 @@ pub(crate) enum Step {
         /// How it is added.
         add: Box<TableAlterStatement>,
     },
+    /// An old column that takes longer texts. Done twice it does no harm.
+    Widen {
+        /// How it is changed.
+        alter: Box<TableAlterStatement>,
+    },
     /// A new index.
     Index {
         /// Its table.
@@ -76,12 +85,13 @@ pub(crate) enum Step {
 }
 
 /// All migrations in order.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     m0001_first::MIGRATION,
     m0002_bucket::MIGRATION,
     m0003_live_access::MIGRATION,
     m0004_relay::MIGRATION,
     m0005_nodes::MIGRATION,
+    m0007_sealed::MIGRATION,
 ];
 
 /// The names of all migrations in order.
@@ -131,12 +141,16 @@ pub(crate) fn pending_sql(backend: DbBackend, applied: &[String]) -> Result<Vec<
     }
     for migration in pending {
         for step in steps(migration, backend) {
-            sql.push(match &step {
+            let statement = match &step {
+                // SQLite takes texts of any length, and cannot change a column.
+                Step::Widen { .. } if backend == DbBackend::Sqlite => continue,
+                Step::Widen { alter } => text(backend, alter.as_ref()),
                 Step::Table { create, .. } => text(backend, create.as_ref()),
                 Step::Column { add, .. } => text(backend, add.as_ref()),
                 Step::Index { create, .. } => text(backend, create.as_ref()),
                 Step::DropIndex { drop, .. } => text(backend, drop.as_ref()),
-            });
+            };
+            sql.push(statement);
         }
         sql.push(text(backend, &record(migration)));
     }
@@ -214,6 +228,11 @@ async fn run(transaction: &DatabaseTransaction, step: Step) -> Result<(), DbErr>
         Step::Column { table, name, add } => {
             if !schema.has_column(table, name).await? {
                 transaction.execute(add.as_ref()).await?;
+            }
+        }
+        Step::Widen { alter } => {
+            if transaction.get_database_backend() != DbBackend::Sqlite {
+                transaction.execute(alter.as_ref()).await?;
             }
         }
         Step::Index { table, name, create } => {

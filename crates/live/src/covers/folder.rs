@@ -33,16 +33,18 @@ pub(super) struct Folder {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     work: PathBuf,
+    /// Whether others may read it.
+    is_shared: bool,
     slate: Bytes,
     numbers: AtomicU64,
 }
 
 impl Folder {
-    pub(super) fn new(disk: Arc<dyn Disk>, path: &Path, slate: Bytes) -> Self {
+    pub(super) fn new(disk: Arc<dyn Disk>, path: &Path, is_shared: bool, slate: Bytes) -> Self {
         // ffmpeg has another working folder than this process.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let work = path.join(WORK);
-        Self { disk, path, work, slate, numbers: AtomicU64::new(0) }
+        Self { disk, path, work, is_shared, slate, numbers: AtomicU64::new(0) }
     }
 
     /// Where ffmpeg works.
@@ -76,7 +78,7 @@ impl Folder {
         let is_new = !self.disk.exists(&self.work);
         if is_new {
             self.disk.create_dir_all(&self.work)?;
-            self.disk.share(&self.path)?;
+            self.share(&self.path)?;
         }
         let free = self.disk.free_bytes(&self.work)?;
         if free < MIN_FREE_BYTES {
@@ -84,6 +86,11 @@ impl Folder {
             return Err(io::Error::new(io::ErrorKind::StorageFull, problem));
         }
         if is_new { self.put(SLATE_NAME, &self.slate) } else { Ok(()) }
+    }
+
+    /// Lets others read what they may.
+    fn share(&self, path: &Path) -> io::Result<()> {
+        if self.is_shared { self.disk.share(path) } else { Ok(()) }
     }
 
     /// Writes a file to work with.
@@ -105,7 +112,7 @@ impl Folder {
         if !is_whole_jpeg(&bytes) {
             return Ok(false);
         }
-        self.disk.share(&from)?;
+        self.share(&from)?;
         self.disk.rename(&from, &self.path.join(id.file_name()))?;
         Ok(true)
     }
@@ -137,7 +144,7 @@ impl Folder {
         let part = format!("{}.part", self.number());
         let put = (|| {
             self.write(&part, std::slice::from_ref(bytes))?;
-            self.disk.share(&self.work.join(&part))?;
+            self.share(&self.work.join(&part))?;
             self.disk.rename(&self.work.join(&part), &self.path.join(name))
         })();
         if put.is_err() {
@@ -182,7 +189,7 @@ mod tests {
     }
 
     fn folder(disk: &SimulatedDisk) -> Folder {
-        Folder::new(Arc::new(disk.clone()), Path::new("/data/covers"), Bytes::from_static(SLATE))
+        Folder::new(Arc::new(disk.clone()), Path::new("/data/covers"), true, Bytes::from_static(SLATE))
     }
 
     #[test]

@@ -99,6 +99,8 @@ impl fmt::Display for CoverId {
 pub struct CoversConfig {
     /// The folder of covers; made when missing.
     pub folder: PathBuf,
+    /// Whether everybody on the machine may enter it and read what is in it.
+    pub is_shared: bool,
     /// The ffmpeg program, by path or by name; without it there are slates.
     pub ffmpeg: PathBuf,
     /// How long a channel may be offline before the slate takes the place of its cover.
@@ -119,6 +121,7 @@ impl CoversConfig {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
+            is_shared: false,
             ffmpeg: PathBuf::from("ffmpeg"),
             slate_after: limits::SLATE_AFTER,
             slate: Bytes::from_static(SLATE),
@@ -208,7 +211,7 @@ impl Covers {
             processes: AtomicU64::new(0),
             suspects: AtomicUsize::new(0),
         });
-        let folder = Folder::new(disk, &config.folder, config.slate.clone());
+        let folder = Folder::new(disk, &config.folder, config.is_shared, config.slate.clone());
         let workshop = Workshop::new(Arc::new(folder), Arc::clone(&slots), Arc::clone(&counters), &config);
         let known = RwLock::default();
         Self { shared: Arc::new(Shared { config, slots, workshop, known, counters }) }

@@ -19,7 +19,7 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What is safe and what is not yet: the ledger of this node.
 ///
-/// For those who run the server: asked on the machine itself, or with `[http] operations_token` as a bearer token.
+/// For those who run the server: with the operators' token as a bearer token.
 #[utoipa::path(get, path = "/api/node/ledger", tag = "operations", operation_id = "getLedger",
     responses((status = 200, description = "The ledger", body = NodeLedger),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json")))]

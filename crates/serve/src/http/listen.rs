@@ -4,12 +4,12 @@
 //! for open downloads when it stops.
 
 use super::seats::{Answering, Seat, SeatLimits, Seats, TurnedAway};
+use crate::direct::Peer;
 use crate::limits::{
     ACCEPT_RETRY, HEAD_TIMEOUT, IDLE_TIMEOUT, LOOPBACK_CONNECTIONS, MAX_CONNECTIONS,
     MAX_CONNECTIONS_PER_ADDRESS, MAX_HEAD_BYTES, MAX_HEADERS, MAX_STREAM_BUFFER_BYTES, MAX_STREAMS,
     SHUTDOWN_GRACE, TLS_HANDSHAKE_TIMEOUT, TURNED_AWAY_LOG_INTERVAL, WRITE_STALL_TIMEOUT,
 };
-use crate::operators::Peer;
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},

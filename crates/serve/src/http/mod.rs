@@ -7,4 +7,4 @@ pub(crate) mod listen;
 pub(crate) mod range;
 pub(crate) mod seats;
 
-pub(crate) use crate::operators::Peer;
+pub(crate) use crate::direct::Peer;

@@ -1,15 +1,16 @@
-//! Who may ask: with the password from anywhere, without one from this machine only.
+//! Who may ask: operators, and whoever has the password of the monitoring. Who ends a client needs the one or the other, wherever he
+//! sits.
 
 use super::Monitor;
 use crate::{
-    http::Peer,
+    direct::Peer,
+    operators::{NoOperator, Operators},
     problem::{Problem, ProblemCode},
-    srs::is_proxied,
 };
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, Response, header},
     middleware::Next,
     response::IntoResponse as _,
 };
@@ -21,76 +22,72 @@ use subtle::ConstantTimeEq as _;
 /// The rule.
 #[derive(Clone)]
 pub struct MonitorDoor {
+    operators: Operators,
     /// Hash of the field that the right user and password make.
     expected: Option<[u8; 32]>,
 }
 
 impl MonitorDoor {
-    /// Only this machine.
+    /// Whoever is an operator.
     #[must_use]
-    pub fn loopback() -> Self {
-        Self { expected: None }
+    pub fn new(operators: Operators) -> Self {
+        Self { operators, expected: None }
     }
 
-    /// Whoever has the password (RFC 7617).
+    /// And whoever has the password (RFC 7617), which is then asked for on the machine itself, too.
     #[must_use]
-    pub fn with_password(user: &str, password: &str) -> Self {
+    pub fn with_password(self, user: &str, password: &str) -> Self {
         let pair = BASE64_STANDARD.encode(format!("{user}:{password}"));
-        Self { expected: Some(Sha256::digest(pair.as_bytes()).into()) }
+        Self { expected: Some(Sha256::digest(pair.as_bytes()).into()), ..self }
     }
 
-    fn admits(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Result<(), Refused> {
-        let Some(expected) = &self.expected else {
-            let is_local = peer.is_some_and(|peer| peer.to_canonical().is_loopback());
-            // Through a proxy everybody comes from this machine; and a page in a browser on it may reach us by a name of its
-            // own that leads here.
-            return if is_local && !is_proxied(headers) && is_local_name(headers) {
+    fn admits(&self, method: &Method, peer: Option<IpAddr>, headers: &HeaderMap) -> Result<(), Refused> {
+        if let Some(expected) = &self.expected {
+            return if has_password(expected, headers) || self.operators.admits_changes(headers).is_ok() {
                 Ok(())
             } else {
-                Err(Refused::NotLocal)
+                Err(Refused::NoPassword)
             };
+        }
+        let is_change = !matches!(*method, Method::GET | Method::HEAD);
+        let judged = if is_change {
+            self.operators.admits_changes(headers)
+        } else {
+            self.operators.admits(peer, headers)
         };
-        let field =
-            headers.get(header::AUTHORIZATION).and_then(|field| field.to_str().ok()).unwrap_or_default();
-        let (scheme, pair) = field.split_once(' ').unwrap_or_default();
-        let given: [u8; 32] = Sha256::digest(pair.trim().as_bytes()).into();
-        let is_right = bool::from(given.ct_eq(expected)) && scheme.eq_ignore_ascii_case("basic");
-        if is_right { Ok(()) } else { Err(Refused::NoPassword) }
+        judged.map_err(Refused::NoOperator)
     }
 }
 
+fn has_password(expected: &[u8; 32], headers: &HeaderMap) -> bool {
+    let field = headers.get(header::AUTHORIZATION).and_then(|field| field.to_str().ok()).unwrap_or_default();
+    let (scheme, pair) = field.split_once(' ').unwrap_or_default();
+    let given: [u8; 32] = Sha256::digest(pair.trim().as_bytes()).into();
+    bool::from(given.ct_eq(expected)) && scheme.eq_ignore_ascii_case("basic")
+}
+
+#[derive(Debug)]
 enum Refused {
-    NotLocal,
+    NoOperator(NoOperator),
     NoPassword,
 }
 
 /// Lets in or not, before anything is worked out.
 pub(super) async fn guarded(State(monitor): State<Monitor>, request: Request, next: Next) -> Response<Body> {
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
-    match monitor.inner.door.admits(peer, request.headers()) {
+    match monitor.inner.door.admits(request.method(), peer, request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(Refused::NotLocal) => StatusCode::FORBIDDEN.into_response(),
-        Err(Refused::NoPassword) => (
-            StatusCode::UNAUTHORIZED,
-            [(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Basic realm=\"monitoring\", charset=\"UTF-8\""),
-            )],
-        )
-            .into_response(),
+        Err(Refused::NoOperator(why)) => why.problem().into_response(),
+        Err(Refused::NoPassword) => {
+            let detail = "user and password of the monitoring are asked for (`srs_api.user`, `srs_api.password`), or the operators' token";
+            Problem::new(ProblemCode::PasswordNeeded, detail)
+                .with_header(
+                    header::WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Basic realm=\"monitoring\", charset=\"UTF-8\""),
+                )
+                .into_response()
+        }
     }
-}
-
-/// `localhost`, or an address as it is; no name that somebody else may have made.
-fn is_local_name(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST) else { return true };
-    let Ok(host) = host.to_str() else { return false };
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
 }
 
 /// An address that nothing stands at.
@@ -103,8 +100,14 @@ pub(super) fn nothing() -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::{MonitorDoor, Refused, is_local_name};
-    use axum::http::{HeaderMap, HeaderName, HeaderValue};
+    use super::{MonitorDoor, Refused};
+    use crate::operators::Operators;
+    use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+    const TOKEN: &str = "0123456789abcdef";
+    const BEARER: (&str, &str) = ("authorization", "Bearer 0123456789abcdef");
+    /// admin:p:w
+    const BASIC: (&str, &str) = ("authorization", "Basic YWRtaW46cDp3");
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &'static str)| {
@@ -114,47 +117,38 @@ mod tests {
     }
 
     #[test]
-    fn without_a_password_only_this_machine_and_no_proxy() {
-        let door = MonitorDoor::loopback();
-        for (peer, fields, is_in) in [
-            ("127.0.0.1", &[][..], true),
-            ("::ffff:127.0.0.1", &[], true),
-            ("::1", &[("host", "[::1]:1985")], true),
-            ("10.0.0.1", &[], false),
-            ("127.0.0.1", &[("x-forwarded-for", "10.0.0.1")], false),
-            ("127.0.0.1", &[("host", "evil.example:1985")], false),
+    fn reading_is_for_operators_and_ending_a_client_for_who_has_token_or_password() {
+        let strict = MonitorDoor::new(Operators::with_token(TOKEN));
+        let near = MonitorDoor::new(Operators::with_token(TOKEN).and_loopback());
+        let locked = near.clone().with_password("admin", "p:w");
+        // Whether each of the three lets read and lets end.
+        for (peer, fields, reads, ends) in [
+            ("127.0.0.1", &[][..], [false, true, false], [false; 3]),
+            ("::ffff:127.0.0.1", &[], [false, true, false], [false; 3]),
+            ("10.0.0.1", &[], [false; 3], [false; 3]),
+            ("127.0.0.1", &[("x-forwarded-for", "10.0.0.1")], [false; 3], [false; 3]),
+            ("127.0.0.1", &[("host", "evil.example:1985")], [false; 3], [false; 3]),
+            ("127.0.0.1", &[("origin", "https://evil.example")], [false; 3], [false; 3]),
+            ("10.0.0.1", &[BEARER], [true; 3], [true; 3]),
+            ("10.0.0.1", &[BASIC], [false, false, true], [false, false, true]),
+            ("10.0.0.1", &[("authorization", "Basic YWRtaW46cDp4")], [false; 3], [false; 3]),
         ] {
-            assert_eq!(door.admits(peer.parse().ok(), &headers(fields)).is_ok(), is_in, "{peer} {fields:?}");
+            let (peer, fields) = (peer.parse().ok(), headers(fields));
+            let doors = [&strict, &near, &locked];
+            let by = |method: &Method| doors.map(|door| door.admits(method, peer, &fields).is_ok());
+            assert_eq!(by(&Method::GET), reads, "{peer:?} {fields:?}");
+            assert_eq!(by(&Method::DELETE), ends, "{peer:?} {fields:?}");
         }
-        assert!(door.admits(None, &HeaderMap::new()).is_err());
     }
 
     #[test]
-    fn with_a_password_everybody_who_has_it() {
-        let door = MonitorDoor::with_password("admin", "p:w");
-        // admin:p:w
-        assert!(door.admits(None, &headers(&[("authorization", "Basic YWRtaW46cDp3")])).is_ok());
+    fn with_a_password_it_is_asked_for() {
+        let door = MonitorDoor::new(Operators::with_token(TOKEN)).with_password("admin", "p:w");
         for field in ["", "Basic", "Basic YWRtaW46", "Bearer YWRtaW46cDp3", "Basic é"] {
             let mut fields = HeaderMap::new();
             fields.insert("authorization", HeaderValue::from_bytes(field.as_bytes()).unwrap());
-            assert!(
-                matches!(door.admits("127.0.0.1".parse().ok(), &fields), Err(Refused::NoPassword)),
-                "{field}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_name_of_somebody_else_is_not_local() {
-        for (host, is_local) in [
-            ("localhost", true),
-            ("LOCALHOST:1985", true),
-            ("127.0.0.1:1985", true),
-            ("[::1]", true),
-            ("localhost.evil.example", false),
-            ("evil:1985", false),
-        ] {
-            assert_eq!(is_local_name(&headers(&[("host", host)])), is_local, "{host}");
+            let judged = door.admits(&Method::GET, "127.0.0.1".parse().ok(), &fields);
+            assert!(matches!(judged, Err(Refused::NoPassword)), "{field}");
         }
     }
 }

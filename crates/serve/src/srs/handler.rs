@@ -4,9 +4,10 @@ use super::{
     backend::{Answer, Srs},
     call::Call,
     limits::{CALL_BODY_TIMEOUT, MAX_CALL_BYTES, REFUSED_LOG_INTERVAL_US},
+    trust::Untrusted,
 };
 use crate::{
-    http::Peer,
+    direct::Peer,
     problem::{Problem, ProblemCode},
     server::{not_stored, wrong_method},
 };
@@ -14,7 +15,7 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{Request, State},
-    http::{HeaderValue, Response, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Response, header},
     middleware::map_response,
     response::IntoResponse as _,
     routing::post,
@@ -36,9 +37,14 @@ impl Srs {
 
 async fn callback(State(srs): State<Srs>, request: Request) -> Response<Body> {
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
-    if !srs.inner.config.trust.admits(peer, request.headers(), request.uri()) {
-        srs.note_refused(peer);
-        return StatusCode::FORBIDDEN.into_response();
+    if let Err(why) = srs.inner.config.trust.admits(peer, request.headers(), request.uri()) {
+        srs.note_refused(peer, &why);
+        return Problem::new(ProblemCode::OperatorsOnly, why.to_string()).into_response();
+    }
+    // As SRS sends it. A page of another site cannot, without a browser asking us first whether it may.
+    if !is_json(request.headers()) {
+        let detail = "a callback of SRS is JSON: its Content-Type is application/json";
+        return Problem::new(ProblemCode::UnsupportedMediaType, detail).into_response();
     }
     let body = match tokio::time::timeout(CALL_BODY_TIMEOUT, to_bytes(request.into_body(), MAX_CALL_BYTES))
         .await
@@ -63,6 +69,14 @@ async fn callback(State(srs): State<Srs>, request: Request) -> Response<Body> {
     }
 }
 
+/// Whether the body says that it is JSON; parameters behind that change nothing.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(only), None) = (types.next(), types.next()) else { return false };
+    let kind = only.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("application/json")
+}
+
 /// SRS compares: status 200, and a JSON object whose `code` is the integer 0.
 fn answer(answer: &Answer) -> Response<Body> {
     let body = match answer {
@@ -75,17 +89,14 @@ fn answer(answer: &Answer) -> Response<Body> {
 
 impl Srs {
     /// Says now and then that somebody is refused: an SRS on another machine is silent about it.
-    fn note_refused(&self, peer: Option<IpAddr>) {
+    fn note_refused(&self, peer: Option<IpAddr>, why: &Untrusted) {
         let (now_us, last_us) = (self.inner.clock.now_us(), self.inner.refused_us.load(Ordering::Relaxed));
         if (0..REFUSED_LOG_INTERVAL_US).contains(&now_us.saturating_sub(last_us)) {
             return;
         }
         self.inner.refused_us.store(now_us, Ordering::Relaxed);
         let peer = peer.map(tracing::field::display);
-        tracing::warn!(
-            peer,
-            "a callback of SRS is refused: neither `srs.trusted` holds its address, or a proxy stands between, nor has it the `srs.secret`"
-        );
+        tracing::warn!(peer, %why, "a callback of SRS is refused");
     }
 }
 

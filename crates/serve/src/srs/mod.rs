@@ -32,5 +32,4 @@ pub use call::KeyFrom;
 pub use dvr::{Dvr, DvrConfig, DvrPattern};
 pub use reconcile::SrsServer;
 pub use sessions::SrsPublication;
-pub(crate) use trust::is_proxied;
 pub use trust::{Network, Trust};

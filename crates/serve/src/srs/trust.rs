@@ -1,6 +1,7 @@
 //! Who may call: addresses that are trusted, or who knows the secret.
 
-use axum::http::{HeaderMap, HeaderName, Uri, header};
+use crate::direct::{self, NotDirect};
+use axum::http::{HeaderMap, Uri};
 use sha2::{Digest as _, Sha256};
 use std::{fmt, net::IpAddr, str::FromStr};
 use subtle::ConstantTimeEq as _;
@@ -65,14 +66,21 @@ pub struct Trust {
     secret: Option<[u8; 32]>,
 }
 
-/// Header fields that proxies add. Behind one every caller has its address: the address then says nothing.
-const PROXIED: [HeaderName; 5] = [
-    header::FORWARDED,
-    header::VIA,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("cf-connecting-ip"),
-];
+/// Why a caller is not answered.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum Untrusted {
+    /// Nobody may call.
+    #[error(
+        "callbacks of SRS are closed here: set `srs.secret`, or `srs.trusted`; `turepe srs-conf` says how"
+    )]
+    Closed,
+    /// An address that is not trusted, without the secret.
+    #[error("neither does `srs.trusted` hold the caller's address, nor has the call the `srs.secret`")]
+    Stranger,
+    /// An address that is trusted, but not the one who asks.
+    #[error("`srs.trusted` holds this address, but {0}: such a call needs the `srs.secret`")]
+    NotDirect(#[from] NotDirect),
+}
 
 impl Trust {
     /// Trusts these networks, and whoever has the secret in the query: `?secret=…`.
@@ -81,10 +89,21 @@ impl Trust {
         Self { networks, secret: secret.map(digest) }
     }
 
-    /// Whether this caller may.
-    pub(crate) fn admits(&self, peer: Option<IpAddr>, headers: &HeaderMap, uri: &Uri) -> bool {
-        let is_near = peer.is_some_and(|peer| self.networks.iter().any(|network| network.holds(peer)));
-        (is_near && !is_proxied(headers)) || self.knows_secret(uri)
+    /// Whether this caller may. An address counts only for a program that calls by itself ([`direct::by_itself`]).
+    pub(crate) fn admits(
+        &self,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+        uri: &Uri,
+    ) -> Result<(), Untrusted> {
+        if self.knows_secret(uri) {
+            return Ok(());
+        }
+        match peer.filter(|peer| self.networks.iter().any(|network| network.holds(*peer))) {
+            Some(peer) => Ok(direct::by_itself(peer, headers)?),
+            None if self.networks.is_empty() && self.secret.is_none() => Err(Untrusted::Closed),
+            None => Err(Untrusted::Stranger),
+        }
     }
 
     fn knows_secret(&self, uri: &Uri) -> bool {
@@ -101,18 +120,13 @@ impl fmt::Debug for Trust {
     }
 }
 
-/// Whether a proxy stands between the caller and us.
-pub(crate) fn is_proxied(headers: &HeaderMap) -> bool {
-    PROXIED.iter().any(|name| headers.contains_key(name))
-}
-
 fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Network, Trust};
+    use super::{Network, Trust, Untrusted};
     use axum::http::{HeaderMap, HeaderValue, Uri};
 
     #[test]
@@ -144,6 +158,10 @@ mod tests {
         let none = HeaderMap::new();
         let mut proxied = HeaderMap::new();
         proxied.insert("x-forwarded-for", HeaderValue::from_static("203.0.113.9"));
+        let mut page = HeaderMap::new();
+        page.insert("origin", HeaderValue::from_static("https://evil.example"));
+        let mut rebound = HeaderMap::new();
+        rebound.insert("host", HeaderValue::from_static("evil.example:8080"));
         let trust = Trust::new(vec!["127.0.0.1/32".parse().unwrap()], Some("s3cret"));
         let plain = Uri::from_static("/srs/hooks");
         for (peer, headers, uri, admitted) in [
@@ -151,15 +169,22 @@ mod tests {
             (None, &none, "/srs/hooks", false),
             (far, &none, "/srs/hooks", false),
             (near, &proxied, "/srs/hooks", false),
+            (near, &page, "/srs/hooks", false),
+            (near, &rebound, "/srs/hooks", false),
+            (near, &rebound, "/srs/hooks?secret=s3cret", true),
             (far, &none, "/srs/hooks?secret=s3cret", true),
             (near, &proxied, "/srs/hooks?a=b&secret=s3cret", true),
             (far, &none, "/srs/hooks?secret=s3cre", false),
             (far, &none, "/srs/hooks?secret=", false),
             (far, &none, "/srs/hooks?xsecret=s3cret", false),
         ] {
-            assert_eq!(trust.admits(peer, headers, &Uri::from_static(uri)), admitted, "{peer:?} {uri}");
+            assert_eq!(
+                trust.admits(peer, headers, &Uri::from_static(uri)).is_ok(),
+                admitted,
+                "{peer:?} {uri}"
+            );
         }
-        assert!(!Trust::new(Vec::new(), None).admits(near, &none, &plain));
+        assert_eq!(Trust::new(Vec::new(), None).admits(near, &none, &plain), Err(Untrusted::Closed));
         assert!(!format!("{trust:?}").contains("s3cret"));
     }
 }

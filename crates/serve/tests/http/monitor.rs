@@ -1,6 +1,6 @@
 //! SRS's shapes, pages and errors, and who gets to see them.
 
-use crate::node::{Node, SECOND, at};
+use crate::node::{Node, SECOND, TOKEN, at, problem};
 use bytes::Bytes;
 use media::{AudioConfig, SessionConfig, VideoCodec, VideoConfig};
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tokio::net::TcpListener;
-use turepe_serve::{ClientFacts, ClientKind, Monitor, MonitorDoor, MonitorSource, StreamFacts};
+use turepe_serve::{ClientFacts, ClientKind, Monitor, MonitorDoor, MonitorSource, Operators, StreamFacts};
 use uuid::Uuid;
 use world::SimulatedClock;
 
@@ -42,6 +42,11 @@ impl MonitorSource for Said {
         clients.retain(|client| client.id != id);
         clients.len() < before
     }
+}
+
+/// Operators are who has the token and who is on this machine.
+fn near() -> MonitorDoor {
+    MonitorDoor::new(Operators::with_token(TOKEN).and_loopback())
 }
 
 /// A monitoring on a port of its own.
@@ -119,7 +124,7 @@ fn stream(channel: u128) -> StreamFacts {
 
 #[tokio::test]
 async fn streams_and_clients_have_the_shapes_of_srs() {
-    let watched = Watched::start(MonitorDoor::loopback()).await;
+    let watched = Watched::start(near()).await;
     watched.clock.advance(10 * SECOND);
     watched.said.streams.lock().unwrap()[0].frames += 250;
     watched.said.streams.lock().unwrap()[0].bytes += 5_000_000;
@@ -162,7 +167,7 @@ async fn streams_and_clients_have_the_shapes_of_srs() {
 
 #[tokio::test]
 async fn versions_and_summaries_have_what_tools_read() {
-    let watched = Watched::start(MonitorDoor::loopback()).await;
+    let watched = Watched::start(near()).await;
     watched.clock.advance(5 * SECOND);
     let version = &watched.json("/api/v1/versions").await["data"];
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
@@ -221,7 +226,7 @@ async fn versions_and_summaries_have_what_tools_read() {
 
 #[tokio::test]
 async fn pages_errors_and_the_end_of_a_client() {
-    let watched = Watched::start(MonitorDoor::loopback()).await;
+    let watched = Watched::start(near()).await;
     for number in 4..40 {
         watched.said.clients.lock().unwrap().push(publisher(number, number.into()));
         watched.said.streams.lock().unwrap().push(stream(number.into()));
@@ -242,8 +247,13 @@ async fn pages_errors_and_the_end_of_a_client() {
     ] {
         assert_eq!(watched.json(path).await, answer, "{path}");
     }
-    let drop_client =
-        |id: &str| watched.client.delete(format!("http://{}/api/v1/clients/{id}", watched.address)).send();
+    let drop_client = |id: &str| {
+        watched
+            .client
+            .delete(format!("http://{}/api/v1/clients/{id}", watched.address))
+            .bearer_auth(TOKEN)
+            .send()
+    };
     let dropped: Value = drop_client("3").await.unwrap().json().await.unwrap();
     let mut names: Vec<_> = dropped.as_object().unwrap().keys().cloned().collect();
     names.sort_unstable();
@@ -253,29 +263,62 @@ async fn pages_errors_and_the_end_of_a_client() {
     );
     assert_eq!(drop_client("3").await.unwrap().json::<Value>().await.unwrap(), json!({ "code": 2049 }));
     assert_eq!(watched.get("/api/v1/nothing").send().await.unwrap().status(), 404);
-    let response =
-        watched.client.post(format!("http://{}/api/v1/clients", watched.address)).send().await.unwrap();
+    let response = watched
+        .client
+        .post(format!("http://{}/api/v1/clients", watched.address))
+        .bearer_auth(TOKEN)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.status(), 405);
 }
 
 #[tokio::test]
-async fn only_this_machine_or_whoever_has_the_password() {
-    let open = Watched::start(MonitorDoor::loopback()).await;
-    for (name, value) in [("x-forwarded-for", "203.0.113.9"), ("host", "rebound.example")] {
+async fn only_operators_or_whoever_has_the_password() {
+    let open = Watched::start(near()).await;
+    for (name, value) in [
+        ("x-forwarded-for", "203.0.113.9"),
+        ("host", "rebound.example"),
+        ("origin", "https://evil.example"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
         let response = open.get("/api/v1/clients").header(name, value).send().await.unwrap();
-        assert_eq!(response.status(), 403, "{name}");
-        assert_eq!(response.text().await.unwrap(), "");
+        let detail = problem(response, 403, "operators_only").await;
+        assert!(detail.contains("not asked on the machine itself"), "{name}: {detail}");
     }
-    let locked = Watched::start(MonitorDoor::with_password("admin", "correct horse")).await;
+    let strict = Watched::start(MonitorDoor::new(Operators::with_token(TOKEN))).await;
+    for path in ["/api/v1/clients", "/api/v1/summaries", "/nothing"] {
+        let detail = problem(strict.get(path).send().await.unwrap(), 403, "operators_only").await;
+        assert!(detail.contains("operators.token"), "{detail}");
+    }
+    assert_eq!(strict.get("/api/v1/clients").bearer_auth(TOKEN).send().await.unwrap().status(), 200);
+    let locked = Watched::start(near().with_password("admin", "correct horse")).await;
     for path in ["/api/v1/clients", "/api/v1/summaries", "/nothing"] {
         let response = locked.get(path).send().await.unwrap();
-        assert_eq!(response.status(), 401, "{path}");
         assert!(response.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic "));
+        assert!(problem(response, 401, "password_needed").await.contains("srs_api.password"), "{path}");
         let wrong = locked.get(path).basic_auth("admin", Some("correct")).send().await.unwrap();
         assert_eq!(wrong.status(), 401, "{path}");
     }
     let right = locked.get("/api/v1/clients").basic_auth("admin", Some("correct horse"));
     assert_eq!(right.header("x-forwarded-for", "203.0.113.9").send().await.unwrap().status(), 200);
+}
+
+/// Any user of the machine may be on loopback: that ends nobody's recording.
+#[tokio::test]
+async fn ending_a_client_takes_the_token_or_the_password() {
+    let open = Watched::start(near()).await;
+    let end =
+        |watched: &Watched| watched.client.delete(format!("http://{}/api/v1/clients/3", watched.address));
+    assert_eq!(open.get("/api/v1/clients").send().await.unwrap().status(), 200);
+    problem(end(&open).send().await.unwrap(), 403, "operators_only").await;
+    problem(end(&open).bearer_auth("guess").send().await.unwrap(), 403, "operators_only").await;
+    assert_eq!(open.said.clients.lock().unwrap().len(), 1, "it goes on");
+    assert_eq!(end(&open).bearer_auth(TOKEN).send().await.unwrap().json::<Value>().await.unwrap()["code"], 0);
+    let locked = Watched::start(near().with_password("admin", "correct horse")).await;
+    problem(end(&locked).send().await.unwrap(), 401, "password_needed").await;
+    let answer = end(&locked).basic_auth("admin", Some("correct horse")).send().await.unwrap();
+    assert_eq!(answer.json::<Value>().await.unwrap()["code"], 0);
 }
 
 #[tokio::test]
@@ -285,7 +328,7 @@ async fn the_main_port_answers_the_summaries_and_nothing_else_of_it() {
         |_| {},
         |server, _, clock| {
             let said: Arc<Said> = Arc::default();
-            server.with_monitor(Monitor::new(MonitorDoor::loopback(), Uuid::nil(), said, clock))
+            server.with_monitor(Monitor::new(near(), Uuid::nil(), said, clock))
         },
     )
     .await;

@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use turepe_serve::{Listeners, Live, ServeConfig, Server};
+use turepe_serve::{Listeners, Live, Operators, ServeConfig, Server};
 use uuid::Uuid;
 use world::{Clock, SimulatedClock, SystemDisk};
 
@@ -30,6 +30,9 @@ pub(crate) const SEGMENT_US: i64 = 5 * MINUTE;
 
 const AVCC: &[u8] = include_bytes!("../fixtures/ffmpeg-x264-avcc.bin");
 const IDR: &[u8] = include_bytes!("../fixtures/ffmpeg-x264-idr.bin");
+
+/// Of the operators of a node under test.
+pub(crate) const TOKEN: &str = "0123456789abcdef";
 
 /// Microseconds of an RFC 3339 instant.
 pub(crate) fn at(text: &str) -> i64 {
@@ -108,6 +111,7 @@ impl Node {
         let archive = Archive::open(config, Arc::clone(&disk), Arc::clone(&shared), catalog.clone()).unwrap();
         let live = Arc::new(SaidLive::default());
         let mut config = ServeConfig::new(folder.path(), disk);
+        config.operators = Operators::with_token(TOKEN).and_loopback();
         set(&mut config);
         let server = Server::new(
             config,

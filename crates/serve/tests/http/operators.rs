@@ -1,11 +1,10 @@
 //! What the node says of itself, and to whom.
 
-use crate::node::{Node, problem};
+use crate::node::{Node, TOKEN, problem};
 use std::sync::Arc;
-use turepe_serve::{Exposition, Measured, Relays, api::ChannelRelay};
+use turepe_serve::{Exposition, Measured, Operators, Relays, api::ChannelRelay};
 
 const NOW: &str = "2026-11-21T11:30:00Z";
-const TOKEN: &str = "0123456789abcdef";
 
 /// A room that `serve` does not know.
 struct Another;
@@ -54,7 +53,6 @@ async fn relays_are_told_with_state_and_reason() {
 async fn recorded() -> Node {
     let node = Node::with(NOW, |config| {
         config.relays = Some(Arc::new(OneRelay));
-        config.operations_token = Some(TOKEN.into());
         config.measured.push(Arc::new(Another));
     })
     .await;
@@ -115,16 +113,25 @@ async fn metrics_are_what_prometheus_reads() {
     assert!(!text.contains("padel-sur") && !text.contains("central"), "{text}");
 }
 
+/// What a request may look like that is made on the machine and not by a program of it.
+const NOT_DIRECT: [(&str, &str); 6] = [
+    ("x-forwarded-for", "127.0.0.1"),
+    ("forwarded", "for=127.0.0.1"),
+    ("cf-connecting-ip", "127.0.0.1"),
+    ("host", "video.club.example"),
+    ("origin", "https://evil.example"),
+    ("sec-fetch-site", "cross-site"),
+];
+
 #[tokio::test]
 async fn strangers_are_told_what_to_do() {
     let node = recorded().await;
-    for address in ["/metrics", "/api/node/ledger"] {
-        for (name, value) in
-            [("x-forwarded-for", "127.0.0.1"), ("forwarded", "for=127.0.0.1"), ("host", "video.club.example")]
-        {
+    for address in ["/metrics", "/api/node/ledger", "/api/node/relays"] {
+        assert_eq!(node.get(address).send().await.unwrap().status(), 200, "where loopback was asked for");
+        for (name, value) in NOT_DIRECT {
             let response = node.get(address).header(name, value).send().await.unwrap();
             let detail = problem(response, 403, "operators_only").await;
-            assert!(detail.contains("[http] operations_token") && !detail.contains(TOKEN), "{detail}");
+            assert!(detail.contains("operators.token") && !detail.contains(TOKEN), "{detail}");
             let response = node.get(address).header(name, value).bearer_auth(TOKEN).send().await.unwrap();
             assert_eq!(response.status(), 200, "{address} with {name}");
             let response = node.get(address).header(name, value).bearer_auth("guess").send().await.unwrap();
@@ -134,6 +141,18 @@ async fn strangers_are_told_what_to_do() {
     // Health is for everybody.
     for address in ["/healthz", "/readyz"] {
         let response = node.get(address).header("x-forwarded-for", "8.8.8.8").send().await.unwrap();
+        assert_eq!(response.status(), 200, "{address}");
+    }
+}
+
+/// Behind nginx's plain `proxy_pass` everybody looks like a program on this machine.
+#[tokio::test]
+async fn being_on_the_machine_is_not_enough_where_nobody_asked_for_that() {
+    let node = Node::with(NOW, |config| config.operators = Operators::with_token(TOKEN)).await;
+    for address in ["/metrics", "/api/node/ledger", "/api/node/relays"] {
+        let detail = problem(node.get(address).send().await.unwrap(), 403, "operators_only").await;
+        assert!(detail.contains("operators.token") && detail.contains("turepe ask"), "{detail}");
+        let response = node.get(address).bearer_auth(TOKEN).send().await.unwrap();
         assert_eq!(response.status(), 200, "{address}");
     }
 }

@@ -1,6 +1,6 @@
 //! An SRS node's callbacks in their exact wire form over a real socket, and a stand-in for its HTTP API.
 
-use crate::node::Node;
+use crate::node::{Node, problem};
 use axum::{Json, Router, extract::RawQuery, http::HeaderMap, routing::get};
 use catalog::{Catalog, NewChannel, Source};
 use media::rtmp::StreamKey;
@@ -259,25 +259,65 @@ async fn a_second_publisher_and_calls_that_are_lost_or_doubled_disturb_nobody() 
 }
 
 #[tokio::test]
-async fn strangers_learn_nothing() {
+async fn strangers_learn_why_and_nothing_else() {
+    let refused = |(status, body): (u16, String), why: &str| {
+        assert_eq!(status, 403, "{body}");
+        let problem: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(problem["code"], "operators_only");
+        assert!(problem["detail"].as_str().unwrap().contains(why), "{body}");
+    };
     let behind = Behind::new(|config| config.trust = Trust::new(Vec::new(), Some("a-shared-secret"))).await;
     let body = event("on_forward", "c1", &behind.key, "");
-    let refused = (403, String::new());
     for path in ["/srs/hooks", "/srs/forward", "/srs/forward?secret=", "/srs/forward?secret=a-shared-secre"] {
-        assert_eq!(behind.call(path, &body).await, refused, "{path}");
-        assert_eq!(behind.call(path, "rubbish").await, refused, "{path}");
+        refused(behind.call(path, &body).await, "nor has the call the `srs.secret`");
+        refused(behind.call(path, "rubbish").await, "nor has the call the `srs.secret`");
     }
     let (status, answer) = behind.call("/srs/forward?secret=a-shared-secret", &body).await;
     assert!(status == 200 && answer.contains(&behind.key));
-    // Behind a proxy everybody has an address that is trusted.
+    // Behind a proxy everybody has an address that is trusted, and so has a page in a browser on this machine.
     let behind = Behind::new(|_| {}).await;
     let body = event("on_forward", "c1", &behind.key, "");
-    for field in
-        ["X-Forwarded-For: 203.0.113.9\r\n", "Forwarded: for=203.0.113.9\r\n", "X-Real-IP: 203.0.113.9\r\n"]
-    {
-        assert_eq!(behind.call_with("/srs/forward", field, &body).await, refused);
+    for (field, why) in [
+        ("X-Forwarded-For: 203.0.113.9\r\n", "`x-forwarded-for`"),
+        ("Forwarded: for=203.0.113.9\r\n", "`forwarded`"),
+        ("X-Real-IP: 203.0.113.9\r\n", "`x-real-ip`"),
+        ("CF-Connecting-IP: 203.0.113.9\r\n", "`cf-connecting-ip`"),
+        ("Origin: https://evil.example\r\n", "a web page"),
+        ("Origin: null\r\n", "a web page"),
+        ("Sec-Fetch-Site: cross-site\r\n", "a web page"),
+    ] {
+        refused(behind.call_with("/srs/forward", field, &body).await, why);
     }
+    let rebound = behind.node.client.post(behind.node.url("/srs/forward")).header("host", "evil.example");
+    let rebound = rebound.header("content-type", "application/json").body(body.clone()).send().await.unwrap();
+    refused((rebound.status().as_u16(), rebound.text().await.unwrap()), "its Host");
     assert_eq!(behind.call("/srs/forward", &body).await.0, 200);
+    // Nobody has opened it.
+    let behind = Behind::new(|config| config.trust = Trust::new(Vec::new(), None)).await;
+    refused(behind.call("/srs/forward", &body).await, "turepe srs-conf");
+}
+
+/// A form of a page sends text, and no browser sends JSON to another site without asking first.
+#[tokio::test]
+async fn callbacks_are_json() {
+    let behind = Behind::new(|_| {}).await;
+    let body = event("on_forward", "c1", &behind.key, "");
+    let ask = async |kind: Option<&str>| {
+        let request = behind.node.client.post(behind.node.url("/srs/forward")).body(body.clone());
+        let request = kind.into_iter().fold(request, |request, kind| request.header("content-type", kind));
+        request.send().await.unwrap()
+    };
+    for kind in ["application/json", "application/JSON; charset=utf-8"] {
+        assert_eq!(ask(Some(kind)).await.status(), 200, "{kind}");
+    }
+    for kind in [
+        None,
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+        Some("text/plain; application/json"),
+    ] {
+        problem(ask(kind).await, 415, "unsupported_media_type").await;
+    }
 }
 
 #[tokio::test]
@@ -306,7 +346,7 @@ async fn what_is_no_callback_is_refused_in_words_and_harms_nobody() {
     }
     // A body without a length and without an end.
     let mut stream = TcpStream::connect(behind.node.address).await.unwrap();
-    let head = "POST /srs/hooks HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head = "POST /srs/hooks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let chunk = format!("1000\r\n{}\r\n", "y".repeat(4096));
     for _ in 0..6 {

@@ -1,7 +1,5 @@
 //! `turepe admin relay`: where single channels go. A target's key is read here and printed nowhere.
 
-use std::io::Read as _;
-
 use catalog::{Catalog, NewRelayTarget, RelayTarget};
 use relay::is_own_ingest;
 use serde_json::{Value, json};
@@ -10,15 +8,12 @@ use super::failure;
 use crate::cli::RelayCommand;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::output;
-
-/// Most that is read of standard input: longer than any address that is taken.
-const MAX_INPUT_BYTES: u64 = 8 * 1024;
+use crate::{input, output};
 
 pub(super) async fn run(command: &RelayCommand, catalog: &Catalog, config: &Config) -> Result<(), Failure> {
     match command {
         RelayCommand::Add { channel, url, name, json } => {
-            let url = if url == "-" { read_input()? } else { url.clone() };
+            let [url] = input::resolved([url.as_str()])?;
             let is_own = media::rtmp::RtmpUrl::parse(&url)
                 .is_ok_and(|url| is_own_ingest(&url.host, url.port, config.rtmp.listen));
             if is_own {
@@ -50,14 +45,6 @@ pub(super) async fn run(command: &RelayCommand, catalog: &Catalog, config: &Conf
             if *json { output::json(&json!({ "id": id })) } else { output::line("No longer relayed there.") }
         }
     }
-}
-
-/// The first line of standard input.
-fn read_input() -> Result<String, Failure> {
-    let mut text = String::new();
-    let read = std::io::stdin().take(MAX_INPUT_BYTES).read_to_string(&mut text);
-    read.map_err(|error| Failure::context("cannot read the address from standard input", error))?;
-    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
 fn describe(target: &RelayTarget) -> String {

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use catalog::{DatabaseOptions, MAX_NODE_NAME_CHARS, masked_url};
+use catalog::{DatabaseOptions, MAX_NODE_NAME_CHARS, is_direction, masked_url};
 use serde_json::{Value, json};
 
+use super::shown::shown;
 use super::sources::{Setting, Settings, Sources};
-use super::tls::{optional_listen, shown};
-use super::{ConfigError, Covers, Directory, Relay, Retention, Secret, Span, Srs, SrsApi, Store, Tls};
+use super::tls::{optional_listen, shown as shown_listen};
+use super::{ConfigError, Covers, Directory, Relay, Retention, Span, Srs, SrsApi, Store, Tls};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -68,10 +69,30 @@ pub(crate) struct Http {
     pub(crate) listen: SocketAddr,
     /// Where to listen for HTTPS; [`Config::tls`] is set with it.
     pub(crate) tls_listen: Option<SocketAddr>,
-    /// Lets operators in from anywhere.
-    pub(crate) operations_token: Option<Secret>,
+    /// Who is an operator.
+    pub(crate) operators: OperatorsRule,
+    /// Holds the operators' token.
+    pub(crate) operators_token_file: PathBuf,
     /// Where people reach the website; `None` when nobody has said.
     pub(crate) public_url: Option<String>,
+}
+
+/// Who may see what the node says of itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum OperatorsRule {
+    /// Whoever has the token.
+    Token,
+    /// And whoever asks on this machine.
+    Loopback,
+}
+
+impl OperatorsRule {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Loopback => "loopback",
+        }
+    }
 }
 
 /// `[rtmp]`: for `ingest`.
@@ -116,6 +137,8 @@ pub(crate) struct Archive {
 pub(crate) struct Database {
     /// Its URL is always set: the default is made from the data folder. May hold a password; its `Debug` does not show it.
     pub(crate) options: DatabaseOptions,
+    /// Holds the key of the catalog's secrets.
+    pub(crate) key_file: PathBuf,
 }
 
 /// `[log]`.
@@ -160,8 +183,11 @@ impl FromStr for LogFormat {
     }
 }
 
-/// Fewer characters can be guessed.
-const SHORTEST_TOKEN: usize = 16;
+/// The operators' token, in the data folder.
+const OPERATORS_TOKEN_FILE: &str = "operators.token";
+
+/// The key of the catalog's secrets, in the data folder.
+const CATALOG_KEY_FILE: &str = "catalog.key";
 
 const HOUR_MS: u64 = 3_600_000;
 const SHORTEST_SEGMENT: Span = Span::from_millis(5000);
@@ -180,7 +206,10 @@ impl Config {
             http: Http {
                 listen: keys.parse("http.listen", listen)?,
                 tls_listen: http_tls,
-                operations_token: keys.parse("http.operations_token", token)?,
+                operators: keys.parse("http.operators", operators_rule)?,
+                operators_token_file: keys.parse("http.operators_token_file", |text| {
+                    Ok::<_, String>(file_or(text, &data, OPERATORS_TOKEN_FILE))
+                })?,
                 public_url: keys.parse("http.public_url", website)?,
             },
             rtmp: Rtmp {
@@ -199,7 +228,7 @@ impl Config {
                 segment: keys.parse("archive.segment", segment)?,
                 sync: keys.span("archive.sync", "100ms", "1m")?,
             },
-            covers: Covers::read(&keys)?,
+            covers: Covers::read(&keys, &data)?,
             database: Database {
                 options: DatabaseOptions {
                     url: keys.parse("database.url", |text| database_url(text, &data))?,
@@ -207,6 +236,9 @@ impl Config {
                     connect_timeout: keys.span("database.connect_timeout", "100ms", "1m")?.duration(),
                     statement_timeout: keys.span("database.statement_timeout", "1s", "10m")?.duration(),
                 },
+                key_file: keys.parse("database.key_file", |text| {
+                    Ok::<_, String>(file_or(text, &data, CATALOG_KEY_FILE))
+                })?,
             },
             store: Store::read(&keys, &settings, &data)?,
             retention: Retention::read(&keys)?,
@@ -256,9 +288,9 @@ impl Config {
         self.node.data.join("spool")
     }
 
-    /// The configuration in force by section and key, secrets masked.
+    /// The configuration in force by section and key, of which secrets are masked ([`shown`](super::shown)).
     pub(crate) fn to_json(&self) -> Value {
-        json!({
+        shown(json!({
             "node": {
                 "data": self.node.data,
                 "name": self.node.name.as_deref().unwrap_or_default(),
@@ -267,13 +299,14 @@ impl Config {
             "tls": Tls::to_json(self.tls.as_ref()),
             "http": {
                 "listen": self.http.listen.to_string(),
-                "tls_listen": shown(self.http.tls_listen),
-                "operations_token": self.http.operations_token.as_ref().map_or("", |_| "***"),
+                "tls_listen": shown_listen(self.http.tls_listen),
+                "operators": self.http.operators.as_str(),
+                "operators_token_file": shown_file(&self.http.operators_token_file, &self.node.data, OPERATORS_TOKEN_FILE),
                 "public_url": self.http.public_url.as_deref().unwrap_or_default(),
             },
             "rtmp": {
                 "listen": self.rtmp.listen.to_string(),
-                "tls_listen": shown(self.rtmp.tls_listen),
+                "tls_listen": shown_listen(self.rtmp.tls_listen),
                 "public_url": self.rtmp.public_url,
                 "max_connections": self.rtmp.max_connections,
                 "max_connections_per_address": self.rtmp.max_connections_per_address,
@@ -292,6 +325,7 @@ impl Config {
                 "max_connections": self.database.options.max_connections,
                 "connect_timeout": span_of(self.database.options.connect_timeout),
                 "statement_timeout": span_of(self.database.options.statement_timeout),
+                "key_file": shown_file(&self.database.key_file, &self.node.data, CATALOG_KEY_FILE),
             },
             "store": self.store.to_json(&self.node.data),
             "retention": self.retention.to_json(),
@@ -303,7 +337,7 @@ impl Config {
                 "format": self.log.format.as_str(),
                 "filter": self.log.filter,
             },
-        })
+        }))
     }
 
     /// The same as TOML that can be read back.
@@ -392,17 +426,22 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is no address with port, like 0.0.0.0:8080 or [::]:8080"))
 }
 
-/// Never repeats what was written.
-fn token(text: &str) -> Result<Option<Secret>, String> {
+fn operators_rule(text: &str) -> Result<OperatorsRule, String> {
     match text {
-        "" => Ok(None),
-        _ if text.len() >= SHORTEST_TOKEN && text.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            Ok(Some(Secret::new(text)))
-        }
-        _ => Err(format!(
-            "needs {SHORTEST_TOKEN} characters or more, ASCII and without spaces: `openssl rand -hex 24` makes one"
-        )),
+        "token" => Ok(OperatorsRule::Token),
+        "loopback" => Ok(OperatorsRule::Loopback),
+        other => Err(format!("`{other}` is neither `token` nor `loopback`")),
     }
+}
+
+/// A file, or one of this name in the data folder where nobody has named one.
+pub(super) fn file_or(text: &str, data: &Path, name: &str) -> PathBuf {
+    if text.is_empty() { data.join(name) } else { PathBuf::from(text) }
+}
+
+/// As it was written: empty for that in the data folder.
+pub(super) fn shown_file(file: &Path, data: &Path, name: &str) -> String {
+    if file == data.join(name) { String::new() } else { file.display().to_string() }
 }
 
 fn segment(text: &str) -> Result<Span, String> {
@@ -438,8 +477,12 @@ fn public_url(text: &str, listen: SocketAddr, tls: Option<SocketAddr>) -> Result
 
 /// An address of the website; empty: not known.
 fn node_name(text: &str) -> Result<Option<String>, String> {
-    if text.chars().count() > MAX_NODE_NAME_CHARS || text.chars().any(char::is_control) {
-        return Err(format!("is at most {MAX_NODE_NAME_CHARS} characters in one line"));
+    if text.chars().count() > MAX_NODE_NAME_CHARS
+        || text.chars().any(|letter| letter.is_control() || is_direction(letter))
+    {
+        return Err(format!(
+            "is at most {MAX_NODE_NAME_CHARS} characters in one line, without marks that turn its direction"
+        ));
     }
     Ok(Some(text.trim().to_owned()).filter(|name| !name.is_empty()))
 }
@@ -529,8 +572,7 @@ mod tests {
             ("archive.sync", "10ms", "outside 100ms to 1m"),
             ("archive.record", "maybe", "neither true nor false"),
             ("http.listen", "8080", "no address with port"),
-            ("http.operations_token", "topsecret", "16 characters or more"),
-            ("http.operations_token", "topsecret with spaces in it", "without spaces"),
+            ("http.operators", "everybody", "neither"),
             ("http.public_url", "video.club.example", "no web address"),
             ("http.public_url", "https://user@club.example", "no web address"),
             ("rtmp.listen", "0.0.0.0:8080", "already uses"),

@@ -138,6 +138,9 @@ impl Settings {
 
     /// The key that was probably meant.
     fn hint(&self, key: &str) -> String {
+        if let Some((_, instead)) = REPLACED.iter().find(|(old, _)| *old == key) {
+            return format!("; {instead}");
+        }
         let near = self.0.keys().map(|known| (distance(key, known), known)).min();
         match near {
             Some((distance, known)) if distance <= MAX_HINT_DISTANCE => format!("; did you mean `{known}`?"),
@@ -145,6 +148,12 @@ impl Settings {
         }
     }
 }
+
+/// Keys that there were, and what there is in their place.
+const REPLACED: [(&str, &str); 1] = [(
+    "http.operations_token",
+    "the operators' token stands in the file of `http.operators_token_file` now, operators.token in the data folder: write it there",
+)];
 
 /// More wrong letters than this are no slip of the finger.
 const MAX_HINT_DISTANCE: usize = 3;

@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use media::rtmp::RtmpUrl;
 use serde_json::{Value, json};
 use serve::{
-    DvrConfig, DvrPattern, KeyFrom, MonitorDoor, Network, OnUnknownKey, SrsConfig, SrsServer, Trust,
+    DvrConfig, DvrPattern, KeyFrom, MonitorDoor, Network, OnUnknownKey, Operators, SrsConfig, SrsServer,
+    Trust,
 };
 
 use super::ConfigError;
@@ -101,7 +102,12 @@ impl Srs {
         if self.ingest.is_empty() { format!("rtmp://{}/live", near(rtmp)) } else { self.ingest.clone() }
     }
 
-    /// Whether a callback without a secret can be let in at all.
+    /// Whether nobody can call.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.trusted.is_empty() && self.secret.is_empty()
+    }
+
+    /// Whether a callback of this machine can be let in without a secret.
     pub(crate) fn trusts_loopback(&self) -> bool {
         self.trusted.iter().any(|network| network.holds(Ipv4Addr::LOCALHOST.into()))
     }
@@ -177,12 +183,9 @@ impl SrsApi {
     }
 
     /// Who may ask.
-    pub(crate) fn door(&self) -> MonitorDoor {
-        if self.password.is_empty() {
-            MonitorDoor::loopback()
-        } else {
-            MonitorDoor::with_password(&self.user, &self.password)
-        }
+    pub(crate) fn door(&self, operators: Operators) -> MonitorDoor {
+        let door = MonitorDoor::new(operators);
+        if self.password.is_empty() { door } else { door.with_password(&self.user, &self.password) }
     }
 
     /// Secrets masked.

@@ -2,12 +2,14 @@
 //! it.
 //!
 //! A check is one line in [`CHECKS`] and a function that looks at one thing and says what it found. Belongs here: the list,
-//! and how findings are told. Not here: what is looked at (`machine`, `node`, `tls`, `bucket`, `directory`, `relay`, `srs`).
+//! and how findings are told. Not here: what is looked at (`machine`, `private`, `node`, `tls`, `bucket`, `directory`, `relay`,
+//! `srs`).
 
 mod bucket;
 mod directory;
 mod machine;
 mod node;
+mod private;
 mod relay;
 mod srs;
 mod tls;
@@ -62,6 +64,7 @@ type Check = for<'a> fn(&'a Patient<'a>) -> Findings<'a>;
 /// All checks, in the order in which they are told.
 const CHECKS: &[(&str, Check)] = &[
     ("data", |patient| Box::pin(machine::data(patient))),
+    ("private", |patient| Box::pin(private::modes(patient))),
     ("space", |patient| Box::pin(machine::space(patient))),
     ("disk", |patient| Box::pin(machine::speed(patient))),
     ("clock", |patient| Box::pin(machine::clock(patient))),
@@ -69,6 +72,8 @@ const CHECKS: &[(&str, Check)] = &[
     ("backlog", |patient| Box::pin(machine::backlog(patient))),
     ("portrange", |patient| Box::pin(machine::port_range(patient))),
     ("database", |patient| Box::pin(node::database(patient))),
+    ("key", |patient| Box::pin(private::key(patient))),
+    ("operators", |patient| Box::pin(private::operators(patient))),
     ("identity", |patient| Box::pin(node::identity(patient))),
     ("ports", |patient| Box::pin(node::ports(patient))),
     ("tls", |patient| Box::pin(tls::check(patient))),

@@ -5,7 +5,14 @@ use super::{Finding, Patient};
 pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
     let config = patient.config.srs.config(patient.config.rtmp.listen);
     let Some(server) = config.server else { return Vec::new() };
-    vec![match server.count_streams().await {
+    let mut found = Vec::new();
+    if patient.config.srs.is_closed() {
+        found.push(Finding::bad(
+            "SRS's callbacks are closed: every publisher of SRS is turned away",
+            "set `srs.secret` (`openssl rand -hex 24` makes one), and print SRS's configuration again: turepe srs-conf",
+        ));
+    }
+    found.push(match server.count_streams().await {
         Ok(streams) => Finding::good(format!("SRS at {} answers, streams: {streams}", server.authority)),
         Err(error) => Finding::bad(
             format!("SRS at {} cannot be asked for its streams: {error}", server.authority),
@@ -14,5 +21,6 @@ pub(super) async fn check(patient: &Patient<'_>) -> Vec<Finding> {
                 server.authority
             ),
         ),
-    }]
+    });
+    found
 }

@@ -12,13 +12,23 @@ use world::Disk;
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
 
-/// Covers in the data folder.
+/// Covers in the data folder, or in one that others may read.
 pub(super) fn open(config: &Config, disk: Arc<dyn Disk>) -> Result<Covers, Failure> {
     let mut covers = CoversConfig {
         ffmpeg: config.node.ffmpeg.clone(),
         slate_after: config.covers.slate_after.duration(),
-        ..CoversConfig::new(config.node.data.join("covers"))
+        is_shared: config.covers.shared.is_some(),
+        ..CoversConfig::new(config.covers.shared.clone().unwrap_or_else(|| config.node.data.join("covers")))
     };
+    if let Some(parent) = config.covers.shared.as_ref().and_then(|folder| folder.parent())
+        && !parent.as_os_str().is_empty()
+        && !disk.exists(parent)
+    {
+        return Err(Failure::usage(format!(
+            "configuration: `covers.folder`: {} is not there: make it, so that your web server may enter it",
+            parent.display()
+        )));
+    }
     if let Some(path) = &config.covers.slate {
         let problem = |reason: String| {
             Failure::new(Kind::Failed, format!("`covers.slate`: {} {reason}", path.display()))

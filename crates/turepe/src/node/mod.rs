@@ -115,6 +115,7 @@ impl Node {
         )
         .map_err(|error| Failure::context("cannot open the archive", error))?;
         archive.set_time_keeping(Arc::new(crate::clock_state::Systemd));
+        let operators = crate::operators::open(config)?;
         let live = Live::with_window(config.live.window.micros());
         let covers = covers::open(config, disk.clone())?;
         let directory = open_directory(config, &disk, &clock)?;
@@ -132,7 +133,7 @@ impl Node {
             bucket,
             hubs: live.clone(),
             covers: Some(covers.clone()),
-            operations_token: config.http.operations_token.as_ref().map(|token| token.expose().to_owned()),
+            operators: operators.clone(),
             measured: measured(&metrics, tls.as_ref()),
             relays: Some(node_relays.clone()),
         };
@@ -169,7 +170,7 @@ impl Node {
             connections: rtmp.connections(),
             flv_players: server.flv_players(),
         };
-        let monitor = Monitor::new(config.srs_api.door(), identity.id, Arc::new(facts), clock);
+        let monitor = Monitor::new(config.srs_api.door(operators), identity.id, Arc::new(facts), clock);
         let server = server.with_srs(srs.clone()).with_monitor(monitor.clone());
         Ok(Self {
             catalog,

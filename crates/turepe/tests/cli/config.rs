@@ -35,6 +35,8 @@ fn mistakes_end_the_program_with_key_and_reason() {
     assert!(said.contains("unknown key `http.listen_on` in a.toml"), "{said}");
     let said = tool.fails(2, &["serve", "--set", "archive.segment=7m"]);
     assert!(said.contains("`archive.segment`") && said.contains("does not divide an hour"), "{said}");
+    let said = tool.fails(2, &["serve", "--set", "http.operations_token=topsecret"]);
+    assert!(said.contains("operators.token in the data folder") && !said.contains("topsecret"), "{said}");
     let said = tool.fails(2, &["serve", "--config", "missing.toml"]);
     assert!(said.contains("missing.toml"), "{said}");
     let output = tool.command(&["config"]).env("TUREPE_HTTP_PORT", "80").output().unwrap();

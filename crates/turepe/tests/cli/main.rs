@@ -14,8 +14,10 @@ mod lost;
 mod metrics;
 mod migrate;
 mod nodes;
+mod operators;
 #[path = "../../../directory/tests/support/mod.rs"]
 mod peers;
+mod private;
 mod publish;
 mod relay;
 mod retention;

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use testing::certificates::Authority;
 
-use crate::tool::{Tool, free_port, get, until};
+use crate::tool::{Tool, free_port, until};
 
 /// A document of `docs/`.
 fn document(name: &str) -> String {
@@ -51,7 +51,7 @@ fn every_metric_of_the_dashboard_and_the_alerts_is_one_that_a_node_tells() {
     // Rates and forecasts come once something has been recorded.
     let mut left = Vec::new();
     until("every metric", || {
-        let text = String::from_utf8(get(http, "/metrics").1).unwrap();
+        let text = tool.operator_get(http, "/metrics");
         let told: BTreeSet<&str> = text.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
         missing.retain(|name| !told.contains(name.as_str()));
         let now: Vec<String> = missing.iter().cloned().collect();

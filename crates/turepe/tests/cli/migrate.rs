@@ -1,5 +1,8 @@
 //! `turepe migrate`, on every engine.
 
+use std::io::Write as _;
+use std::process::Stdio;
+
 use databases::{Engine, Home};
 
 use crate::tool::Tool;
@@ -50,6 +53,26 @@ fn a_catalog_moves_from_sqlite_to_a_server() {
     let url = format!("database.url={}", target.url);
     let channels = tool.json(&["admin", "channel", "list", "--json", "--set", &url]);
     assert_eq!(channels["channels"][0]["id"], channel["id"]);
+}
+
+/// A list of processes shows command lines to everybody.
+#[test]
+fn addresses_with_passwords_can_come_by_standard_input() {
+    let tool = Tool::new();
+    tool.club();
+    let copy = |input: &str| {
+        let mut command = tool.command(&["migrate", "--from", "-", "--to", "-", "--json"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let short = copy("sqlite:data/turepe.db\n");
+    assert_eq!(short.status.code(), Some(2), "{}", crate::tool::stderr(&short));
+    let copied = copy("sqlite:data/turepe.db\nsqlite:copy.db\n");
+    assert!(copied.status.success(), "{}", crate::tool::stderr(&copied));
+    let copied: serde_json::Value = serde_json::from_slice(&copied.stdout).unwrap();
+    assert_eq!(copied["rows"]["channels"], 1);
 }
 
 #[test]

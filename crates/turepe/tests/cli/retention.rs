@@ -96,7 +96,7 @@ fn a_start_eight_days_ahead_deletes_nothing_until_a_person_says_so() {
         let alarms = get_json(http, "/readyz")["alarms"].clone();
         alarms.as_array().unwrap().iter().any(|alarm| alarm == "retentionWaits").then_some(())
     });
-    let ledger = get_json(http, "/api/node/ledger");
+    let ledger: Value = serde_json::from_str(&tool.operator_get(http, "/api/node/ledger")).unwrap();
     let says = ledger["alarms"][0]["message"].as_str().unwrap();
     assert!(
         says.contains("ahead of the newest footage") && says.contains("turepe admin retention"),

@@ -21,12 +21,22 @@ impl Drop for Node {
 
 /// One request on a connection of its own; status and body.
 fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
+    ask_with(address, method, path, "", body)
+}
+
+/// The token of a tool's node, as a field.
+fn operator(tool: &Tool) -> String {
+    let token = std::fs::read_to_string(tool.folder().join("data/operators.token")).unwrap();
+    format!("Authorization: Bearer {}\r\n", token.trim())
+}
+
+fn ask_with(address: SocketAddr, method: &str, path: &str, fields: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nConnection: Close\r\nContent-Length: {}\r\nContent-Type: application/json\r\n\
-         Host: 127.0.0.1\r\nUser-Agent: SRS/6.0.157(Hang)\r\n\r\n{body}",
+         Host: 127.0.0.1\r\nUser-Agent: SRS/6.0.157(Hang)\r\n{fields}\r\n{body}",
         body.len()
     )
     .unwrap();
@@ -54,6 +64,7 @@ fn srs_asks_forwards_and_is_watched_without_a_key_in_sight() {
     let log = tool.folder().join("log");
     let file = File::create(&log).unwrap();
     let mut command = tool.command(&["serve", "--set", "archive.segment=5s", "--set", "log.filter=trace"]);
+    command.args(["--set", "srs.trusted=127.0.0.1/32"]);
     for set in [format!("http.listen={http}"), format!("rtmp.listen={rtmp}"), format!("srs_api.listen={api}")]
     {
         command.args(["--set", &set]);
@@ -62,6 +73,7 @@ fn srs_asks_forwards_and_is_watched_without_a_key_in_sight() {
     let mut node = Node(command.spawn().unwrap());
     until("the node to listen", || TcpStream::connect(api).ok());
     until("the node to answer", || TcpStream::connect(http).ok());
+    let token = operator(&tool);
 
     let hooks =
         |action: &str, client: &str, key: &str| ask(http, "POST", "/srs/hooks", &event(action, client, key));
@@ -81,7 +93,7 @@ fn srs_asks_forwards_and_is_watched_without_a_key_in_sight() {
     let _srs = tool.start(&["publish", "--loop", "--quiet", clip.to_str().unwrap(), url]);
     let mut said = String::new();
     let mut watch = |method: &str, path: &str| {
-        let (status, body) = ask(api, method, path, "");
+        let (status, body) = ask_with(api, method, path, &token, "");
         assert_eq!(status, 200, "{path}: {body}");
         said.push_str(&body);
         serde_json::from_str::<Value>(&body).unwrap()
@@ -113,7 +125,7 @@ fn srs_asks_forwards_and_is_watched_without_a_key_in_sight() {
     // It is a stream again with its first frame.
     let one = format!("/api/v1/streams/{id}");
     until("the stream to be back", || (watch("GET", &one)["code"] == 0).then_some(()));
-    said.push_str(&ask(http, "GET", "/api/v1/summaries", "").1);
+    said.push_str(&ask_with(http, "GET", "/api/v1/summaries", &token, "").1);
     for action in ["on_unpublish", "on_close"] {
         assert_eq!(hooks(action, "c1", key), granted);
     }
@@ -160,6 +172,13 @@ fn srs_is_configured_for_the_ports_in_force() {
     let values = tool.json(&[&["srs-conf", "--json"][..], &sets].concat());
     assert_eq!(values["hooks"], "http://127.0.0.1:8088/srs/hooks");
     assert_eq!((&values["listen"], &values["httpApiListen"]), (&1935.into(), &"127.0.0.1:1985".into()));
+    // Nobody has opened it yet: it says so, and how.
+    assert!(conf.contains("# ! Callbacks are closed") && conf.contains("srs.secret"), "{conf}");
+    let opened = tool.text(&[&["srs-conf", "--set", "srs.secret=abcdefghijkl"][..], &sets].concat());
+    assert!(
+        opened.contains("/srs/forward?secret=abcdefghijkl;") && !opened.contains("are closed"),
+        "{opened}"
+    );
 }
 
 /// Players are clients as SRS has them: listed with their kind, counted with their stream, and ended by their number.
@@ -177,8 +196,9 @@ fn players_are_listed_counted_and_dropped() {
     let clip = Tool::clip();
     let url = format!("rtmp://{rtmp}/live/{key}");
     let _camera = tool.start(&["publish", "--loop", "--quiet", clip.to_str().unwrap(), &url]);
+    let token = operator(&tool);
     let watch = |method: &str, path: &str| {
-        let (status, body) = ask(api, method, path, "");
+        let (status, body) = ask_with(api, method, path, &token, "");
         assert_eq!(status, 200, "{path}: {body}");
         serde_json::from_str::<Value>(&body).unwrap()
     };
@@ -214,4 +234,48 @@ fn players_are_listed_counted_and_dropped() {
         until("the summary without it", || (connections() < counted).then_some(()));
     }
     assert_eq!(stream()["clients"], 1, "the camera is left");
+}
+
+/// `on_forward` answers where a stream goes and with which key: nobody is told who was not let in, and no page of a browser.
+#[test]
+fn callbacks_are_closed_until_somebody_opens_them() {
+    let tool = Tool::new();
+    let channel = tool.club();
+    let key = channel["streamKey"].as_str().unwrap();
+    let call = event("on_forward", "c1", key);
+    let (http, rtmp) = (free_port(), free_port());
+    let sets = [format!("http.listen={http}"), format!("rtmp.listen={rtmp}")];
+    let words: Vec<&str> =
+        ["serve"].into_iter().chain(sets.iter().flat_map(|set| ["--set", set.as_str()])).collect();
+    let mut node = tool.start(&words);
+    node.wait_for("Website");
+    for path in ["/srs/forward", "/srs/hooks"] {
+        let (status, body) = ask(http, "POST", path, &call);
+        assert_eq!(status, 403, "{body}");
+        assert!(body.contains("turepe srs-conf") && !body.contains(key), "{body}");
+    }
+    drop(node);
+    let mut node = tool.start(
+        &[&words[..], &["--set", "srs.trusted=127.0.0.1/32", "--set", "srs.secret=abcdefghijkl"]].concat(),
+    );
+    node.wait_for("Website");
+    assert_eq!(ask(http, "POST", "/srs/forward", &call).0, 200);
+    for (field, status) in [
+        ("Origin: https://evil.example\r\n", 403),
+        ("Sec-Fetch-Site: cross-site\r\n", 403),
+        ("Host: evil.example\r\n", 403),
+        ("X-Forwarded-Port: 443\r\n", 403),
+        ("Content-Type: text/plain\r\n", 415),
+    ] {
+        let (got, body) = ask_with(http, "POST", "/srs/forward", field, &call);
+        // A second Host is no request at all, for some.
+        assert!(got == status || (field.starts_with("Host") && got == 400), "{field}: {got} {body}");
+        assert!(!body.contains(key), "{body}");
+    }
+    let origin = "Origin: https://evil.example\r\n";
+    assert_eq!(
+        ask_with(http, "POST", "/srs/forward?secret=abcdefghijkl", origin, &call).0,
+        200,
+        "the secret is enough"
+    );
 }

@@ -105,6 +105,16 @@ impl Tool {
         (node, http, rtmp)
     }
 
+    /// GET as the node's operator, with the token of the data folder; the body of a good answer.
+    pub(crate) fn operator_get(&self, address: SocketAddr, path: &str) -> String {
+        let token = std::fs::read_to_string(self.folder().join("data/operators.token")).unwrap();
+        let field = format!("Authorization: Bearer {}\r\n", token.trim());
+        let (status, body) = get_with(address, path, &field);
+        let body = String::from_utf8(body).unwrap();
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
     /// The demo clip.
     pub(crate) fn clip() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.mp4")
@@ -191,9 +201,14 @@ pub(crate) fn free_port() -> SocketAddr {
 
 /// GET; status and body.
 pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, Vec<u8>) {
+    get_with(address, path, "")
+}
+
+/// GET with more fields, each with its line break; status and body.
+pub(crate) fn get_with(address: SocketAddr, path: &str, fields: &str) -> (u16, Vec<u8>) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n{fields}\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     let split = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();

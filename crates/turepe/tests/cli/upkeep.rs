@@ -126,6 +126,7 @@ fn doctor_says_what_is_wrong_and_how_it_is_mended() {
         "backlog",
         "portrange",
         "database",
+        "operators",
         "identity",
         "ports",
         "ffmpeg",
@@ -150,8 +151,9 @@ fn doctor_says_what_is_wrong_and_how_it_is_mended() {
     // An SRS that is away.
     let (code, report) = doctor(&["--set", &format!("srs.server=http://{}", free_port())]);
     assert_eq!(code, Some(6));
-    let found = &of(&report, "srs")[0];
-    assert!(found["fix"].as_str().unwrap().starts_with("curl -i http://127.0.0.1:"), "{found}");
+    let found = of(&report, "srs");
+    assert!(found[0]["says"].as_str().unwrap().contains("callbacks are closed"), "{found:?}");
+    assert!(found[1]["fix"].as_str().unwrap().starts_with("curl -i http://127.0.0.1:"), "{found:?}");
 
     // A bucket that nobody answers for, and no address of the website.
     let url = format!("store.url=s3://b/p?endpoint=http://{}&region=x", free_port());
