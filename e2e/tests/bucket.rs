@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const EVICT_AT_ONCE: (&str, &str) = ("TUREPE_RETENTION_KEEP_LOCAL", "1s");
 
 fn node_with(bucket: &BucketService, segment: &'static str, more: &[(&str, &str)]) -> Node {
-    Node::start(NodeOptions { segment, settings: bucket.settings(more), data: None, database: None })
+    Node::start(NodeOptions { segment, settings: bucket.settings(more), ..NodeOptions::default() })
 }
 
 /// A node that records one court of one club.
