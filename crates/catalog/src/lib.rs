@@ -16,6 +16,7 @@ mod audio;
 mod catalog;
 mod channels;
 mod clubs;
+mod code_attempts;
 mod copy;
 mod courts;
 mod engine;
@@ -38,8 +39,11 @@ mod retention;
 pub mod schedule;
 mod segments;
 mod settings;
+mod slot_codes;
 mod uploads;
 mod validate;
+mod viewing;
+mod viewing_links;
 
 pub use audio::{AudioLeftOut, MAX_AUDIO_STRETCHES};
 pub use catalog::Catalog;
@@ -63,5 +67,8 @@ pub use segments::{
     BULK_ROWS_PER_STATEMENT, Footage, LocalCopy, MAX_SEGMENT_US, NewSegment, Place, SealedSegment,
     SegmentRow, SegmentState,
 };
+pub use slot_codes::{MAX_CODES_LISTED, NewSlotCode, SlotCode};
 pub use uploads::{Unstored, Upload};
 pub use validate::{MAX_NAME_CHARS, MAX_RETENTION_DAYS, MAX_SLUG_BYTES, RESERVED_CLUB_SLUGS};
+pub use viewing::ChannelPlace;
+pub use viewing_links::{MAX_LINKS_LISTED, NewViewingLink, ViewingLink};

@@ -27,6 +27,7 @@ mod m0002_bucket;
 mod m0003_live_access;
 mod m0004_relay;
 mod m0005_nodes;
+mod m0006_access;
 #[cfg(test)]
 mod tests;
 
@@ -76,12 +77,13 @@ pub(crate) enum Step {
 }
 
 /// All migrations in order.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     m0001_first::MIGRATION,
     m0002_bucket::MIGRATION,
     m0003_live_access::MIGRATION,
     m0004_relay::MIGRATION,
     m0005_nodes::MIGRATION,
+    m0006_access::MIGRATION,
 ];
 
 /// The names of all migrations in order.

@@ -43,7 +43,7 @@ pub(crate) async fn get_download(
 ) -> Result<Response, Problem> {
     let now_us = app.clock.now_us();
     let token = stem(&file, ".mp4")?;
-    let grant = app.signer.verify(token, TokenKind::Replay, now_us)?;
+    let grant = app.granted(token, &[TokenKind::Replay]).await?;
     let download = app.archive.cut(grant.channel, grant.from_us, grant.to_us).await?;
     let is_final = !download.is_growing && now_us >= grant.to_us.saturating_add(LIVE_LAG_US);
     let head = FileHead {
@@ -85,7 +85,7 @@ pub(crate) async fn get_media(
     fields: Fields,
 ) -> Result<Response, Problem> {
     let via = fields.via()?;
-    let grant = app.signer.verify(&token, TokenKind::Media, app.clock.now_us())?;
+    let grant = app.granted(&token, &[TokenKind::Media, TokenKind::Rewind]).await?;
     let gone =
         || Problem::new(ProblemCode::SegmentNotFound, "there is no such segment, or it is kept no longer");
     let id = Uuid::try_parse(stem(&file, ".mp4")?).map_err(|_| gone())?;

@@ -1,5 +1,6 @@
 //! The operations: each reads its request, asks the other rooms, and writes its answer. One file a subject.
 
+mod access;
 mod clubs;
 mod cover;
 mod files;
@@ -14,6 +15,7 @@ mod replay;
 mod scope;
 mod slots;
 
+pub(crate) use access::*;
 pub(crate) use clubs::*;
 pub(crate) use cover::*;
 pub(crate) use files::*;

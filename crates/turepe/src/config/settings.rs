@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::sources::{Setting, Settings, Sources};
 use super::tls::{optional_listen, shown};
-use super::{ConfigError, Covers, Directory, Relay, Retention, Secret, Span, Srs, SrsApi, Store, Tls};
+use super::{
+    Access, ConfigError, Covers, Directory, Relay, Retention, Secret, Span, Srs, SrsApi, Store, Tls,
+};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) live: Live,
     /// `[archive]`
     pub(crate) archive: Archive,
+    /// `[access]`
+    pub(crate) access: Access,
     /// `[covers]`
     pub(crate) covers: Covers,
     /// `[database]`
@@ -199,6 +203,7 @@ impl Config {
                 segment: keys.parse("archive.segment", segment)?,
                 sync: keys.span("archive.sync", "100ms", "1m")?,
             },
+            access: Access::read(&keys)?,
             covers: Covers::read(&keys)?,
             database: Database {
                 options: DatabaseOptions {
@@ -286,6 +291,7 @@ impl Config {
                 "segment": self.archive.segment.to_string(),
                 "sync": self.archive.sync.to_string(),
             },
+            "access": self.access.to_json(),
             "covers": self.covers.to_json(),
             "database": {
                 "url": masked_url(&self.database.options.url),
@@ -316,6 +322,7 @@ impl Config {
             "http",
             "rtmp",
             "live",
+            "access",
             "covers",
             "archive",
             "database",

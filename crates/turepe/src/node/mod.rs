@@ -135,6 +135,7 @@ impl Node {
             operations_token: config.http.operations_token.as_ref().map(|token| token.expose().to_owned()),
             measured: measured(&metrics, tls.as_ref()),
             relays: Some(node_relays.clone()),
+            of_no_club: config.access.channels_of_no_club,
         };
         let live_channels = Arc::new(LiveChannels(live.clone()));
         let server =
