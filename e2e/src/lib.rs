@@ -20,7 +20,7 @@ mod publisher;
 
 pub use bucket::BucketService;
 pub use clip::{Clip, clip, tool};
-pub use demo::{Demo, browser, browser_live, browser_with_bucket};
+pub use demo::{Demo, browser, browser_live, browser_with_bucket, browser_with_code};
 pub use exact::{assert_increasing, recorded, replay_is_exact, save, us};
 pub use kill::{KillPlan, KillReport, kill_at_random};
 pub use media::{
