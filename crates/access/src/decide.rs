@@ -250,8 +250,9 @@ mod tests {
         let later = Scope::Range(Range { from_us: 101, to_us: 200 });
         let shorter = Scope::Match(Range { from_us: 100, to_us: 199 });
         // What is shown; then, while the match is being played: ranges, live and covers under `link`, and under `code`.
+        type Row = (&'static str, Option<Grant>, [bool; 3], [bool; 3]);
         #[rustfmt::skip]
-        let table: [(&str, Option<Grant>, [bool; 3], [bool; 3]); 12] = [
+        let table: [Row; 12] = [
             ("nothing",                 None,                [false, false, false], [false, false, false]),
             ("a link to everything",    link(all),           [true,  true,  false], [true,  true,  false]),
             ("a link to the match",     link(range),         [true,  false, false], [true,  false, false]),

@@ -154,8 +154,9 @@ async fn fill(catalog: &Catalog) -> Uuid {
             appointment_duration_min: 90,
         };
         let club = catalog.create_club(club).await.unwrap();
-        let court_id = Some(catalog.create_court(club.id, "a", "A").await.unwrap().id);
-        fill_access(&catalog, club.id, court_id.unwrap()).await;
+        let court = catalog.create_court(club.id, "a", "A").await.unwrap();
+        fill_access(catalog, club.id, court.id).await;
+        let court_id = Some(court.id);
         let new = NewChannel { court_id, name: format!("Channel {number}"), source: Source::Push };
         channels.push(catalog.create_channel(new).await.unwrap().0.id);
     }

@@ -363,7 +363,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The bytes of a segment. Answers single byte ranges; for what the bucket has, a redirect to its signed address. */
+        /**
+         * The bytes of a segment. Answers single byte ranges; for what the bucket has, a redirect to its signed address. Of a segment at the
+         *     edge of what a link or code opens, only the ranges that belong to that: those that the playlist names.
+         */
         get: operations["getMedia"];
         put?: never;
         post?: never;
@@ -1098,7 +1101,10 @@ export interface components {
             sizeBytes: number;
             /** @description First instant of the segment; may lie before the match. */
             start: components["schemas"]["Instant"];
-            /** @description Signed address of its bytes. */
+            /**
+             * @description Signed address of its bytes. To somebody who was let in by a link or code, a segment that goes beyond what that opens gives only
+             *     the byte ranges inside, which the playlist names.
+             */
             url: string;
         };
         /** @description A stretch that should have been recorded and was not. */

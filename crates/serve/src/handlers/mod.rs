@@ -3,6 +3,7 @@
 mod access;
 mod clubs;
 mod cover;
+mod edges;
 mod files;
 mod frame;
 mod live;

@@ -318,6 +318,58 @@ async fn a_code_opens_its_match_and_the_court_while_it_is_played() {
 }
 
 #[tokio::test]
+async fn segments_at_the_edges_give_no_more_than_was_granted() {
+    let stage = stage(Policy::Link).await;
+    // From within one segment of five minutes into the next but one.
+    let range = json!({"from": "2026-11-21T10:02:00+01:00", "to": "2026-11-21T10:12:00+01:00"});
+    let (visitor, _) = stage.with_link(range).await;
+    let address = format!("{COURT}/replay?from=2026-11-21T10:02:00%2B01:00&to=2026-11-21T10:12:00%2B01:00");
+    let replay = stage.json(&visitor, &address).await;
+    let playlist = stage.node.bytes(&path(&replay["playlistUrl"])).await;
+    let playlist = String::from_utf8(playlist.to_vec()).unwrap();
+    let mut lines = playlist.lines();
+    let mut listed = Vec::new();
+    while let Some(line) = lines.next() {
+        let Some(bytes) = line.strip_prefix("#EXT-X-BYTERANGE:") else { continue };
+        let (length, start) = bytes.split_once('@').unwrap();
+        let (length, start): (u64, u64) = (length.parse().unwrap(), start.parse().unwrap());
+        listed.push((lines.next().unwrap().to_owned(), start, start + length));
+    }
+    let ask = |url: &str, range: String| stage.node.get(url).header(header::RANGE, range).send();
+    for (url, start, end) in &listed {
+        let response = ask(url, format!("bytes={start}-{}", end - 1)).await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), response.content_length()),
+            (206, Some(end - start)),
+            "{url}"
+        );
+    }
+    let fragments = replay["fragments"].as_array().unwrap();
+    assert_eq!(fragments.len(), 3);
+    for (at, fragment) in fragments.iter().enumerate() {
+        let url = path(&fragment["url"]);
+        let ranges = || listed.iter().filter(|(listed, ..)| *listed == url);
+        let first = ranges().map(|(_, start, _)| *start).min().unwrap();
+        let last = ranges().map(|(.., end)| *end).max().unwrap();
+        let head = stage.node.client.head(stage.node.url(&url)).send().await.unwrap();
+        assert_eq!(head.status(), 200);
+        if at == 1 {
+            assert_eq!(stage.status(&visitor, &url).await, 200, "the one in the middle is theirs");
+            continue;
+        }
+        problem(stage.node.get(&url).send().await.unwrap(), 403, "token_invalid").await;
+        let size = fragment["sizeBytes"].as_u64().unwrap();
+        let outside = [(0, 0), (first - 1, first), (last - 1, last), (0, size), (last, size)];
+        for (start, end) in outside.into_iter().filter(|(start, end)| *start < first || *end >= last) {
+            problem(ask(&url, format!("bytes={start}-{end}")).await.unwrap(), 403, "token_invalid").await;
+        }
+        for tail in ["bytes=0-".to_owned(), "bytes=-1".to_owned(), "bytes=0-1,5-6".to_owned()] {
+            problem(ask(&url, tail).await.unwrap(), 403, "token_invalid").await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_taken_back_ends_and_so_does_what_was_opened_with_it() {
     let stage = stage(Policy::Code).await;
     let (visitor, link) = stage.with_link(json!({})).await;
