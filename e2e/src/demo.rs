@@ -78,6 +78,24 @@ impl Demo {
         })
     }
 
+    /// What a command of the program prints as JSON, run on the demo's folder while it runs.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    pub fn command(&self, arguments: &[&str]) -> Value {
+        let output = Command::new(program())
+            .args(arguments)
+            .args(["--json", "--data"])
+            .arg(&self.data)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("the program starts");
+        assert!(output.status.success(), "{arguments:?}");
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
     /// Ctrl-C, and how long it took to end.
     pub fn stop(&mut self) -> Duration {
         let Some(mut child) = self.child.take() else { return Duration::ZERO };
@@ -136,6 +154,15 @@ pub fn browser_live(environment: &[(&str, &str)]) {
 /// When one of them fails; it has then said why.
 pub fn browser_without_idr(environment: &[(&str, &str)]) {
     run_browser("test:browser:noidr", environment);
+}
+
+/// Runs those that open a match with a code and with links.
+///
+/// # Panics
+///
+/// When one of them fails; it has then said why.
+pub fn browser_with_code(environment: &[(&str, &str)]) {
+    run_browser("test:browser:access", environment);
 }
 
 fn run_browser(script: &str, environment: &[(&str, &str)]) {

@@ -21,7 +21,7 @@ mod publisher;
 
 pub use bucket::BucketService;
 pub use clip::{Clip, clip, tool};
-pub use demo::{Demo, browser, browser_live, browser_with_bucket, browser_without_idr};
+pub use demo::{Demo, browser, browser_live, browser_with_bucket, browser_with_code, browser_without_idr};
 pub use exact::{assert_increasing, recorded, replay_is_exact, save, us};
 pub use hostile::{HostilePlan, HostileReport, attack};
 pub use kill::{KillPlan, KillReport, kill_at_random};

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use turepe_e2e::{
-    BucketService, Clip, Demo, Node, NodeOptions, Publisher, browser, browser_with_bucket,
+    BucketService, Clip, Demo, Node, NodeOptions, Publisher, browser, browser_with_bucket, browser_with_code,
     browser_without_idr, now_us, rfc3339, wait_until,
 };
 
@@ -102,6 +102,33 @@ fn a_match_in_a_bucket_plays_on_over_expiring_addresses_and_around_a_shut_bucket
     bucket.allow_pages_of(&[]);
     environment.push(("TUREPE_BUCKET_SHUT", "1"));
     browser_with_bucket(&environment);
+}
+
+/// A club whose matches are opened with codes and links: a code is typed on a phone.
+#[test]
+fn a_player_types_the_code_of_the_match() {
+    let demo = Demo::start();
+    let (date, time) = demo.last_match();
+    demo.command(&["admin", "club", "set", "--club", "demo", "--access", "code"]);
+    let place = ["--club", "demo", "--court", "cancha-1", "--date", &date, "--time", &time];
+    let made = |what: [&str; 3]| demo.command(&[&what[..], &place[..]].concat());
+    let code = made(["admin", "code", "create"])["codes"][0]["code"].as_str().expect("a code").to_owned();
+    let link = || {
+        let link = made(["admin", "link", "create"]);
+        (link["id"].as_str().expect("an id").to_owned(), link["url"].as_str().expect("an address").to_owned())
+    };
+    let ((_, good), (id, revoked)) = (link(), link());
+    demo.command(&["admin", "link", "revoke", &id]);
+    browser_with_code(&[
+        ("TUREPE_URL", &demo.url),
+        ("TUREPE_CLUB", "demo"),
+        ("TUREPE_COURT", "cancha-1"),
+        ("TUREPE_DATE", &date),
+        ("TUREPE_TIME", &time),
+        ("TUREPE_CODE", &code),
+        ("TUREPE_LINK", &good),
+        ("TUREPE_LINK_REVOKED", &revoked),
+    ]);
 }
 
 /// Ctrl-C ends the demo and its cameras.

@@ -1,6 +1,8 @@
 //! Live viewing with real publishers and players: every way of watching, who may, and what players live through.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -98,6 +100,67 @@ fn every_kind_of_player_watches_and_nobody_by_a_key() {
     camera.stop();
     let log = node.log();
     assert!(!log.contains(&court.key) && !log.contains(stem(&signed)), "a secret is in the log");
+}
+
+/// Shows a link as the page does, and gives the cookie that the browser carries from then on.
+fn shown(node: &Node, link: &str) -> String {
+    let secret = link.split_once("#link=").expect("a link").1;
+    let body = format!("{{\"link\":\"{secret}\"}}");
+    let mut socket = TcpStream::connect(node.http).expect("the node listens");
+    let head = "POST /api/clubs/club/access HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json";
+    write!(socket, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).expect("sent");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("an answer");
+    let set = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).expect("a cookie");
+    set.split(';').next().expect("its value").to_owned()
+}
+
+/// Over RTMP as over HTTP: nothing by the channel's id, what a link gave, and only until it is taken back.
+#[test]
+fn players_of_a_club_with_links_go_when_their_link_does() {
+    let node = Node::start(NodeOptions::default());
+    node.add_club("club", 60);
+    let court = node.add_court("club", "uno");
+    node.admin(&["club", "set", "--club", "club", "--access", "link"]);
+    let camera = Publisher::turepe(Clip::H264, &node.rtmp_url(&court.key));
+    let link = node.admin(&["link", "create", "--club", "club", "--court", "uno", "--live"]);
+    let cookie = shown(&node, link["url"].as_str().expect("an address"));
+    let url = wait_until("the court to be live", PATIENCE, || {
+        let (_, _, body) = node.get("/api/clubs/club", &[("cookie", &cookie)]);
+        let club: Value = serde_json::from_slice(&body).ok()?;
+        Some(club["courts"][0]["liveUrl"].as_str()?.to_owned())
+    });
+    let stranger = node.get_json("/api/clubs/club");
+    assert_eq!(
+        (&stranger["courts"][0]["isLive"], &stranger["courts"][0]["liveUrl"]),
+        (&Value::Bool(true), &Value::Null)
+    );
+    let rtmp = |name: &str| format!("rtmp://{}/live/{name}", node.rtmp);
+    assert!(!play(&rtmp(&court.channel), "1").status.success());
+    plays(&rtmp(stem(&url)));
+    let watch = |url: &str| {
+        Command::new("ffmpeg")
+            .args(["-v", "error", "-nostdin", "-i", url, "-c", "copy", "-f", "null", "-"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("ffmpeg starts")
+    };
+    let mut players = [watch(&rtmp(stem(&url))), watch(&node.url(&format!("/live/{}.flv", stem(&url))))];
+    node.admin(&["link", "revoke", link["id"].as_str().expect("an id")]);
+    for player in &mut players {
+        wait_until("the player to be sent away", PATIENCE, || player.try_wait().expect("a child"));
+    }
+    assert!(!play(&rtmp(stem(&url)), "1").status.success());
+    wait_until("the refusal", PATIENCE, || (node.get(&url, &[]).0 == 410).then_some(()));
+    // Nobody else noticed.
+    assert_eq!(node.get_json("/api/clubs/club")["courts"][0]["isLive"], true);
+    camera.stop();
+    let log = node.log();
+    let secret = link["url"].as_str().and_then(|url| url.split_once("#link=")).expect("a link").1;
+    for text in [secret, &cookie, stem(&url)] {
+        assert!(!log.contains(text), "a secret is in the log");
+    }
 }
 
 /// Another camera with another codec takes the channel over while somebody watches: the playlist says so, numbers go on.

@@ -1,5 +1,6 @@
 import { useMemo } from "react";
 
+import { LinkEntry } from "./access/LinkEntry";
 import { I18nProvider } from "./i18n/I18nProvider";
 import { ClubPage } from "./pages/ClubPage";
 import { ClubsPage } from "./pages/ClubsPage";
@@ -19,7 +20,9 @@ export function App() {
   return (
     <I18nProvider>
       <Layout>
-        <Page route={route} />
+        <LinkEntry club={route.page === "clubs" || route.page === "lost" ? null : route.club}>
+          <Page route={route} />
+        </LinkEntry>
       </Layout>
     </I18nProvider>
   );

@@ -5,17 +5,21 @@ use std::collections::BTreeMap;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may use whom, by package name without its `turepe-`.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
+    ("access", &[]),
     ("media", &[]),
     ("world", &[]),
-    ("catalog", &["media", "world"]),
+    ("catalog", &["access", "media", "world"]),
     ("ingest", &["media", "world"]),
     ("live", &["media", "world"]),
     ("relay", &["live", "media", "world"]),
     ("directory", &["world"]),
     ("archive", &["catalog", "media", "world"]),
-    ("serve", &["archive", "catalog", "live", "media", "world"]),
-    ("turepe", &["archive", "catalog", "directory", "ingest", "live", "media", "relay", "serve", "world"]),
+    ("serve", &["access", "archive", "catalog", "live", "media", "world"]),
+    (
+        "turepe",
+        &["access", "archive", "catalog", "directory", "ingest", "live", "media", "relay", "serve", "world"],
+    ),
 ];
 
 /// What the pure room must never reach, directly or through others.

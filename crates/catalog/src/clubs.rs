@@ -10,7 +10,9 @@ use uuid::Uuid;
 use crate::entity::{club, club_schedule};
 use crate::error::{CatalogError, Kind};
 use crate::schedule::{ALWAYS_CLOSED, Schedule, WeekHours};
+use crate::viewing::policy_of;
 use crate::{Catalog, LiveAccess, validate};
+use access::Policy;
 
 /// A tenant.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,6 +31,8 @@ pub struct Club {
     pub retention_days: Option<u32>,
     /// Its schedules in the order they come into force; at least one.
     pub schedules: Vec<Schedule>,
+    /// Who may watch.
+    pub access: Policy,
 }
 
 impl Club {
@@ -56,8 +60,13 @@ pub struct NewClub {
 }
 
 impl Catalog {
-    /// Creates a club. Its first schedule is in force from the beginning of time.
+    /// Creates a club that is open to everybody. Its first schedule is in force from the beginning of time.
     pub async fn create_club(&self, new: NewClub) -> Result<Club, CatalogError> {
+        self.create_club_with(new, Policy::Open).await
+    }
+
+    /// As [`Catalog::create_club`], with who may watch, from its first instant on.
+    pub async fn create_club_with(&self, new: NewClub, access: Policy) -> Result<Club, CatalogError> {
         validate::club_slug(&new.slug)?;
         let name = validate::name(&new.name)?;
         let zone = validate::zone(&new.zone)?;
@@ -75,6 +84,7 @@ impl Catalog {
             created_us: self.now_us(),
             retention_days: None,
             live_access: LiveAccess::default().as_str().to_owned(),
+            access: access.as_str().to_owned(),
         };
         self.write(|| async {
             let transaction = self.begin().await?;
@@ -89,7 +99,7 @@ impl Catalog {
             Ok(transaction.commit().await?)
         })
         .await?;
-        Ok(club_of(model, vec![schedule]))
+        club_of(model, vec![schedule])
     }
 
     /// The club with a slug.
@@ -103,7 +113,7 @@ impl Catalog {
             return Ok(None);
         };
         let schedules = schedules_of(reader, model.id).await?;
-        Ok(Some(club_of(model, schedules)))
+        club_of(model, schedules).map(Some)
     }
 
     /// The club with an id.
@@ -111,7 +121,7 @@ impl Catalog {
         let reader = self.engine.reader();
         let Some(model) = club::Entity::find_by_id(id).one(reader).await? else { return Ok(None) };
         let schedules = schedules_of(reader, model.id).await?;
-        Ok(Some(club_of(model, schedules)))
+        club_of(model, schedules).map(Some)
     }
 
     /// All clubs by slug.
@@ -126,13 +136,13 @@ impl Catalog {
         for row in rows {
             schedules.entry(row.club_id).or_default().push(schedule_of(row)?);
         }
-        Ok(models
+        models
             .into_iter()
             .map(|model| {
                 let schedules = schedules.remove(&model.id).unwrap_or_default();
                 club_of(model, schedules)
             })
-            .collect())
+            .collect()
     }
 
     /// Gives a club other hours and another match length from an instant on. What was in force before stays in force
@@ -155,7 +165,7 @@ impl Catalog {
             put_schedule(&transaction, club_id, &schedule).await?;
             let schedules = schedules_of(&transaction, club_id).await?;
             transaction.commit().await?;
-            Ok(club_of(model, schedules))
+            club_of(model, schedules)
         })
         .await
     }
@@ -263,8 +273,9 @@ fn schedule_of(row: club_schedule::Model) -> Result<Schedule, CatalogError> {
     })
 }
 
-fn club_of(model: club::Model, schedules: Vec<Schedule>) -> Club {
-    let club::Model { id, slug, name, zone, created_us, retention_days, live_access: _ } = model;
+fn club_of(model: club::Model, schedules: Vec<Schedule>) -> Result<Club, CatalogError> {
+    let club::Model { id, slug, name, zone, created_us, retention_days, live_access: _, access } = model;
     let retention_days = retention_days.and_then(|days| u32::try_from(days).ok());
-    Club { id, slug, name, zone, created_us, retention_days, schedules }
+    let access = policy_of(&access)?;
+    Ok(Club { id, slug, name, zone, created_us, retention_days, schedules, access })
 }

@@ -14,8 +14,9 @@ use sea_orm::{
 
 use crate::engine::Engine;
 use crate::entity::{
-    channel, club, club_schedule, court, deletion, gap, growing_segment, init, node, protection,
-    relay_target, segment, segment_index, setting, unstored_segment, upload, upload_part,
+    channel, club, club_schedule, code_attempt, court, deletion, gap, growing_segment, init, node,
+    protection, relay_target, segment, segment_index, setting, slot_code, unstored_segment, upload,
+    upload_part, viewing_link,
 };
 use crate::error::CatalogError;
 use crate::migration;
@@ -54,12 +55,15 @@ pub struct TableCopied {
 }
 
 /// All tables, those that others belong to first.
-const TABLES: [Work; 17] = [
+const TABLES: [Work; 20] = [
     Work::of::<club::Entity>(),
     Work::of::<club_schedule::Entity>(),
     Work::of::<court::Entity>(),
     Work::of::<channel::Entity>(),
     Work::of::<relay_target::Entity>(),
+    Work::of::<viewing_link::Entity>(),
+    Work::of::<slot_code::Entity>(),
+    Work::of::<code_attempt::Entity>(),
     Work::of::<segment::Entity>(),
     Work::of::<growing_segment::Entity>(),
     Work::of::<segment_index::Entity>(),
@@ -125,6 +129,9 @@ table!(upload, "uploads", ROWS, SegmentId = segment_id);
 table!(upload_part, "upload_parts", ROWS, SegmentId = segment_id, Number = number);
 table!(relay_target, "relay_targets", ROWS, Id = id);
 table!(protection, "protections", ROWS, Id = id);
+table!(viewing_link, "viewing_links", ROWS, Id = id);
+table!(slot_code, "slot_codes", ROWS, Id = id);
+table!(code_attempt, "code_attempts", ROWS, Subject = subject);
 table!(deletion, "deletions", ROWS, SegmentId = segment_id);
 table!(init, "inits", LONG_ROWS, Hash = hash);
 table!(gap, "gaps", ROWS, ChannelId = channel_id, StartUs = start_us);

@@ -18,6 +18,8 @@ pub mod club {
         pub retention_days: Option<i32>,
         /// `open` or `signed`.
         pub live_access: String,
+        /// `open`, `link` or `code`.
+        pub access: String,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -308,6 +310,108 @@ pub mod relay_target {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.debug_struct("relay_target::Model").field("id", &self.id).finish_non_exhaustive()
         }
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Links that a club's staff hand out.
+pub mod viewing_link {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "viewing_links")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub club_id: Uuid,
+        /// NULL for all of the club's.
+        pub court_id: Option<Uuid>,
+        /// `all`, `range` or `live`.
+        pub scope: String,
+        /// With `range`; with `live`, how far back.
+        pub from_us: Option<i64>,
+        /// With `range`.
+        pub to_us: Option<i64>,
+        /// SHA-256 of the token in hexadecimal.
+        pub token_hash: String,
+        pub note: Option<String>,
+        pub created_us: i64,
+        pub expires_us: i64,
+        pub revoked_us: Option<i64>,
+    }
+
+    impl std::fmt::Debug for Model {
+        /// Without the hash.
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("viewing_link::Model").field("id", &self.id).finish_non_exhaustive()
+        }
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Codes that open one match each.
+pub mod slot_code {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "slot_codes")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub court_id: Uuid,
+        pub start_us: i64,
+        pub end_us: i64,
+        /// What is kept of the code, in hexadecimal.
+        pub verifier: String,
+        pub created_us: i64,
+        pub expires_us: i64,
+    }
+
+    impl std::fmt::Debug for Model {
+        /// Without the verifier.
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("slot_code::Model").field("id", &self.id).finish_non_exhaustive()
+        }
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {
+        #[sea_orm(
+            belongs_to = "super::court::Entity",
+            from = "Column::CourtId",
+            to = "super::court::Column::Id"
+        )]
+        Court,
+    }
+
+    impl Related<super::court::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Court.def()
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// How often codes were tried, by address and by slot.
+pub mod code_attempt {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "code_attempts")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub subject: String,
+        pub window_from_us: i64,
+        pub failures: i32,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -29,6 +29,10 @@ pub enum Kind {
     Protection,
     /// A server that a channel is relayed to.
     RelayTarget,
+    /// A link that staff handed out.
+    ViewingLink,
+    /// The code of a slot.
+    SlotCode,
 }
 
 impl fmt::Display for Kind {
@@ -41,6 +45,8 @@ impl fmt::Display for Kind {
             Self::Node => "node",
             Self::Protection => "protected range",
             Self::RelayTarget => "relay target",
+            Self::ViewingLink => "link",
+            Self::SlotCode => "code",
         })
     }
 }
@@ -227,6 +233,9 @@ pub enum InvalidInput {
     /// Not a number of days to keep footage.
     #[error("footage is kept 1 to {MAX_RETENTION_DAYS} days, not {0}")]
     RetentionDays(u32),
+    /// Not what a link can open.
+    #[error("a link to a range ends after it starts, and a link expires after it was made")]
+    LinkRange,
     /// Not a range to protect.
     #[error("a protected range ends after it starts")]
     ProtectedRange,

@@ -16,6 +16,7 @@ mod audio;
 mod catalog;
 mod channels;
 mod clubs;
+mod code_attempts;
 mod copy;
 mod courts;
 mod engine;
@@ -39,8 +40,11 @@ pub mod schedule;
 mod seal;
 mod segments;
 mod settings;
+mod slot_codes;
 mod uploads;
 mod validate;
+mod viewing;
+mod viewing_links;
 
 pub use audio::{AudioLeftOut, MAX_AUDIO_STRETCHES};
 pub use catalog::Catalog;
@@ -65,5 +69,8 @@ pub use segments::{
     BULK_ROWS_PER_STATEMENT, Footage, LocalCopy, MAX_SEGMENT_US, NewSegment, Place, SealedSegment,
     SegmentRow, SegmentState,
 };
+pub use slot_codes::{MAX_CODES_LISTED, NewSlotCode, SlotCode};
 pub use uploads::{Unstored, Upload};
 pub use validate::{MAX_NAME_CHARS, MAX_RETENTION_DAYS, MAX_SLUG_BYTES, RESERVED_CLUB_SLUGS, is_direction};
+pub use viewing::ChannelPlace;
+pub use viewing_links::{MAX_LINKS_LISTED, NewViewingLink, ViewingLink};

@@ -1,16 +1,14 @@
-//! Who may watch a club's courts live.
+//! Which addresses open a club's courts live. Who is given one is decided by the club's policy (`viewing`).
 
 use std::fmt;
 use std::str::FromStr;
 
 use sea_orm::ActiveValue::Set;
-use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, JoinType, QueryFilter as _, QuerySelect as _, RelationTrait as _,
-};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use crate::Catalog;
-use crate::entity::{channel, club, court};
+use crate::entity::club;
 use crate::error::{CatalogError, Kind};
 
 /// A club's policy for live viewing.
@@ -61,23 +59,6 @@ impl Catalog {
     pub async fn live_access(&self, club_id: Uuid) -> Result<LiveAccess, CatalogError> {
         let row = club::Entity::find_by_id(club_id).one(self.engine.reader()).await?;
         parsed(&row.ok_or(CatalogError::NotFound(Kind::Club))?.live_access)
-    }
-
-    /// Who may watch a channel live; `None` where there is no such channel. One that belongs to no club is open.
-    pub async fn channel_live_access(&self, channel_id: Uuid) -> Result<Option<LiveAccess>, CatalogError> {
-        let found: Option<Option<Uuid>> = channel::Entity::find_by_id(channel_id)
-            .join(JoinType::LeftJoin, channel::Relation::Court.def())
-            .join(JoinType::LeftJoin, court::Relation::Club.def())
-            .select_only()
-            .column(club::Column::Id)
-            .into_tuple()
-            .one(self.engine.reader())
-            .await?;
-        match found {
-            None => Ok(None),
-            Some(None) => Ok(Some(LiveAccess::Open)),
-            Some(Some(club_id)) => self.live_access(club_id).await.map(Some),
-        }
     }
 
     /// Decides who may watch a club's courts live. Addresses that were signed before stay good.

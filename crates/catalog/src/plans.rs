@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use crate::entity::{deletion, gap, protection};
 use crate::{
-    Catalog, NewChannel, NewClub, NewRelayTarget, NewSegment, Place, SealedSegment, Source, channels, gaps,
-    nodes, relay_targets, retention, segments, uploads,
+    Catalog, NewChannel, NewClub, NewRelayTarget, NewSegment, NewSlotCode, NewViewingLink, Place,
+    SealedSegment, Source, channels, code_attempts, gaps, nodes, relay_targets, retention, segments,
+    slot_codes, uploads, viewing_links,
 };
 
 /// A question and what its plan may do.
@@ -66,6 +67,11 @@ fn questions(backend: DbBackend, channel_id: Uuid) -> Vec<Question> {
         short: Some("relay_targets"),
         ..question(backend, "all relay targets", all_targets)
     });
+    let [by_token, links] = viewing_links::tests::queries(channel_id);
+    all.push(question(backend, "a link's token", by_token));
+    all.push(question(backend, "links of a club", links));
+    all.extend(slot_codes::tests::queries(channel_id).map(|query| question(backend, "codes", query)));
+    all.push(question(backend, "attempts that are over", code_attempts::tests::query_over()));
     all.extend(gaps::tests::queries(channel_id).map(|query| question(backend, "gaps", query)));
     all.extend(retention::tests::queries_local().map(|query| question(backend, "local copies", query)));
     all.extend(
@@ -148,7 +154,9 @@ async fn fill(catalog: &Catalog) -> Uuid {
             appointment_duration_min: 90,
         };
         let club = catalog.create_club(club).await.unwrap();
-        let court_id = Some(catalog.create_court(club.id, "a", "A").await.unwrap().id);
+        let court = catalog.create_court(club.id, "a", "A").await.unwrap();
+        fill_access(catalog, club.id, court.id).await;
+        let court_id = Some(court.id);
         let new = NewChannel { court_id, name: format!("Channel {number}"), source: Source::Push };
         channels.push(catalog.create_channel(new).await.unwrap().0.id);
     }
@@ -221,7 +229,7 @@ async fn fill(catalog: &Catalog) -> Uuid {
     }
     let analyse = match catalog.engine.backend() {
         DbBackend::MySql => {
-            "ANALYZE TABLE clubs, courts, channels, segments, segment_indexes, unstored_segments, gaps, deletions, protections, relay_targets"
+            "ANALYZE TABLE clubs, courts, channels, segments, segment_indexes, unstored_segments, gaps, deletions, protections, relay_targets, viewing_links, slot_codes, code_attempts"
         }
         _ => "ANALYZE",
     };
@@ -230,6 +238,20 @@ async fn fill(catalog: &Catalog) -> Uuid {
     writer.execute_unprepared(analyse).await.unwrap();
     writer.commit().await.unwrap();
     channels[3]
+}
+
+/// Links, codes and attempts of a club, as many as a planner takes for many.
+async fn fill_access(catalog: &Catalog, club_id: Uuid, court_id: Uuid) {
+    for number in 0..10_i64 {
+        let expires_us = i64::MAX / 2;
+        let scope = access::Scope::All;
+        let link = NewViewingLink { club_id, court_id: None, scope, note: None, expires_us };
+        catalog.create_link(link).await.unwrap();
+        let (start_us, end_us) = (number * 100, number * 100 + 90);
+        catalog.create_slot_code(NewSlotCode { court_id, start_us, end_us, expires_us }).await.unwrap();
+        let limit = access::PER_SLOT;
+        catalog.count_attempt(&[(format!("{club_id} {number}"), limit)]).await.unwrap().unwrap();
+    }
 }
 
 async fn no_question_reads_a_whole_table(home: Home) {

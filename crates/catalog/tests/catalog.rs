@@ -453,12 +453,13 @@ async fn who_may_watch_live_is_the_clubs_to_say(home: Home) {
     let new = |court_id| NewChannel { court_id, name: "Camera".to_owned(), source: Source::Push };
     let here = catalog.create_channel(new(Some(court.id))).await.unwrap().0.id;
     let nowhere = catalog.create_channel(new(None)).await.unwrap().0.id;
-    assert_eq!(catalog.channel_live_access(here).await.unwrap(), Some(LiveAccess::Open));
+    let live = async |id| catalog.channel_place(id).await.unwrap().map(|place| place.live);
+    assert_eq!(live(here).await, Some(LiveAccess::Open));
     catalog.set_live_access(club.id, LiveAccess::Signed).await.unwrap();
     assert_eq!(catalog.live_access(club.id).await.unwrap(), LiveAccess::Signed);
-    assert_eq!(catalog.channel_live_access(here).await.unwrap(), Some(LiveAccess::Signed));
-    assert_eq!(catalog.channel_live_access(nowhere).await.unwrap(), Some(LiveAccess::Open));
-    assert_eq!(catalog.channel_live_access(club.id).await.unwrap(), None);
+    assert_eq!(live(here).await, Some(LiveAccess::Signed));
+    assert_eq!(live(nowhere).await, Some(LiveAccess::Open));
+    assert_eq!(live(club.id).await, None);
     let error = catalog.set_live_access(here, LiveAccess::Open).await.unwrap_err();
     assert!(matches!(error, CatalogError::NotFound(Kind::Club)), "{error}");
 }

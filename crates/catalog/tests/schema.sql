@@ -1,6 +1,7 @@
 CREATE TABLE "channels" ( "id" uuid_text NOT NULL PRIMARY KEY, "court_id" uuid_text NULL, "name" varchar(200) NOT NULL, "source" varchar(8) NOT NULL, "pull_url" varchar(2048) NULL, "key_hash" varchar(64) NULL, "created_us" integer NOT NULL, FOREIGN KEY ("court_id") REFERENCES "courts" ("id") ON DELETE NO ACTION );
 CREATE TABLE "club_schedules" ( "club_id" uuid_text NOT NULL, "effective_from_us" integer NOT NULL, "hours" varchar(512) NOT NULL, "appointment_duration_min" integer NOT NULL, PRIMARY KEY ("club_id", "effective_from_us"), FOREIGN KEY ("club_id") REFERENCES "clubs" ("id") ON DELETE CASCADE );
-CREATE TABLE "clubs" ( "id" uuid_text NOT NULL PRIMARY KEY, "slug" varchar(64) NOT NULL, "name" varchar(200) NOT NULL, "zone" varchar(64) NOT NULL, "created_us" integer NOT NULL , "retention_days" integer NULL, "live_access" varchar(8) NOT NULL DEFAULT 'open');
+CREATE TABLE "clubs" ( "id" uuid_text NOT NULL PRIMARY KEY, "slug" varchar(64) NOT NULL, "name" varchar(200) NOT NULL, "zone" varchar(64) NOT NULL, "created_us" integer NOT NULL , "retention_days" integer NULL, "live_access" varchar(8) NOT NULL DEFAULT 'open', "access" varchar(8) NOT NULL DEFAULT 'open');
+CREATE TABLE "code_attempts" ( "subject" varchar(80) NOT NULL PRIMARY KEY, "window_from_us" integer NOT NULL, "failures" integer NOT NULL );
 CREATE TABLE "courts" ( "id" uuid_text NOT NULL PRIMARY KEY, "club_id" uuid_text NOT NULL, "slug" varchar(64) NOT NULL, "name" varchar(200) NOT NULL, "position" integer NOT NULL, FOREIGN KEY ("club_id") REFERENCES "clubs" ("id") ON DELETE NO ACTION );
 CREATE TABLE "deletions" ( "segment_id" uuid_text NOT NULL PRIMARY KEY, "channel_id" uuid_text NOT NULL, "start_us" integer NOT NULL, "end_us" integer NOT NULL, "size_bytes" integer NOT NULL, "object_name" varchar(512) NOT NULL, "reason" varchar(16) NOT NULL, "was_stored" boolean NOT NULL, "requested_us" integer NOT NULL, "done_us" integer NULL , "node_id" uuid_text NULL, "bucket_us" integer NULL);
 CREATE TABLE "gaps" ( "channel_id" uuid_text NOT NULL, "start_us" integer NOT NULL, "end_us" integer NULL, "cause" varchar(8) NOT NULL, PRIMARY KEY ("channel_id", "start_us"), FOREIGN KEY ("channel_id") REFERENCES "channels" ("id") ON DELETE CASCADE );
@@ -13,12 +14,15 @@ CREATE TABLE "seaql_migrations" ( "version" varchar NOT NULL PRIMARY KEY, "appli
 CREATE TABLE "segment_indexes" ( "segment_id" uuid_text NOT NULL PRIMARY KEY, "fragments" blob NOT NULL, FOREIGN KEY ("segment_id") REFERENCES "segments" ("id") ON DELETE CASCADE );
 CREATE TABLE "segments" ( "id" uuid_text NOT NULL PRIMARY KEY, "channel_id" uuid_text NOT NULL, "session_id" uuid_text NOT NULL, "start_us" integer NOT NULL, "end_us" integer NULL, "state" varchar(8) NOT NULL, "size_bytes" integer NOT NULL, "moov_offset" integer NOT NULL, "object_name" varchar(512) NOT NULL, "init_hash" varchar(64) NOT NULL, "local_copy" smallint NOT NULL DEFAULT 1, "stored_us" integer NULL, "etag" varchar(128) NULL, "crc32" integer NULL, "node_id" uuid_text NULL, FOREIGN KEY ("channel_id") REFERENCES "channels" ("id") ON DELETE NO ACTION );
 CREATE TABLE "settings" ( "name" varchar(64) NOT NULL PRIMARY KEY, "content" blob NOT NULL );
+CREATE TABLE "slot_codes" ( "id" uuid_text NOT NULL PRIMARY KEY, "court_id" uuid_text NOT NULL, "start_us" integer NOT NULL, "end_us" integer NOT NULL, "verifier" varchar(64) NOT NULL, "created_us" integer NOT NULL, "expires_us" integer NOT NULL, FOREIGN KEY ("court_id") REFERENCES "courts" ("id") ON DELETE CASCADE );
 CREATE TABLE "unstored_segments" ( "segment_id" uuid_text NOT NULL PRIMARY KEY, "node_id" uuid_text NULL, FOREIGN KEY ("segment_id") REFERENCES "segments" ("id") ON DELETE CASCADE );
 CREATE TABLE "upload_parts" ( "segment_id" uuid_text NOT NULL, "number" integer NOT NULL, "etag" varchar(128) NOT NULL, PRIMARY KEY ("segment_id", "number"), FOREIGN KEY ("segment_id") REFERENCES "uploads" ("segment_id") ON DELETE CASCADE );
 CREATE TABLE "uploads" ( "segment_id" uuid_text NOT NULL PRIMARY KEY, "upload_id" varchar(1024) NOT NULL, "part_bytes" integer NOT NULL, FOREIGN KEY ("segment_id") REFERENCES "segments" ("id") ON DELETE CASCADE );
+CREATE TABLE "viewing_links" ( "id" uuid_text NOT NULL PRIMARY KEY, "club_id" uuid_text NOT NULL, "court_id" uuid_text NULL, "scope" varchar(8) NOT NULL, "from_us" integer NULL, "to_us" integer NULL, "token_hash" varchar(64) NOT NULL, "note" varchar(200) NULL, "created_us" integer NOT NULL, "expires_us" integer NOT NULL, "revoked_us" integer NULL, FOREIGN KEY ("club_id") REFERENCES "clubs" ("id") ON DELETE CASCADE, FOREIGN KEY ("court_id") REFERENCES "courts" ("id") ON DELETE CASCADE );
 CREATE INDEX "channels_court_id" ON "channels" ("court_id");
 CREATE UNIQUE INDEX "channels_key_hash" ON "channels" ("key_hash");
 CREATE UNIQUE INDEX "clubs_slug" ON "clubs" ("slug");
+CREATE INDEX "code_attempts_window_from_us" ON "code_attempts" ("window_from_us");
 CREATE UNIQUE INDEX "courts_club_id_slug" ON "courts" ("club_id", "slug");
 CREATE INDEX "deletions_done_us_bucket_us_requested_us" ON "deletions" ("done_us", "bucket_us", "requested_us");
 CREATE INDEX "deletions_node_id_done_us_requested_us" ON "deletions" ("node_id", "done_us", "requested_us");
@@ -28,4 +32,8 @@ CREATE INDEX "protections_channel_id_to_us" ON "protections" ("channel_id", "to_
 CREATE INDEX "relay_targets_channel_id_id" ON "relay_targets" ("channel_id", "id");
 CREATE INDEX "segments_channel_id_start_us" ON "segments" ("channel_id", "start_us", "end_us");
 CREATE INDEX "segments_node_id_local_copy_start_us" ON "segments" ("node_id", "local_copy", "start_us", "state", "end_us");
+CREATE UNIQUE INDEX "slot_codes_court_id_start_us" ON "slot_codes" ("court_id", "start_us");
 CREATE INDEX "unstored_segments_node_id" ON "unstored_segments" ("node_id", "segment_id");
+CREATE INDEX "viewing_links_club_id_id" ON "viewing_links" ("club_id", "id");
+CREATE INDEX "viewing_links_court_id" ON "viewing_links" ("court_id");
+CREATE UNIQUE INDEX "viewing_links_token_hash" ON "viewing_links" ("token_hash");

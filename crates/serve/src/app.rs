@@ -1,13 +1,24 @@
 //! What every handler reaches: the rooms behind this one, the clock and the signer.
 
 use crate::{
-    api::ChannelRelay, frames::Frames, handlers::Readiness, http::answers::Answers, limits::BUCKET_URL_LIFE,
-    metrics::Measured, monitor::FlvPlayers, operators::Operators, token::Signer, viewing::Viewing,
+    api::ChannelRelay,
+    door::Door,
+    frames::Frames,
+    handlers::Readiness,
+    http::answers::Answers,
+    limits::BUCKET_URL_LIFE,
+    metrics::Measured,
+    monitor::FlvPlayers,
+    operators::Operators,
+    problem::Problem,
+    token::{Grant, Signer, TokenError, TokenKind},
+    viewing::Viewing,
 };
 use archive::Archive;
 use catalog::Catalog;
 use live::covers::Covers;
 use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 use world::{Clock, Disk};
 
@@ -44,6 +55,8 @@ pub struct ServeConfig {
     pub covers: Option<Covers>,
     /// Where channels are relayed to; without it, nowhere.
     pub relays: Option<Arc<dyn Relays>>,
+    /// Who may watch channels of no club: everybody, or operators and those whom they give an address.
+    pub of_no_club: access::Policy,
 }
 
 /// How players reach what the bucket has.
@@ -74,6 +87,7 @@ impl ServeConfig {
             measured: Vec::new(),
             covers: None,
             relays: None,
+            of_no_club: access::Policy::Open,
         }
     }
 }
@@ -90,7 +104,9 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) signer: Signer,
     pub(crate) hubs: live::Live,
+    pub(crate) door: Door,
     pub(crate) viewing: Viewing,
+    pub(crate) code_turn: Arc<Semaphore>,
     pub(crate) frames: Frames,
     pub(crate) readiness: Readiness,
     pub(crate) bucket: BucketAccess,
@@ -105,6 +121,21 @@ pub(crate) struct Parts {
 impl App {
     pub(crate) fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// What a token grants, if it is of one of these kinds and what it was handed out for still holds.
+    pub(crate) async fn granted(&self, token: &str, kinds: &[TokenKind]) -> Result<Grant, Problem> {
+        let now_us = self.clock.now_us();
+        let mut found = Err(TokenError::Invalid);
+        for kind in kinds {
+            found = self.signer.verify(token, *kind, now_us);
+            if found != Err(TokenError::Invalid) {
+                break;
+            }
+        }
+        let grant = found?;
+        self.door.still(&grant).await?;
+        Ok(grant)
     }
 }
 

@@ -11,7 +11,7 @@ pub const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// Most header fields of a request.
 pub const MAX_HEADERS: usize = 64;
 
-/// Longest request body that is let in, in bytes. No operation reads one yet.
+/// Longest request body that is let in, in bytes. What reads one reads less: [`MAX_JSON_BYTES`], and what SRS sends.
 pub const MAX_BODY_BYTES: u64 = 64 * 1024;
 
 /// Connections at once; for the next one an idle one is closed, and while there is none it is turned away with 503.
@@ -45,11 +45,36 @@ pub const MAX_REWIND_US: i64 = 4 * 3_600 * 1_000_000;
 /// A rewind playlist may grow this long; then it is to be opened anew.
 pub const MAX_REWIND_AGE_US: i64 = 12 * 3_600 * 1_000_000;
 
-/// A live address says this often who may watch; a change of the club's policy is noticed after it.
-pub const LIVE_ACCESS_CACHE_US: i64 = 2_000_000;
+/// Who may watch is asked of the catalog this often; a change of a club's policy and a link or code that was taken back are noticed
+/// after it.
+pub const ACCESS_CACHE_US: i64 = 2_000_000;
 
-/// Channels whose policy is remembered: those that are published.
-pub const MAX_LIVE_ACCESS_CACHED: usize = 4_096;
+/// Channels whose policy is remembered, and links and codes whose state is: those that are being watched.
+pub const MAX_ACCESS_CACHED: usize = 4_096;
+
+/// Whoever watches a stream without an end is asked again this often whether he still may.
+pub const ACCESS_RECHECK: Duration = Duration::from_secs(2);
+
+/// Links and codes that one visitor's browser remembers of a club; the oldest is forgotten.
+pub const MAX_PASSES_CARRIED: usize = 24;
+
+/// Longest JSON body that is read, in bytes.
+pub const MAX_JSON_BYTES: usize = 4 * 1024;
+
+/// How long a JSON body may take to come.
+pub const JSON_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Codes and links that are being looked at, at once; a code takes a core for some 20 ms, and those wait for each other.
+pub const MAX_ENTRIES_IN_WORK: usize = 32;
+
+/// Pause after a code was looked at: strangers get a fifth of a core at most, whatever they send.
+pub const CODE_PAUSE: Duration = Duration::from_millis(80);
+
+/// How long a link opens what it opens where nobody says otherwise, in microseconds: a week.
+pub const LINK_LIFE_US: i64 = 7 * 86_400 * 1_000_000;
+
+/// Longest life of a link or code, in microseconds: two years.
+pub const MAX_GRANT_LIFE_US: i64 = 2 * 366 * 86_400 * 1_000_000;
 
 /// How long a request may wait for its turn before it is told that the server is busy.
 pub const TURN_TIMEOUT: Duration = Duration::from_secs(2);

@@ -26,6 +26,7 @@ use utoipa::OpenApi;
         (name = "replays", description = "Matches"),
         (name = "live", description = "What is being broadcast, behind addresses from the club's profile"),
         (name = "media", description = "Playlists, files and pictures behind signed addresses; covers"),
+        (name = "access", description = "Links and codes: shown by visitors, handed out by those who run the server"),
         (name = "operations", description = "For those who run the server")
     )
 )]

@@ -51,7 +51,7 @@ impl Operators {
         direct::on_this_machine(peer, headers).map_err(NoOperator::NotDirect)
     }
 
-    /// Whether this request may change something: by the token alone.
+    /// Whether this request may change something, or watch what is not open: by the token alone.
     pub(crate) fn admits_changes(&self, headers: &HeaderMap) -> Result<(), NoOperator> {
         if self.has_token(headers) {
             return Ok(());
@@ -122,6 +122,17 @@ impl FromRequestParts<App> for Operator {
             Ok(()) => Ok(Self),
             Err(refused) => Err(refused.problem()),
         }
+    }
+}
+
+/// Proof that an operator asks who has the token: what he is let in to is not granted for being on the machine.
+pub(crate) struct OperatorByToken;
+
+impl FromRequestParts<App> for OperatorByToken {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        app.operators.admits_changes(&parts.headers).map(|()| Self).map_err(|refused| refused.problem())
     }
 }
 

@@ -3,6 +3,8 @@
 //! Every error of every path is a [`Problem`]. `detail` is plain English for the one who wrote the request; `code` is
 //! what a user interface translates. Neither ever holds a secret: a token is "this link", never its text.
 
+use crate::api::Instant;
+use access::Refusal;
 use axum::{
     Json,
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -46,6 +48,24 @@ pub enum ProblemCode {
     MethodNotAllowed,
     /// The path does not exist.
     NotFound,
+    /// The club shows this only to those who have a link from it.
+    LinkRequired,
+    /// The match is opened with its code.
+    CodeRequired,
+    /// The link or code opened this once.
+    AccessExpired,
+    /// The club has taken the link or code back.
+    AccessRevoked,
+    /// The club has handed out no such link.
+    LinkInvalid,
+    /// This is not the code of the match.
+    CodeWrong,
+    /// Codes were tried too often: `retryAt` says when to go on.
+    TooManyAttempts,
+    /// This is shown to nobody but those who run the server.
+    NotPublic,
+    /// There is no link or code of this id.
+    GrantNotFound,
     /// Nothing is live at this address, or not for the one who asks.
     NotLive,
     /// Nothing was recorded in this range.
@@ -94,6 +114,15 @@ impl ProblemCode {
             Self::RangeNotSatisfiable => "range_not_satisfiable",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NotFound => "not_found",
+            Self::LinkRequired => "link_required",
+            Self::CodeRequired => "code_required",
+            Self::AccessExpired => "access_expired",
+            Self::AccessRevoked => "access_revoked",
+            Self::LinkInvalid => "link_invalid",
+            Self::CodeWrong => "code_wrong",
+            Self::TooManyAttempts => "too_many_attempts",
+            Self::NotPublic => "not_public",
+            Self::GrantNotFound => "grant_not_found",
             Self::NotLive => "not_live",
             Self::NoFootage => "no_footage",
             Self::PreconditionFailed => "precondition_failed",
@@ -121,6 +150,7 @@ impl ProblemCode {
             | Self::SegmentNotFound
             | Self::NotFound
             | Self::NotLive
+            | Self::GrantNotFound
             | Self::NoFootage => StatusCode::NOT_FOUND,
             // 409: the request is well formed, the day's own state makes it ambiguous; repeating it with `offset` works.
             Self::AmbiguousTime => StatusCode::CONFLICT,
@@ -129,9 +159,16 @@ impl ProblemCode {
             | Self::InvalidRange
             | Self::RangeTooLong
             | Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::TokenInvalid | Self::OperatorsOnly => StatusCode::FORBIDDEN,
+            Self::TokenInvalid
+            | Self::OperatorsOnly
+            | Self::LinkRequired
+            | Self::CodeRequired
+            | Self::LinkInvalid
+            | Self::CodeWrong
+            | Self::NotPublic => StatusCode::FORBIDDEN,
             Self::PasswordNeeded => StatusCode::UNAUTHORIZED,
-            Self::TokenExpired => StatusCode::GONE,
+            Self::TokenExpired | Self::AccessExpired | Self::AccessRevoked => StatusCode::GONE,
+            Self::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -160,6 +197,15 @@ impl ProblemCode {
             Self::RangeNotSatisfiable => "Range not satisfiable",
             Self::MethodNotAllowed => "Method not allowed",
             Self::NotFound => "Not found",
+            Self::LinkRequired => "A link is needed",
+            Self::CodeRequired => "A code is needed",
+            Self::AccessExpired => "Expired",
+            Self::AccessRevoked => "Taken back",
+            Self::LinkInvalid => "No such link",
+            Self::CodeWrong => "Wrong code",
+            Self::TooManyAttempts => "Too many attempts",
+            Self::NotPublic => "Not public",
+            Self::GrantNotFound => "No such link or code",
             Self::NotLive => "Not live",
             Self::NoFootage => "No footage",
             Self::PreconditionFailed => "Precondition failed",
@@ -204,6 +250,10 @@ pub struct ProblemDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = json!(["+02:00", "+01:00"]))]
     pub offsets: Option<Vec<String>>,
+    /// With `too_many_attempts`: when the next attempt is answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub retry_at: Option<Instant>,
 }
 
 /// A refusal on its way out.
@@ -215,6 +265,7 @@ struct Inner {
     code: ProblemCode,
     detail: Cow<'static, str>,
     offsets: Option<Vec<String>>,
+    retry_at: Option<Instant>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -222,7 +273,13 @@ impl Problem {
     /// A problem with its explanation.
     #[must_use]
     pub fn new(code: ProblemCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { code, detail: detail.into(), offsets: None, headers: Vec::new() }))
+        Self(Box::new(Inner {
+            code,
+            detail: detail.into(),
+            offsets: None,
+            retry_at: None,
+            headers: Vec::new(),
+        }))
     }
 
     /// A fault of the server: `error` and its causes go to the log, once, here; the reader learns only that there was
@@ -267,6 +324,15 @@ impl Problem {
         self
     }
 
+    /// Adds when to try again; `now_us` is now.
+    #[must_use]
+    pub fn with_retry_at(mut self, at_us: i64, now_us: i64) -> Self {
+        self.0.retry_at = Some(Instant(at_us));
+        // Rounded up: a second too early is refused again.
+        let wait_s = at_us.saturating_sub(now_us).max(0) / 1_000_000 + 1;
+        self.with_header(header::RETRY_AFTER, HeaderValue::from(wait_s))
+    }
+
     /// Adds a header to the answer.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -299,9 +365,22 @@ fn is_temporary(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal {
+            Refusal::LinkNeeded => ProblemCode::LinkRequired,
+            Refusal::CodeNeeded => ProblemCode::CodeRequired,
+            Refusal::Expired => ProblemCode::AccessExpired,
+            Refusal::Revoked => ProblemCode::AccessRevoked,
+            Refusal::Closed => ProblemCode::NotPublic,
+        };
+        Self::new(code, refusal.to_string())
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Inner { code, detail, offsets, headers } = *self.0;
+        let Inner { code, detail, offsets, retry_at, headers } = *self.0;
         let status = code.status();
         let document = ProblemDocument {
             kind: format!("urn:turepe:problem:{}", code.as_str()),
@@ -310,6 +389,7 @@ impl IntoResponse for Problem {
             detail,
             code,
             offsets,
+            retry_at,
         };
         let mut response = (status, Json(document)).into_response();
         let out = response.headers_mut();
@@ -332,7 +412,12 @@ mod tests {
 
     #[test]
     fn the_word_is_the_one_that_is_serialised() {
-        for code in [ProblemCode::ClubNotFound, ProblemCode::UriTooLong, ProblemCode::RangeNotSatisfiable] {
+        for code in [
+            ProblemCode::ClubNotFound,
+            ProblemCode::UriTooLong,
+            ProblemCode::CodeWrong,
+            ProblemCode::TooManyAttempts,
+        ] {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         }
     }

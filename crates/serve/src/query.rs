@@ -208,7 +208,7 @@ pub(crate) enum Wanted {
 }
 
 /// Exactly `YYYY-MM-DD`, a day that exists, in a year in which clubs can have been.
-fn date(text: &str) -> Result<civil::Date, Problem> {
+pub(crate) fn date(text: &str) -> Result<civil::Date, Problem> {
     let parts: Vec<&str> = text.split('-').collect();
     let [year, month, day] = parts.as_slice() else {
         return Err(Problem::new(ProblemCode::InvalidDate, "a date looks like 2026-11-21"));
@@ -220,7 +220,7 @@ fn date(text: &str) -> Result<civil::Date, Problem> {
 }
 
 /// Exactly `YYYY-MM`.
-fn month(text: &str) -> Result<civil::Date, Problem> {
+pub(crate) fn month(text: &str) -> Result<civil::Date, Problem> {
     let parts = text.split_once('-').map(|(year, month)| (digits(year, 4), digits(month, 2)));
     let Some((Some(year), Some(month))) = parts else {
         return Err(Problem::new(ProblemCode::InvalidDate, "a month looks like 2026-11"));
@@ -239,7 +239,7 @@ fn civil_date(year: i16, month: i16, day: i16) -> Result<civil::Date, Problem> {
 }
 
 /// Exactly `HH:MM`, 00:00 to 23:59.
-fn time(text: &str) -> Result<civil::Time, Problem> {
+pub(crate) fn time(text: &str) -> Result<civil::Time, Problem> {
     let wrong = || Problem::new(ProblemCode::InvalidTime, "a time looks like 10:00, from 00:00 to 23:59");
     let (hour, minute) = text.split_once(':').ok_or_else(wrong)?;
     let (Some(hour), Some(minute)) = (digits(hour, 2), digits(minute, 2)) else { return Err(wrong()) };
@@ -248,7 +248,7 @@ fn time(text: &str) -> Result<civil::Time, Problem> {
 }
 
 /// Exactly `+HH:MM` or `-HH:MM`. A plus sign that was not encoded arrives as a space.
-fn offset(text: &str) -> Result<String, Problem> {
+pub(crate) fn offset(text: &str) -> Result<String, Problem> {
     let wrong = || Problem::new(ProblemCode::InvalidTime, "an offset looks like +01:00 or -03:00");
     let (sign, rest) = match text.as_bytes().first() {
         Some(b'+' | b' ') => ('+', &text[1..]),
@@ -260,7 +260,7 @@ fn offset(text: &str) -> Result<String, Problem> {
 }
 
 /// An instant with its offset (RFC 3339 §5.6), in microseconds.
-fn instant(text: &str) -> Result<i64, Problem> {
+pub(crate) fn instant(text: &str) -> Result<i64, Problem> {
     let wrong = || {
         Problem::new(
             ProblemCode::InvalidRange,

@@ -2,6 +2,7 @@
 
 use crate::{
     app::{App, Live, Parts, ServeConfig},
+    door::Door,
     frames::Frames,
     handlers::{self, Readiness},
     http::{guard, listen, listen::Listeners},
@@ -23,6 +24,7 @@ use axum::{
 };
 use catalog::Catalog;
 use std::{future::Future, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 use tower_http::{
     CompressionLevel,
     compression::CompressionLayer,
@@ -70,7 +72,8 @@ impl Server {
         let secret = catalog.secret(SECRET).await.map_err(ServeError::Secret)?;
         let signer = Signer::new(&secret);
         let hubs = config.hubs.clone();
-        let viewing = Viewing::new(hubs.clone(), catalog.clone(), signer.clone(), Arc::clone(&clock));
+        let door = Door::new(catalog.clone(), Arc::clone(&clock), config.of_no_club);
+        let viewing = Viewing::new(hubs.clone(), door.clone(), signer.clone(), Arc::clone(&clock));
         let parts = Parts {
             archive,
             catalog,
@@ -78,7 +81,9 @@ impl Server {
             clock,
             signer,
             hubs,
+            door,
             viewing,
+            code_turn: Arc::new(Semaphore::new(1)),
             frames: Frames::open(&config).await,
             readiness: Readiness::new(&config),
             bucket: config.bucket.clone(),
@@ -118,7 +123,7 @@ impl Server {
 
     /// All routes, with everything around them.
     pub fn router(&self) -> Router {
-        let [api, playlists, operations] = described().map(|group| {
+        let [api, entry, playlists, operations] = described().map(|group| {
             // Before the layers below, which then see these refusals as well: a preflight is such a method.
             Router::from(group).method_not_allowed_fallback(wrong_method)
         });
@@ -132,6 +137,8 @@ impl Server {
         let media = playlists.layer(compression()).merge(files).layer(cors());
         let covers = covers().method_not_allowed_fallback(wrong_method).layer(cors());
         let routes = guard::paced(answers.merge(media))
+            // What strangers try keeps nobody from what is there.
+            .merge(guard::tried(entry.layer(map_response(not_stored))))
             // A page of start times asks for dozens of pictures at once, and each may wait for its ffmpeg.
             .merge(guard::paced(pictures))
             // Reloads wait for the next half second, most of the time.
@@ -169,22 +176,28 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
 
 /// The routes whose path the router and the document write alike: described and routed from one place.
 ///
-/// In order: the JSON API, playlists, operations.
-fn described() -> [OpenApiRouter<App>; 3] {
+/// In order: the JSON API, entry with links and codes, playlists, operations.
+fn described() -> [OpenApiRouter<App>; 4] {
     let api = OpenApiRouter::default()
         .routes(routes!(handlers::list_clubs))
         .routes(routes!(handlers::get_club))
         .routes(routes!(handlers::list_days))
         .routes(routes!(handlers::list_slots))
         .routes(routes!(handlers::get_replay));
+    let entry = OpenApiRouter::default().routes(routes!(handlers::open_access));
     let playlists = OpenApiRouter::default().routes(routes!(handlers::get_playlist));
     let operations = OpenApiRouter::default()
         .routes(routes!(handlers::healthz))
         .routes(routes!(handlers::readyz))
         .routes(routes!(handlers::get_ledger))
         .routes(routes!(handlers::get_relays))
-        .routes(routes!(handlers::get_metrics));
-    [api, playlists, operations]
+        .routes(routes!(handlers::get_metrics))
+        .routes(routes!(handlers::list_links, handlers::create_link))
+        .routes(routes!(handlers::revoke_link))
+        .routes(routes!(handlers::list_codes, handlers::create_codes))
+        .routes(routes!(handlers::revoke_code))
+        .routes(routes!(handlers::get_channel_live));
+    [api, entry, playlists, operations]
 }
 
 /// The files of media. They have an extension behind the parameter, which the router cannot write: `{token}` takes the
@@ -213,7 +226,7 @@ fn covers() -> Router<App> {
     Router::new().route("/thumbs/{file}", get(handlers::get_cover))
 }
 
-/// Media may be played from any site: who has the signed address has what it grants, and there are no cookies.
+/// Media may be played from any site: who has the signed address has what it grants, and cookies are not looked at.
 fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(Any)

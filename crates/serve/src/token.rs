@@ -1,10 +1,17 @@
 //! Signed, expiring addresses: what a token grants is in the token, and nothing is stored.
 //!
 //! ```text
-//! token   = base64url( payload tag )            without padding, 78 characters
-//! payload = version kind channel from_us to_us expires_us     1 + 1 + 16 + 8 + 8 + 8 bytes, big endian
+//! token   = base64url( payload tag )            without padding, 78 characters; 101 with a pass
+//! payload = 1 kind channel from_us to_us expires_us           1 + 1 + 16 + 8 + 8 + 8 bytes, big endian
+//!         | 2 kind channel from_us to_us expires_us by pass   … + 1 + 16
 //! tag     = first 16 bytes of HMAC-SHA256( secret, "turepe address" payload )
+//!
+//! pass    = base64url( kind id tag )                          1 + 16 + 16 bytes, 44 characters
+//! tag     = first 16 bytes of HMAC-SHA256( secret, "turepe pass" kind id )
 //! ```
+//!
+//! The second form says by what somebody was let in who is not let in as everybody is: it is looked up when the token is used, so that it
+//! ends with what was taken back.
 //!
 //! A tag of 128 bits is what RFC 2104 §5 allows as the least (half of the hash). Expiry is told apart from forgery only
 //! after the tag was found good, so that nothing is learnt by guessing.
@@ -13,19 +20,27 @@ use crate::{
     limits::{TOKEN_SPARE_US, TOKEN_STEP_US},
     problem::{Problem, ProblemCode},
 };
+use access::{By, Pass, PassKind};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-const VERSION: u8 = 1;
+const OPEN_VERSION: u8 = 1;
+const PASS_VERSION: u8 = 2;
 const PAYLOAD_BYTES: usize = 42;
+const BY_BYTES: usize = 17;
 const TAG_BYTES: usize = 16;
 const LABEL: &[u8] = b"turepe address";
+const PASS_LABEL: &[u8] = b"turepe pass";
 
-/// Length of every token in characters.
+/// Length of tokens in characters.
 const TOKEN_CHARS: usize = ((PAYLOAD_BYTES + TAG_BYTES) * 8).div_ceil(6);
+const PASS_TOKEN_CHARS: usize = ((PAYLOAD_BYTES + BY_BYTES + TAG_BYTES) * 8).div_ceil(6);
+
+/// Length of every pass in characters.
+pub(crate) const PASS_CHARS: usize = ((BY_BYTES + TAG_BYTES) * 8).div_ceil(6);
 
 /// What a token is for. One kind never passes for another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +54,8 @@ pub(crate) enum TokenKind {
     Frame = 3,
     /// What a channel broadcasts; without a range.
     Live = 4,
+    /// Bytes of the segments that a live viewer goes back to.
+    Rewind = 5,
 }
 
 impl TokenKind {
@@ -48,6 +65,7 @@ impl TokenKind {
             2 => Some(Self::Media),
             3 => Some(Self::Frame),
             4 => Some(Self::Live),
+            5 => Some(Self::Rewind),
             _ => None,
         }
     }
@@ -61,6 +79,8 @@ pub(crate) struct Grant {
     pub(crate) from_us: i64,
     pub(crate) to_us: i64,
     pub(crate) expires_us: i64,
+    /// By what whoever got it was let in.
+    pub(crate) by: By,
 }
 
 impl Grant {
@@ -104,6 +124,7 @@ pub(crate) fn expiry_us(from_us: i64, to_us: i64, now_us: i64) -> i64 {
 #[derive(Clone)]
 pub(crate) struct Signer {
     mac: Hmac<Sha256>,
+    pass_mac: Hmac<Sha256>,
 }
 
 impl Signer {
@@ -112,28 +133,52 @@ impl Signer {
         let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
         block[..secret.len()].copy_from_slice(secret);
         let mut mac = <Hmac<Sha256> as KeyInit>::new(&block);
+        let mut pass_mac = mac.clone();
         mac.update(LABEL);
-        Self { mac }
+        pass_mac.update(PASS_LABEL);
+        Self { mac, pass_mac }
     }
 
     fn tag(&self, payload: &[u8]) -> [u8; TAG_BYTES] {
-        let mut mac = self.mac.clone();
-        mac.update(payload);
-        let full = mac.finalize().into_bytes();
-        let mut tag = [0; TAG_BYTES];
-        tag.copy_from_slice(&full[..TAG_BYTES]);
-        tag
+        tag(&self.mac, payload)
+    }
+
+    /// What a visitor carries who has shown this.
+    pub(crate) fn sign_pass(&self, pass: Pass) -> String {
+        let mut bytes = by_bytes(By::Pass(pass)).to_vec();
+        let tag = tag(&self.pass_mac, &bytes);
+        bytes.extend_from_slice(&tag);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The pass of a text, if it is one of ours. What it is good for is another question.
+    pub(crate) fn verify_pass(&self, text: &str) -> Option<Pass> {
+        if text.len() != PASS_CHARS {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (payload, sent) = bytes.split_at_checked(BY_BYTES)?;
+        if !bool::from(tag(&self.pass_mac, payload).as_slice().ct_eq(sent)) {
+            return None;
+        }
+        match by_of(payload)? {
+            By::Pass(pass) => Some(pass),
+            By::Open | By::Operator => None,
+        }
     }
 
     /// The token for a grant.
     pub(crate) fn sign(&self, grant: &Grant) -> String {
-        let mut bytes = Vec::with_capacity(PAYLOAD_BYTES + TAG_BYTES);
-        bytes.push(VERSION);
+        let mut bytes = Vec::with_capacity(PAYLOAD_BYTES + BY_BYTES + TAG_BYTES);
+        bytes.push(if grant.by == By::Open { OPEN_VERSION } else { PASS_VERSION });
         bytes.push(grant.kind as u8);
         bytes.extend_from_slice(grant.channel.as_bytes());
         bytes.extend_from_slice(&grant.from_us.to_be_bytes());
         bytes.extend_from_slice(&grant.to_us.to_be_bytes());
         bytes.extend_from_slice(&grant.expires_us.to_be_bytes());
+        if grant.by != By::Open {
+            bytes.extend_from_slice(&by_bytes(grant.by));
+        }
         let tag = self.tag(&bytes);
         bytes.extend_from_slice(&tag);
         URL_SAFE_NO_PAD.encode(bytes)
@@ -141,11 +186,13 @@ impl Signer {
 
     /// What a token grants, if it is ours, whole, of this kind, and not over.
     pub(crate) fn verify(&self, token: &str, kind: TokenKind, now_us: i64) -> Result<Grant, TokenError> {
-        if token.len() != TOKEN_CHARS {
-            return Err(TokenError::Invalid);
-        }
+        let payload_bytes = match token.len() {
+            TOKEN_CHARS => PAYLOAD_BYTES,
+            PASS_TOKEN_CHARS => PAYLOAD_BYTES + BY_BYTES,
+            _ => return Err(TokenError::Invalid),
+        };
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| TokenError::Invalid)?;
-        let (payload, tag) = bytes.split_at_checked(PAYLOAD_BYTES).ok_or(TokenError::Invalid)?;
+        let (payload, tag) = bytes.split_at_checked(payload_bytes).ok_or(TokenError::Invalid)?;
         if !bool::from(self.tag(payload).as_slice().ct_eq(tag)) {
             return Err(TokenError::Invalid);
         }
@@ -162,28 +209,66 @@ impl Signer {
 
 fn decode(payload: &[u8]) -> Option<Grant> {
     let (&version, rest) = payload.split_first()?;
-    if version != VERSION {
-        return None;
-    }
     let (&kind, rest) = rest.split_first()?;
     let (channel, rest) = rest.split_first_chunk::<16>()?;
     let (from, rest) = rest.split_first_chunk::<8>()?;
     let (to, rest) = rest.split_first_chunk::<8>()?;
     let (expires, rest) = rest.split_first_chunk::<8>()?;
-    rest.is_empty().then_some(())?;
+    let by = match version {
+        OPEN_VERSION if rest.is_empty() => By::Open,
+        PASS_VERSION => by_of(rest).filter(|by| *by != By::Open)?,
+        _ => return None,
+    };
     Some(Grant {
         kind: TokenKind::from_byte(kind)?,
         channel: Uuid::from_bytes(*channel),
         from_us: i64::from_be_bytes(*from),
         to_us: i64::from_be_bytes(*to),
         expires_us: i64::from_be_bytes(*expires),
+        by,
     })
+}
+
+fn tag(mac: &Hmac<Sha256>, payload: &[u8]) -> [u8; TAG_BYTES] {
+    let mut mac = mac.clone();
+    mac.update(payload);
+    let full = mac.finalize().into_bytes();
+    let mut tag = [0; TAG_BYTES];
+    tag.copy_from_slice(&full[..TAG_BYTES]);
+    tag
+}
+
+/// Kind and id.
+fn by_bytes(by: By) -> [u8; BY_BYTES] {
+    let (kind, id) = match by {
+        By::Open => (0, Uuid::nil()),
+        By::Operator => (1, Uuid::nil()),
+        By::Pass(Pass { kind: PassKind::Link, id }) => (2, id),
+        By::Pass(Pass { kind: PassKind::Code, id }) => (3, id),
+    };
+    let mut bytes = [0; BY_BYTES];
+    bytes[0] = kind;
+    bytes[1..].copy_from_slice(id.as_bytes());
+    bytes
+}
+
+fn by_of(bytes: &[u8]) -> Option<By> {
+    let (&kind, id) = bytes.split_first()?;
+    let id = Uuid::from_slice(id).ok()?;
+    match kind {
+        0 => Some(By::Open),
+        1 => Some(By::Operator),
+        2 => Some(By::Pass(Pass { kind: PassKind::Link, id })),
+        3 => Some(By::Pass(Pass { kind: PassKind::Code, id })),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Grant, Signer, TOKEN_CHARS, TokenError, TokenKind, expiry_us};
     use crate::limits::{TOKEN_SPARE_US, TOKEN_STEP_US};
+    use access::{By, Pass, PassKind};
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use uuid::Uuid;
 
@@ -193,7 +278,11 @@ mod tests {
         from_us: 1_000,
         to_us: 2_000,
         expires_us: 10_000,
+        by: By::Open,
     };
+
+    const LINK: Pass = Pass { kind: PassKind::Link, id: Uuid::from_u128(7) };
+    const CODE: Pass = Pass { kind: PassKind::Code, id: Uuid::from_u128(7) };
 
     fn signer() -> Signer {
         Signer::new(&[7; 32])
@@ -204,6 +293,29 @@ mod tests {
         let token = signer().sign(&GRANT);
         assert_eq!(token.len(), TOKEN_CHARS);
         assert_eq!(signer().verify(&token, TokenKind::Media, 9_999), Ok(GRANT));
+        for by in [By::Operator, By::Pass(LINK), By::Pass(CODE)] {
+            let grant = Grant { by, ..GRANT };
+            let token = signer().sign(&grant);
+            assert_eq!(token.len(), super::PASS_TOKEN_CHARS);
+            assert_eq!(signer().verify(&token, TokenKind::Media, 9_999), Ok(grant));
+        }
+    }
+
+    #[test]
+    fn a_pass_is_carried_and_not_made_up() {
+        for pass in [LINK, CODE] {
+            let text = signer().sign_pass(pass);
+            assert_eq!(text.len(), super::PASS_CHARS);
+            assert_eq!(signer().verify_pass(&text), Some(pass));
+            assert_eq!(Signer::new(&[8; 32]).verify_pass(&text), None);
+            let mut bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
+            bytes[0] ^= 1;
+            assert_eq!(signer().verify_pass(&URL_SAFE_NO_PAD.encode(bytes)), None, "another kind");
+            assert_eq!(signer().verify(&text, TokenKind::Media, 0), Err(TokenError::Invalid));
+        }
+        for text in ["", "x", &"A".repeat(super::PASS_CHARS), &signer().sign(&GRANT)] {
+            assert_eq!(signer().verify_pass(text), None);
+        }
     }
 
     #[test]
@@ -258,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_grant_of_the_next_version_is_not_misread() {
-        let mut bytes = vec![2_u8, 2];
+        let mut bytes = vec![3_u8, 2];
         bytes.extend_from_slice(&[0; 40]);
         let tag = signer().tag(&bytes);
         bytes.extend_from_slice(&tag);

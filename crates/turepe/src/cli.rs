@@ -230,6 +230,12 @@ pub(crate) enum Admin {
     /// Channels: the cameras of a court
     #[command(subcommand)]
     Channel(ChannelCommand),
+    /// Links that open a club's matches for whoever has them
+    #[command(subcommand)]
+    Link(LinkCommand),
+    /// Codes that open one match each
+    #[command(subcommand)]
+    Code(CodeCommand),
     /// Servers that single channels are relayed to
     #[command(subcommand)]
     Relay(RelayCommand),
@@ -271,6 +277,117 @@ pub(crate) enum NodeCommand {
     /// machine, or put back from a backup
     Adopt {
         /// Id of the node that is gone
+        id: uuid::Uuid,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum LinkCommand {
+    /// Make a link and print it, this once; without a match, a range or --live it opens every match and live
+    Create {
+        /// Slug of the club
+        #[arg(long)]
+        club: String,
+        /// Slug of the court [default: all courts]
+        #[arg(long)]
+        court: Option<String>,
+        /// A match: its date, 2026-11-21
+        #[arg(long, requires = "time", requires = "court", conflicts_with_all = ["from", "live"])]
+        date: Option<jiff::civil::Date>,
+        /// A match: when it begins, 10:00
+        #[arg(long, requires = "date")]
+        time: Option<jiff::civil::Time>,
+        /// A match: which of two equal times, on the day the clocks go back: +01:00
+        #[arg(long, requires = "time", allow_hyphen_values = true)]
+        offset: Option<String>,
+        /// A range: its first instant, RFC 3339 with an offset
+        #[arg(long, value_name = "INSTANT", requires = "to", conflicts_with = "live")]
+        from: Option<jiff::Timestamp>,
+        /// A range: the instant just after it
+        #[arg(long, value_name = "INSTANT", requires = "from")]
+        to: Option<jiff::Timestamp>,
+        /// What is broadcast, from now on
+        #[arg(long)]
+        live: bool,
+        /// For how long
+        #[arg(long = "for", value_name = "TIME", default_value = "7d")]
+        life: Span,
+        /// For those who list it
+        #[arg(long)]
+        note: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List a club's links, newest first, without their secrets
+    List {
+        /// Slug of the club
+        #[arg(long)]
+        club: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a link back: it opens nothing any more, and what was opened with it ends
+    Revoke {
+        /// Id of the link
+        id: uuid::Uuid,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum CodeCommand {
+    /// Make the codes of a day's matches, or of one, and print them, this once
+    Create {
+        /// Slug of the club
+        #[arg(long)]
+        club: String,
+        /// Slug of the court
+        #[arg(long)]
+        court: String,
+        /// Date, 2026-11-21
+        #[arg(long)]
+        date: jiff::civil::Date,
+        /// Only the match that begins then, 10:00
+        #[arg(long)]
+        time: Option<jiff::civil::Time>,
+        /// Which of two equal times, on the day the clocks go back: +01:00
+        #[arg(long, requires = "time", allow_hyphen_values = true)]
+        offset: Option<String>,
+        /// Give those another code that have one; the old one opens nothing any more
+        #[arg(long)]
+        renew: bool,
+        /// For how long from now [default: 30 days after the match]
+        #[arg(long = "for", value_name = "TIME")]
+        life: Option<Span>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List which matches of a day have codes
+    List {
+        /// Slug of the club
+        #[arg(long)]
+        club: String,
+        /// Slug of the court
+        #[arg(long)]
+        court: String,
+        /// Date, 2026-11-21
+        #[arg(long)]
+        date: jiff::civil::Date,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a code back: it opens nothing any more, and what was opened with it ends
+    Revoke {
+        /// Id of the code
         id: uuid::Uuid,
         /// As JSON
         #[arg(long)]
@@ -379,6 +496,9 @@ pub(crate) enum ClubCommand {
         zone: String,
         #[command(flatten)]
         schedule: Schedule,
+        /// Who may watch: everybody, whoever has a link, or whoever has the code of the match [default: access.new_clubs]
+        #[arg(long, value_name = "open|link|code", value_parser = access::Policy::of_club)]
+        access: Option<access::Policy>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -404,14 +524,20 @@ pub(crate) enum ClubCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Change who may watch the courts live
+    /// Change who may watch
+    #[command(visible_alias = "set-access")]
     Set {
         /// Slug of the club
         #[arg(long)]
         club: String,
-        /// open: whoever has the address; signed: only by addresses that expire
+        /// Replays, live, pictures and downloads. open: everybody; link: whoever has a link from the club; code: whoever has the code of
+        /// the match, or a link
+        #[arg(long, value_name = "open|link|code", required_unless_present = "live", value_parser = access::Policy::of_club)]
+        access: Option<access::Policy>,
+        /// Which addresses work live. open: that of the channel, for ever; signed: only those that expire. Where not everybody may watch,
+        /// they always do
         #[arg(long, value_name = "open|signed")]
-        live: catalog::LiveAccess,
+        live: Option<catalog::LiveAccess>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -561,6 +687,18 @@ mod tests {
             "turepe demo --data d --clip c.mp4",
             "turepe admin club add --slug s --name n --zone Europe/Madrid --open 08:00-24:00 --appointment-duration 90 --json",
             "turepe admin club set --club s --live signed",
+            "turepe admin club set --club s --access code",
+            "turepe admin club set-access --club s --access link --json",
+            "turepe admin link create --club s",
+            "turepe admin link create --club s --court c --date 2026-11-21 --time 10:00 --for 30d --note Ana --json",
+            "turepe admin link create --club s --from 2026-11-21T10:00:00+01:00 --to 2026-11-21T11:00:00+01:00",
+            "turepe admin link create --club s --court c --live",
+            "turepe admin link list --club s --json",
+            "turepe admin link revoke 00000000-0000-7000-8000-000000000000",
+            "turepe admin code create --club s --court c --date 2026-11-21 --json",
+            "turepe admin code create --club s --court c --date 2026-10-25 --time 02:30 --offset -01:00 --renew",
+            "turepe admin code list --club s --court c --date 2026-11-21",
+            "turepe admin code revoke 00000000-0000-7000-8000-000000000000",
             "turepe admin court add --club s --slug c --name n --data d",
             "turepe admin channel add --club s --court c --push --json",
             "turepe admin club set-retention --club s --days 30",
@@ -592,6 +730,11 @@ mod tests {
         for line in [
             "turepe admin club add --slug s --name n --zone Z --open 08:00-24:00 --appointment-duration 0",
             "turepe admin club set --club s --live secret",
+            "turepe admin club set --club s",
+            "turepe admin club set --club s --access closed",
+            "turepe admin link create --club s --date 2026-11-21 --time 10:00",
+            "turepe admin link create --club s --court c --date 2026-11-21",
+            "turepe admin link create --club s --live --from 2026-11-21T10:00:00Z --to 2026-11-21T11:00:00Z",
             "turepe admin channel add --club s --court c",
             "turepe admin club set-retention --club s",
             "turepe admin club set-retention --club s --days 0",

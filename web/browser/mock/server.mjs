@@ -32,7 +32,7 @@ export async function startMock({ port = 0 } = {}) {
   const clip = cutClip();
   const world = makeWorld(eveningZone());
   const club = {
-    slug: "padel-sur", name: "Pádel Sur", zone: world.zone, appointmentDuration: 90,
+    slug: "padel-sur", name: "Pádel Sur", zone: world.zone, appointmentDuration: 90, access: "open",
     hours: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"].map((weekday) => ({ weekday, open: "08:00", close: "24:00" })),
     courts: COURTS,
   };

@@ -6,7 +6,7 @@ import createClient from "openapi-fetch";
 
 import { problemFrom, type Outcome } from "./problem";
 import type { paths } from "./schema";
-import type { Club, ClubSummary, DaySlots, MonthDays, Replay } from "./types";
+import type { AccessOpened, AccessRequest, Club, ClubSummary, DaySlots, MonthDays, Replay } from "./types";
 
 const client = createClient<paths>({
   baseUrl: window.location.origin,
@@ -59,6 +59,11 @@ export function getReplay(path: MatchPath, signal: AbortSignal): Promise<Outcome
   return settle(
     client.GET("/api/clubs/{club}/courts/{court}/replay", { params: { path: { club, court }, query }, signal }),
   );
+}
+
+/** Shows a link, or the code of a match; the browser remembers what is opened by it. */
+export function openAccess(club: string, body: AccessRequest): Promise<Outcome<AccessOpened>> {
+  return settle(client.POST("/api/clubs/{club}/access", { params: { path: { club } }, body }));
 }
 
 interface Answer<T> {

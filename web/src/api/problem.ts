@@ -6,7 +6,14 @@ import type { ProblemCode, ProblemDocument } from "./types";
  */
 export type Problem =
   | { readonly kind: "offline" }
-  | { readonly kind: "refused"; readonly code: ProblemCode; readonly detail: string; readonly offsets: readonly string[] }
+  | {
+      readonly kind: "refused";
+      readonly code: ProblemCode;
+      readonly detail: string;
+      readonly offsets: readonly string[];
+      /** When to try again, where that is said. */
+      readonly retryAt: string | null;
+    }
   | { readonly kind: "broken"; readonly status: number };
 
 /** An answer or the reason why there is none. Callers must look; nothing here throws but an abort. */
@@ -15,7 +22,7 @@ export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly o
 /** Reads a problem document out of whatever came as an error body. */
 export function problemFrom(body: unknown, status: number): Problem {
   if (isProblemDocument(body)) {
-    return { kind: "refused", code: body.code, detail: body.detail, offsets: body.offsets ?? [] };
+    return { kind: "refused", code: body.code, detail: body.detail, offsets: body.offsets ?? [], retryAt: body.retryAt ?? null };
   }
   return { kind: "broken", status };
 }

@@ -4,6 +4,26 @@
  */
 
 export interface paths {
+    "/api/channels/{channel}/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where a channel is watched live, whatever its policy: for a site that decides for itself whom it gives the address.
+         * @description For those who run the server.
+         */
+        get: operations["getChannelLive"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/clubs": {
         parameters: {
             query?: never;
@@ -38,6 +58,72 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/clubs/{club}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Shows a link or a code, and is let in by it from then on.
+         * @description A `link` opens what it was handed out for; a `code` the match of `court`, `date` and `time`. The answer sets a cookie for this club's
+         *     API, so that the same browser need not show it again. Nothing is used up by that, and nothing by opening the page. Codes may be tried
+         *     so many times from an address and for a slot: then `too_many_attempts` says when to go on.
+         */
+        post: operations["openAccess"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/clubs/{club}/codes/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Takes a code back: within seconds it opens nothing any more, and what was opened with it ends.
+         * @description For those who run the server.
+         */
+        delete: operations["revokeCode"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/clubs/{club}/courts/{court}/codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which slots of a date have codes.
+         * @description For those who run the server.
+         */
+        get: operations["listCodes"];
+        put?: never;
+        /**
+         * Gives the slots of a date, or one of them, their codes. What has a code keeps it unless `renew` is set.
+         * @description For those who run the server. A code is told in the answer that makes it, and never again.
+         */
+        post: operations["createCodes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/clubs/{club}/courts/{court}/days": {
         parameters: {
             query?: never;
@@ -63,7 +149,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The match that began at a start time, or any range.
+         * The match that began at a start time, or any range; for those who may watch it: `link_required` and `code_required` say what is needed.
          * @description Give `date` and `time` (and `offset` where the time occurs twice), or `from` and `to`. No footage is no error: coverage
          *     is 0 and there is no playlist.
          */
@@ -88,6 +174,50 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/clubs/{club}/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The newest links of a club, without their secrets.
+         * @description For those who run the server.
+         */
+        get: operations["listLinks"];
+        put?: never;
+        /**
+         * Makes a link that opens a match, a range, what is broadcast, or all of it, for a time.
+         * @description For those who run the server. Its secret stands in `path` and is told this once.
+         */
+        post: operations["createLink"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/clubs/{club}/links/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Takes a link back: within seconds it opens nothing any more, and what was opened with it ends.
+         * @description For those who run the server.
+         */
+        delete: operations["revokeLink"];
         options?: never;
         head?: never;
         patch?: never;
@@ -233,7 +363,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The bytes of a segment. Answers single byte ranges; for what the bucket has, a redirect to its signed address. */
+        /**
+         * The bytes of a segment. Answers single byte ranges; for what the bucket has, a redirect to its signed address. Of a segment at the
+         *     edge of what a link or code opens, only the ranges that belong to that: those that the playlist names.
+         */
         get: operations["getMedia"];
         put?: never;
         post?: never;
@@ -333,7 +466,7 @@ export interface paths {
         };
         /**
          * The current picture of a channel, at most some ten seconds old while it is live. A slate when it has been offline for too
-         *     long, or never was live.
+         *     long, never was live, or its club does not let everybody watch.
          * @description The name is the MD5 of the channel's id in lower case with hyphens.
          */
         get: operations["getCover"];
@@ -349,6 +482,49 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What was opened. The browser carries it from here on, in a cookie for this club's API. */
+        AccessOpened: {
+            /** @description Slug of the court; null for all of the club's. */
+            court: string | null;
+            from: components["schemas"]["Instant"] | null;
+            /** @description Whether it opens what is broadcast; a code does while its match is being played. */
+            live: boolean;
+            to: components["schemas"]["Instant"] | null;
+            /** @description Until when it opens anything. */
+            until: components["schemas"]["Instant"];
+        };
+        /**
+         * @description Who may watch what a club records and broadcasts.
+         * @enum {string}
+         */
+        AccessPolicy: "open" | "link" | "code" | "closed";
+        /** @description What a visitor shows: a link's secret, or the code of a match. */
+        AccessRequest: {
+            /**
+             * @description The code, however it is typed.
+             * @example K7M-4QX
+             */
+            code?: string;
+            /** @description With a code: slug of the court. */
+            court?: string;
+            /**
+             * @description With a code: club-local date of the match, `YYYY-MM-DD`.
+             * @example 2026-11-21
+             */
+            date?: string;
+            /** @description What stands behind `#link=` in the address of a link. */
+            link?: string;
+            /**
+             * @description With a code: where the time occurs twice.
+             * @example +01:00
+             */
+            offset?: string;
+            /**
+             * @description With a code: when it begins, `HH:MM`.
+             * @example 10:00
+             */
+            time?: string;
+        };
         /** @description Why sound is missing beside a picture that is there. */
         AudioLeftOut: {
             /**
@@ -361,6 +537,19 @@ export interface components {
              * @example G.711 A-law audio cannot be carried: send AAC
              */
             detail: string;
+        };
+        /** @description Where a channel is watched live. */
+        ChannelLive: {
+            /**
+             * Format: uuid
+             * @description The channel.
+             */
+            channelId: string;
+            expiresAt: components["schemas"]["Instant"] | null;
+            /** @description Whether it is live. */
+            isLive: boolean;
+            /** @description Where it is watched while it is live, as `liveUrl` of a club's channel; for whoever it is given to. */
+            liveUrl: string | null;
         };
         /** @description One channel at one target. */
         ChannelRelay: {
@@ -412,7 +601,8 @@ export interface components {
             isLive: boolean;
             /**
              * @description Where it is watched while it is live: an HLS playlist with parts, which old players read as well. With `window=SECONDS` it
-             *     can be rewound; `.flv` in place of `/index.m3u8` is HTTP-FLV. Where the club wants addresses signed, this one expires.
+             *     can be rewound; `.flv` in place of `/index.m3u8` is HTTP-FLV. Where the club wants addresses signed, or does not
+             *     let everybody watch, this one expires.
              */
             liveUrl?: string | null;
             /** @description Its name for people. */
@@ -437,6 +627,8 @@ export interface components {
         };
         /** @description A club as everyone may see it. */
         ClubProfile: {
+            /** @description Who may watch. What is not open to the one who asks has no address here, and the replay says what is needed. */
+            access: components["schemas"]["AccessPolicy"];
             /**
              * Format: int32
              * @description Length of a match in minutes, as of now.
@@ -470,6 +662,33 @@ export interface components {
              */
             slug: string;
         };
+        /** @description Codes of a court's slots. */
+        CodeList: {
+            /** @description In order of time. */
+            codes: components["schemas"]["SlotCodeSummary"][];
+        };
+        /** @description Slots that are to have codes: one, or all of a date. */
+        CodesRequest: {
+            /**
+             * @description Club-local date, `YYYY-MM-DD`.
+             * @example 2026-11-21
+             */
+            date: string;
+            /** @description Until when, RFC 3339 with an offset; 30 days after the match without it. */
+            expiresAt?: string;
+            /**
+             * @description Where the time occurs twice.
+             * @example +01:00
+             */
+            offset?: string;
+            /** @description Whether slots that have a code get another one; the old one opens nothing any more. */
+            renew?: boolean;
+            /**
+             * @description Only the match that begins then, `HH:MM`.
+             * @example 10:00
+             */
+            time?: string;
+        };
         /** @description A court, as far as a replay needs it. */
         CourtName: {
             /** @description Its name for people. */
@@ -483,7 +702,7 @@ export interface components {
             channels: components["schemas"]["ChannelSummary"][];
             /** @description Whether any of its channels is being recorded now. */
             isLive: boolean;
-            /** @description Where its first live channel is watched, while one is: an HLS playlist with parts. */
+            /** @description Where its first live channel is watched, while one is and the one who asks may: an HLS playlist with parts. */
             liveUrl?: string | null;
             /** @description Its name for people. */
             name: string;
@@ -632,6 +851,87 @@ export interface components {
             storedSegments: number;
             trouble: components["schemas"]["LedgerTrouble"] | null;
         };
+        /** @description The links of a club, the newest first. */
+        LinkList: {
+            /** @description The links, revoked and expired ones too. */
+            links: components["schemas"]["LinkSummary"][];
+        };
+        /** @description A link that was made. Its secret is told this once. */
+        LinkMade: {
+            /** @description What is kept of it. */
+            link: components["schemas"]["LinkSummary"];
+            /**
+             * @description Path of the page that it opens, with its secret behind the `#`.
+             * @example /padel-sur/central/2026-11-21/10:00#link=…
+             */
+            path: string;
+        };
+        /** @description A link to be made. Without `date`, `from` and `live` it opens every match and live. */
+        LinkRequest: {
+            /** @description Slug of the court; all of the club's without it. */
+            court?: string;
+            /**
+             * @description A match: its club-local date, `YYYY-MM-DD`.
+             * @example 2026-11-21
+             */
+            date?: string;
+            /**
+             * @description Until when, RFC 3339 with an offset; a week without it.
+             * @example 2026-11-28T10:00:00+01:00
+             */
+            expiresAt?: string;
+            /**
+             * @description A range: its first instant, RFC 3339 with an offset.
+             * @example 2026-11-21T10:00:00+01:00
+             */
+            from?: string;
+            /** @description What is broadcast, from now on. */
+            live?: boolean;
+            /**
+             * @description For those who list it.
+             * @example For Ana
+             */
+            note?: string;
+            /**
+             * @description A match: where the time occurs twice.
+             * @example +01:00
+             */
+            offset?: string;
+            /**
+             * @description A match: when it begins, `HH:MM`.
+             * @example 10:00
+             */
+            time?: string;
+            /**
+             * @description A range: the instant just after it.
+             * @example 2026-11-21T12:00:00+01:00
+             */
+            to?: string;
+        };
+        /** @description A link, without its secret. */
+        LinkSummary: {
+            /**
+             * Format: uuid
+             * @description Id of the court; null for all of the club's.
+             */
+            courtId: string | null;
+            /** @description When it was made. */
+            createdAt: components["schemas"]["Instant"];
+            /** @description Until when it opens anything. */
+            expiresAt: components["schemas"]["Instant"];
+            from: components["schemas"]["Instant"] | null;
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description Whether it opens what is broadcast. */
+            live: boolean;
+            /** @description What was written down about it. */
+            note: string | null;
+            revokedAt: components["schemas"]["Instant"] | null;
+            to: components["schemas"]["Instant"] | null;
+        };
         /** @description The days of a month that have footage. */
         MonthDays: {
             /** @description Only the days with footage, in order. */
@@ -722,7 +1022,7 @@ export interface components {
          * @description What went wrong, as a word that programs compare and interfaces translate.
          * @enum {string}
          */
-        ProblemCode: "club_not_found" | "court_not_found" | "channel_not_found" | "no_such_slot" | "ambiguous_time" | "invalid_date" | "invalid_time" | "invalid_range" | "range_too_long" | "token_invalid" | "token_expired" | "segment_not_found" | "range_not_satisfiable" | "method_not_allowed" | "not_found" | "not_live" | "no_footage" | "precondition_failed" | "bad_request" | "uri_too_long" | "body_too_large" | "unsupported_media_type" | "held_elsewhere" | "busy" | "timeout" | "operators_only" | "password_needed" | "internal";
+        ProblemCode: "club_not_found" | "court_not_found" | "channel_not_found" | "no_such_slot" | "ambiguous_time" | "invalid_date" | "invalid_time" | "invalid_range" | "range_too_long" | "token_invalid" | "token_expired" | "segment_not_found" | "range_not_satisfiable" | "method_not_allowed" | "not_found" | "link_required" | "code_required" | "access_expired" | "access_revoked" | "link_invalid" | "code_wrong" | "too_many_attempts" | "not_public" | "grant_not_found" | "not_live" | "no_footage" | "precondition_failed" | "bad_request" | "uri_too_long" | "body_too_large" | "unsupported_media_type" | "held_elsewhere" | "busy" | "timeout" | "operators_only" | "password_needed" | "internal";
         /** @description A problem document (RFC 9457), sent as `application/problem+json`. */
         ProblemDocument: {
             /** @description What went wrong, for programs and translations. */
@@ -737,6 +1037,8 @@ export interface components {
              *     ]
              */
             offsets?: string[];
+            /** @description With `too_many_attempts`: when the next attempt is answered. */
+            retryAt?: components["schemas"]["Instant"];
             /**
              * Format: int32
              * @description The HTTP status.
@@ -799,7 +1101,10 @@ export interface components {
             sizeBytes: number;
             /** @description First instant of the segment; may lie before the match. */
             start: components["schemas"]["Instant"];
-            /** @description Signed address of its bytes. */
+            /**
+             * @description Signed address of its bytes. To somebody who was let in by a link or code, a segment that goes beyond what that opens gives only
+             *     the byte ranges inside, which the playlist names.
+             */
             url: string;
         };
         /** @description A stretch that should have been recorded and was not. */
@@ -809,6 +1114,27 @@ export interface components {
             /** @description First instant that is there again. */
             end: components["schemas"]["Instant"];
             /** @description First missing instant. */
+            start: components["schemas"]["Instant"];
+        };
+        /** @description The code of a slot. */
+        SlotCodeSummary: {
+            /**
+             * @description The code, in the answer that made it; null in every other.
+             * @example K7M-4QX
+             */
+            code: string | null;
+            /** @description When it was made. */
+            createdAt: components["schemas"]["Instant"];
+            /** @description Instant just after it. */
+            end: components["schemas"]["Instant"];
+            /** @description Until when it opens anything. */
+            expiresAt: components["schemas"]["Instant"];
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description First instant of the match. */
             start: components["schemas"]["Instant"];
         };
         /**
@@ -836,7 +1162,7 @@ export interface components {
             start: components["schemas"]["Instant"];
             /** @description Where the match lies in time. */
             state: components["schemas"]["SlotState"];
-            /** @description A picture of the match, where there is footage. */
+            /** @description A picture of the match, where there is footage and the one who asks may see it. */
             thumbnailUrl: string | null;
             /**
              * @description Club-local time, `HH:MM`.
@@ -858,6 +1184,38 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    getChannelLive: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the channel */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The address */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelLive"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
     listClubs: {
         parameters: {
             query?: never;
@@ -906,6 +1264,149 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ClubProfile"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    openAccess: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Slug of the club */
+                club: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccessRequest"];
+            };
+        };
+        responses: {
+            /** @description What was opened */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccessOpened"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    revokeCode: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Slug of the club */
+                club: string;
+                /** @description Id of the code */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    listCodes: {
+        parameters: {
+            query: {
+                /** @description Club-local date, `YYYY-MM-DD` */
+                date: string;
+            };
+            header?: never;
+            path: {
+                /** @description Slug of the club */
+                club: string;
+                /** @description Slug of the court */
+                court: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The codes, without the codes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodeList"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    createCodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Slug of the club */
+                club: string;
+                /** @description Slug of the court */
+                court: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CodesRequest"];
+            };
+        };
+        responses: {
+            /** @description The codes */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodeList"];
                 };
             };
             /** @description A problem */
@@ -1048,6 +1549,108 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DaySlots"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    listLinks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Slug of the club */
+                club: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The links */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinkList"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    createLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Slug of the club */
+                club: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkRequest"];
+            };
+        };
+        responses: {
+            /** @description The link */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinkMade"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    revokeLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Slug of the club */
+                club: string;
+                /** @description Id of the link */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The link */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinkSummary"];
                 };
             };
             /** @description A problem */

@@ -3,6 +3,9 @@ import type { components } from "./schema";
 
 type Schemas = components["schemas"];
 
+export type AccessOpened = Schemas["AccessOpened"];
+export type AccessPolicy = Schemas["AccessPolicy"];
+export type AccessRequest = Schemas["AccessRequest"];
 export type AudioLeftOut = Schemas["AudioLeftOut"];
 export type Club = Schemas["ClubProfile"];
 export type ClubSummary = Schemas["ClubSummary"];

@@ -21,7 +21,7 @@ function remember(key: string, value: unknown): void {
   }
 }
 
-/** Forgets all answers: for tests. */
+/** Forgets all answers: what is shown has changed, or a test begins. */
 export function forgetAnswers(): void {
   remembered.clear();
 }

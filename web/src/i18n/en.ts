@@ -138,6 +138,32 @@ export const en: Messages = {
     unknown: "unknown cause",
   },
 
+  access: {
+    codeNeeded: "This match is opened with a code",
+    codeNeededHelp: "Six letters and digits. The club gives it to you: ask at the desk.",
+    code: "Code of the match",
+    open: "Watch the match",
+    wrong: "That is not the code of this match. Check the court and the time as well.",
+    tooMany: (time) =>
+      time === null
+        ? "Too many attempts. Wait a while, or ask the club for a link."
+        : `Too many attempts. Try again at ${time}, or ask the club for a link.`,
+    codeExpired: "This code has expired. Ask the club for a new one.",
+    linkNeeded: "This match is opened with a link from the club",
+    linkNeededHelp: "Ask for it at the desk. Once opened, this phone remembers it.",
+    expired: "This access has expired",
+    expiredHelp: "Ask the club for a new link.",
+    revoked: "The club has taken this access back",
+    revokedHelp: "Ask the club for a new link.",
+    invalid: "This link is not valid",
+    invalidHelp: "It may have been cut off when it was copied. Open it from the message again, or ask the club for another.",
+    goOn: "Go on without the link",
+    codeHint: "Each match is opened with the code that the club gives you.",
+    linkHint: "This club shows its matches to those who have a link from it. Ask at the desk.",
+    liveWithCode: "Live is watched with the code of the match that is being played.",
+    liveWithLink: "Live as well.",
+  },
+
   problems: {
     clubNotFound: "We don't know this club",
     clubNotFoundHelp: "Check the address or the QR code. The club may have changed its name.",

@@ -137,6 +137,32 @@ export const es = {
     unknown: "causa desconocida",
   },
 
+  access: {
+    codeNeeded: "Este partido se abre con un código",
+    codeNeededHelp: "Son seis letras y números. Te lo da el club: pídelo en recepción.",
+    code: "Código del partido",
+    open: "Ver el partido",
+    wrong: "Ese código no es de este partido. Revisa también la cancha y la hora.",
+    tooMany: (time: string | null) =>
+      time === null
+        ? "Demasiados intentos. Espera un rato o pide un enlace en el club."
+        : `Demasiados intentos. Prueba de nuevo a las ${time} o pide un enlace en el club.`,
+    codeExpired: "Este código ya venció. Pide uno nuevo en el club.",
+    linkNeeded: "Este partido se abre con un enlace del club",
+    linkNeededHelp: "Pídelo en recepción. Al abrirlo, este teléfono lo recuerda.",
+    expired: "Este acceso ya venció",
+    expiredHelp: "Pide un enlace nuevo en el club.",
+    revoked: "El club retiró este acceso",
+    revokedHelp: "Pide un enlace nuevo en el club.",
+    invalid: "Este enlace no es válido",
+    invalidHelp: "Puede que se haya cortado al copiarlo. Ábrelo de nuevo desde el mensaje o pide otro en el club.",
+    goOn: "Seguir sin el enlace",
+    codeHint: "Cada partido se abre con el código que te da el club.",
+    linkHint: "Este club muestra sus partidos a quien tiene un enlace suyo. Pídelo en recepción.",
+    liveWithCode: "El directo se ve con el código del partido que se está jugando.",
+    liveWithLink: "El directo también.",
+  },
+
   problems: {
     clubNotFound: "No conocemos este club",
     clubNotFoundHelp: "Revisa la dirección o el código QR. Puede que el club haya cambiado de nombre.",

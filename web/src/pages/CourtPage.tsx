@@ -9,6 +9,7 @@ import { clubHref, courtHref } from "../router/routes";
 import { openingDay } from "../time/openingDay";
 import { useNow } from "../time/useNow";
 import { isDate } from "../time/zone";
+import { Icon } from "../ui/Icon";
 import { Heading } from "../ui/Layout";
 import { LiveBadge } from "../ui/LiveBadge";
 import { Notice } from "../ui/Notice";
@@ -36,7 +37,7 @@ export function CourtPage({ club: slug, court: courtSlug, date }: CourtPageProps
   const court = club.value.courts.find((candidate) => candidate.slug === courtSlug);
   if (court === undefined) return <CourtNotFound club={slug} />;
   if (date !== undefined && !isDate(date)) {
-    const problem = { kind: "refused", code: "invalid_date", detail: "", offsets: [] } as const;
+    const problem = { kind: "refused", code: "invalid_date", detail: "", offsets: [], retryAt: null } as const;
     return <ProblemPage problem={problem} club={slug} court={courtSlug} onRetry={club.reload} />;
   }
   return <Day club={club.value} court={court} date={date} />;
@@ -68,6 +69,7 @@ function Day({ club, court, date }: DayProps) {
         {court.isLive && <LiveBadge />}
       </Heading>
       <LivePlayer key={court.slug} url={court.liveUrl ?? null} />
+      {club.access !== "open" && <LockedHint club={club} court={court} />}
       <NoSound leftOut={court.channels.find((channel) => channel.liveUrl === court.liveUrl)?.audioLeftOut} />
       <DayStrip path={path} today={today} shown={shown} footage={footage} />
       <section aria-labelledby="times">
@@ -84,6 +86,22 @@ function Day({ club, court, date }: DayProps) {
         )}
       </section>
     </>
+  );
+}
+
+/** What opens the matches of this club, and the court that is live, before anyone tries one. */
+function LockedHint({ club, court }: { readonly club: Club; readonly court: Court }) {
+  const { t } = useI18n();
+  const isCode = club.access === "code";
+  const isLiveLocked = court.isLive && court.liveUrl === null;
+  return (
+    <div className="hint locked-hint">
+      <Icon name="lock" />
+      <p>
+        {isCode ? t.access.codeHint : t.access.linkHint}
+        {isLiveLocked && <small>{isCode ? t.access.liveWithCode : t.access.liveWithLink}</small>}
+      </p>
+    </div>
   );
 }
 

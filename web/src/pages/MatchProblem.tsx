@@ -1,3 +1,4 @@
+import { Locked } from "../access/Locked";
 import type { MatchPath } from "../api/client";
 import type { Problem } from "../api/problem";
 import { useI18n } from "../i18n/context";
@@ -22,6 +23,11 @@ export function MatchProblem({ path, problem, onRetry }: MatchProblemProps) {
       return <NoSuchSlot path={path} />;
     case "ambiguous_time":
       return <AmbiguousTime path={path} offsets={problem.kind === "refused" ? problem.offsets : []} />;
+    case "link_required":
+    case "code_required":
+    case "access_expired":
+    case "access_revoked":
+      return <Locked path={path} code={code} onOpened={onRetry} />;
     default:
       return <ProblemPage problem={problem} club={path.club} court={path.court} onRetry={onRetry} />;
   }

@@ -3,7 +3,7 @@ import { userEvent } from "@testing-library/user-event";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
 import { App } from "../App";
-import { answer, CLUB, problem, REPLAY, slot, UNREACHABLE, type Answers } from "../testing/network";
+import { answer, CLUB, problem, REPLAY, slot, UNREACHABLE, type Answers, type Network } from "../testing/network";
 
 const NOW = Date.parse("2026-11-21T18:30:00Z"); // 19:30 in Madrid, a Saturday
 const CLUB_PATH = "/api/clubs/padel-sur";
@@ -27,7 +27,7 @@ const BASE: Answers = {
   },
 };
 
-function open(path: string, answers: Answers = BASE): { readonly asked: readonly string[] } {
+function open(path: string, answers: Answers = BASE): Network {
   const network = answer(answers);
   window.history.replaceState(null, "", path);
   render(<App />);
@@ -142,6 +142,82 @@ describe("a match", () => {
     const future = { ...REPLAY, start: "2026-11-21T19:30:00Z", end: "2026-11-21T21:00:00Z", coverage: 0, playlistUrl: null, downloadUrl: null };
     open("/padel-sur/cancha-1/2026-11-21/10:00", { ...BASE, [REPLAY_PATH]: future });
     expect(await screen.findByText(/Vuelve a las 20:30/)).toBeDefined();
+  });
+});
+
+describe("a match that is not open to everybody", () => {
+  const ACCESS_PATH = `${CLUB_PATH}/access`;
+  const MATCH = "/padel-sur/cancha-1/2026-11-21/10:00";
+  const OPENED = { until: "2026-12-21T09:00:00.000Z", court: "cancha-1", live: true, from: null, to: null };
+  const locked = (policy: "link" | "code"): Answers => ({
+    ...BASE,
+    [CLUB_PATH]: { ...CLUB, access: policy },
+    [REPLAY_PATH]: problem(403, `${policy}_required`),
+  });
+
+  it("asks for its code, says what is wrong with it, and plays", async () => {
+    open(MATCH, { ...locked("code"), [ACCESS_PATH]: problem(403, "code_wrong") });
+    const user = userEvent.setup();
+    await screen.findByRole("heading", { name: "Este partido se abre con un código" });
+    const field = screen.getByLabelText("Código del partido");
+    const button = screen.getByRole<HTMLButtonElement>("button", { name: "Ver el partido" });
+    await user.type(field, "k7m4q");
+    expect(button.disabled).toBe(true);
+    await user.type(field, "x{Enter}");
+    expect((await screen.findByRole("alert")).textContent).toMatch(/no es de este partido/);
+
+    answer({ ...locked("code"), [ACCESS_PATH]: problem(429, "too_many_attempts", { retryAt: "2026-11-21T19:05:00.000Z" }) });
+    await user.click(button);
+    await screen.findByText(/Prueba de nuevo a las 14:05/);
+
+    const network = answer({ ...locked("code"), [ACCESS_PATH]: OPENED, [REPLAY_PATH]: REPLAY });
+    await user.click(button);
+    await screen.findByRole("link", { name: "Descargar MP4" });
+    expect(network.sent[0]).toEqual({ code: "K7M4QX", court: "cancha-1", date: "2026-11-21", time: "10:00" });
+  });
+
+  it("says where a link is to be had", async () => {
+    open(MATCH, locked("link"));
+    await screen.findByRole("heading", { name: "Este partido se abre con un enlace del club" });
+    expect(screen.queryByLabelText("Código del partido")).toBeNull();
+    await userEvent.click(screen.getByRole("button", { name: "Switch to English" }));
+    await screen.findByText(/Ask for it at the desk/);
+  });
+
+  it("shows a link to the server before anything is asked for, and takes it out of the address", async () => {
+    const network = open(`${MATCH}#link=secret`, { ...locked("link"), [ACCESS_PATH]: OPENED, [REPLAY_PATH]: REPLAY });
+    await screen.findByRole("link", { name: "Descargar MP4" });
+    expect(network.asked[0]).toBe(ACCESS_PATH);
+    expect(network.sent[0]).toEqual({ link: "secret" });
+    expect(window.location.hash).toBe("");
+    expect(network.asked.join(" ")).not.toContain("secret");
+  });
+
+  it.each([
+    [410, "access_expired", "Este acceso ya venció"],
+    [410, "access_revoked", "El club retiró este acceso"],
+    [403, "link_invalid", "Este enlace no es válido"],
+  ] as const)("says what has become of a link: %s %s", async (status, code, title) => {
+    open(`${MATCH}#link=secret`, { ...locked("link"), [ACCESS_PATH]: problem(status, code) });
+    await screen.findByRole("heading", { name: title });
+    await userEvent.click(screen.getByRole("button", { name: "Seguir sin el enlace" }));
+    await screen.findByRole("heading", { name: "Este partido se abre con un enlace del club" });
+  });
+
+  it("takes a new code where an old one has expired", async () => {
+    open(MATCH, { ...locked("code"), [REPLAY_PATH]: problem(410, "access_expired") });
+    await screen.findByRole("heading", { name: "Este acceso ya venció" });
+    await screen.findByLabelText("Código del partido");
+  });
+
+  it("says so on the court's page, where its start times are", async () => {
+    const [first, ...others] = CLUB.courts;
+    if (first === undefined) throw new Error("the club has courts");
+    const live = { ...first, isLive: true, liveUrl: null };
+    open("/padel-sur/cancha-1", { ...BASE, [CLUB_PATH]: { ...CLUB, access: "code", courts: [live, ...others] } });
+    await screen.findByText(/Cada partido se abre con el código/);
+    expect(screen.getByText(/El directo se ve con el código/)).toBeDefined();
+    expect(await screen.findByRole("link", { name: /^13:00/ })).toBeDefined();
   });
 });
 

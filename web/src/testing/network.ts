@@ -7,10 +7,19 @@ export type Answers = Readonly<Record<string, unknown>>;
 
 export const UNREACHABLE = Symbol("unreachable");
 
+export interface Network {
+  /** Path and query of each request. */
+  readonly asked: readonly string[];
+  /** Bodies of requests that have one. */
+  readonly sent: readonly unknown[];
+}
+
 /** Stands in for the network. Anything not foreseen fails the test by name. */
-export function answer(answers: Answers): { readonly asked: readonly string[] } {
+export function answer(answers: Answers): Network {
   const asked: string[] = [];
-  vi.spyOn(globalThis, "fetch").mockImplementation((input) => {
+  const sent: unknown[] = [];
+  vi.spyOn(globalThis, "fetch").mockImplementation(async (input) => {
+    if (input instanceof Request && input.method === "POST") sent.push(await input.clone().json());
     const url = new URL(input instanceof Request ? input.url : input, window.location.origin);
     const key = decodeURIComponent(url.pathname + url.search);
     asked.push(key);
@@ -20,7 +29,7 @@ export function answer(answers: Answers): { readonly asked: readonly string[] } 
     if (body instanceof Response) return Promise.resolve(body.clone());
     return Promise.resolve(Response.json(body));
   });
-  return { asked };
+  return { asked, sent };
 }
 
 export function problem(status: number, code: ProblemCode, more: object = {}): Response {
@@ -32,6 +41,7 @@ export const CLUB: Club = {
   slug: "padel-sur",
   name: "Pádel Sur",
   zone: "Europe/Madrid",
+  access: "open",
   appointmentDuration: 90,
   hours: [{ weekday: "sat", open: "08:00", close: "24:00" }],
   courts: [

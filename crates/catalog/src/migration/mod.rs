@@ -27,6 +27,7 @@ mod m0002_bucket;
 mod m0003_live_access;
 mod m0004_relay;
 mod m0005_nodes;
+mod m0006_access;
 mod m0007_sealed;
 #[cfg(test)]
 mod tests;
@@ -85,12 +86,13 @@ pub(crate) enum Step {
 }
 
 /// All migrations in order.
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 7] = [
     m0001_first::MIGRATION,
     m0002_bucket::MIGRATION,
     m0003_live_access::MIGRATION,
     m0004_relay::MIGRATION,
     m0005_nodes::MIGRATION,
+    m0006_access::MIGRATION,
     m0007_sealed::MIGRATION,
 ];
 

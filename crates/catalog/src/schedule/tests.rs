@@ -23,6 +23,7 @@ fn club_with(zone: &str, schedules: Vec<Schedule>) -> Club {
         created_us: 0,
         retention_days: None,
         schedules,
+        access: access::Policy::Open,
     }
 }
 

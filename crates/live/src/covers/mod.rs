@@ -245,6 +245,12 @@ impl Covers {
         read.or(slate)
     }
 
+    /// What is shown in the place of a cover.
+    #[must_use]
+    pub fn slate(&self) -> Bytes {
+        self.shared.config.slate.clone()
+    }
+
     /// What has been done so far.
     #[must_use]
     pub fn status(&self) -> CoversStatus {

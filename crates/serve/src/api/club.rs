@@ -40,8 +40,35 @@ pub struct ClubProfile {
     pub appointment_duration: u32,
     /// When the club is open, as of now; a weekday that is missing is closed.
     pub hours: Vec<OpeningHours>,
+    /// Who may watch. What is not open to the one who asks has no address here, and the replay says what is needed.
+    pub access: AccessPolicy,
     /// The courts, in the club's own order.
     pub courts: Vec<CourtSummary>,
+}
+
+/// Who may watch what a club records and broadcasts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessPolicy {
+    /// Everybody.
+    Open,
+    /// Whoever has a link from the club.
+    Link,
+    /// Whoever has the code of the match, or a link from the club.
+    Code,
+    /// Nobody but those who run the server.
+    Closed,
+}
+
+impl From<access::Policy> for AccessPolicy {
+    fn from(policy: access::Policy) -> Self {
+        match policy {
+            access::Policy::Open => Self::Open,
+            access::Policy::Link => Self::Link,
+            access::Policy::Code => Self::Code,
+            access::Policy::Closed => Self::Closed,
+        }
+    }
 }
 
 /// One opening period of the week.
@@ -88,7 +115,7 @@ pub struct CourtSummary {
     pub name: String,
     /// Whether any of its channels is being recorded now.
     pub is_live: bool,
-    /// Where its first live channel is watched, while one is: an HLS playlist with parts.
+    /// Where its first live channel is watched, while one is and the one who asks may: an HLS playlist with parts.
     pub live_url: Option<String>,
     /// Its channels; a court may have several cameras.
     pub channels: Vec<ChannelSummary>,
@@ -105,7 +132,8 @@ pub struct ChannelSummary {
     /// Whether it is being recorded now.
     pub is_live: bool,
     /// Where it is watched while it is live: an HLS playlist with parts, which old players read as well. With `window=SECONDS` it
-    /// can be rewound; `.flv` in place of `/index.m3u8` is HTTP-FLV. Where the club wants addresses signed, this one expires.
+    /// can be rewound; `.flv` in place of `/index.m3u8` is HTTP-FLV. Where the club wants addresses signed, or does not
+    /// let everybody watch, this one expires.
     pub live_url: Option<String>,
     /// Why its sound is not being recorded, while it is live and its sound is left out.
     pub audio_left_out: Option<AudioLeftOut>,

@@ -3,6 +3,7 @@
 //! Everything here is part of `docs/openapi.json`, from which the UI's client is generated. A field is added, never
 //! renamed. Names are camelCase, instants are RFC 3339 in UTC with milliseconds, local dates and times are the club's.
 
+mod access;
 mod club;
 mod instant;
 mod ledger;
@@ -10,8 +11,14 @@ mod relays;
 mod replay;
 mod slots;
 
+pub(crate) use access::opens;
+pub use access::{
+    AccessOpened, AccessRequest, ChannelLive, CodeList, CodesRequest, LinkList, LinkMade, LinkRequest,
+    LinkSummary, SlotCodeSummary,
+};
 pub use club::{
-    AudioLeftOut, ChannelSummary, ClubList, ClubProfile, ClubSummary, CourtSummary, OpeningHours, Weekday,
+    AccessPolicy, AudioLeftOut, ChannelSummary, ClubList, ClubProfile, ClubSummary, CourtSummary,
+    OpeningHours, Weekday,
 };
 pub use instant::Instant;
 pub use ledger::{LedgerAlarm, LedgerKeeper, LedgerTrouble, LedgerUpload, NodeLedger};

@@ -80,7 +80,8 @@ pub struct ReplayFragment {
     pub end: Instant,
     /// Size of the segment now.
     pub size_bytes: u64,
-    /// Signed address of its bytes.
+    /// Signed address of its bytes. To somebody who was let in by a link or code, a segment that goes beyond what that opens gives only
+    /// the byte ranges inside, which the playlist names.
     pub url: String,
 }
 

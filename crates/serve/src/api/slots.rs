@@ -62,7 +62,7 @@ pub struct SlotSummary {
     /// Share of the match that was recorded; of its elapsed part while it is being played; 0 in the future.
     #[schema(minimum = 0.0, maximum = 1.0)]
     pub coverage: f64,
-    /// A picture of the match, where there is footage.
+    /// A picture of the match, where there is footage and the one who asks may see it.
     #[schema(required)]
     pub thumbnail_url: Option<String>,
 }

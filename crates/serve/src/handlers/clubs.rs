@@ -4,9 +4,11 @@ use super::scope;
 use crate::{
     api::{ChannelSummary, ClubList, ClubProfile, ClubSummary, CourtSummary, OpeningHours, Weekday},
     app::App,
+    door::Visitor,
     problem::{Problem, ProblemDocument},
     query::ApiPath,
 };
+use access::Wish;
 use axum::{Json, extract::State};
 use catalog::schedule::WeekHours;
 
@@ -29,12 +31,16 @@ pub(crate) async fn list_clubs(State(app): State<App>) -> Result<Json<ClubList>,
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json")))]
 pub(crate) async fn get_club(
     State(app): State<App>,
+    visitor: Visitor,
     ApiPath(slug): ApiPath<String>,
 ) -> Result<Json<ClubProfile>, Problem> {
     let club = scope::club(&app, &slug).await?;
-    let access = app.catalog.live_access(club.id).await?;
+    let live_access = app.catalog.live_access(club.id).await?;
+    let shown = app.door.shown(&visitor).await?;
+    let now_us = app.clock.now_us();
     let mut courts = Vec::new();
     for court in app.catalog.courts(club.id).await? {
+        let admission = shown.may(&club, court.id, Wish::Live, now_us).ok();
         let channels: Vec<_> = app
             .catalog
             .channels_of_court(court.id)
@@ -42,7 +48,9 @@ pub(crate) async fn get_club(
             .into_iter()
             .map(|channel| {
                 let is_live = app.live.is_live(channel.id);
-                let live_url = is_live.then(|| app.viewing.address(channel.id, access));
+                let admission = admission.as_ref().filter(|_| is_live);
+                let live_url =
+                    admission.map(|admission| app.viewing.address(channel.id, live_access, admission).0);
                 let audio_left_out = app.hubs.audio_problem(channel.id).filter(|_| is_live).map(Into::into);
                 ChannelSummary { is_live, live_url, audio_left_out, id: channel.id, name: channel.name }
             })
@@ -51,13 +59,14 @@ pub(crate) async fn get_club(
         let live_url = channels.iter().find_map(|channel| channel.live_url.clone());
         courts.push(CourtSummary { slug: court.slug, name: court.name, is_live, live_url, channels });
     }
-    let schedule = club.current_schedule(app.clock.now_us());
+    let schedule = club.current_schedule(now_us);
     Ok(Json(ClubProfile {
         appointment_duration: schedule.appointment_duration_min,
         hours: hours(&schedule.hours),
         slug: club.slug,
         name: club.name,
         zone: club.zone,
+        access: club.access.into(),
         courts,
     }))
 }

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 
 /// The current picture of a channel, at most some ten seconds old while it is live. A slate when it has been offline for too
-/// long, or never was live.
+/// long, never was live, or its club does not let everybody watch.
 ///
 /// The name is the MD5 of the channel's id in lower case with hyphens.
 #[utoipa::path(get, path = "/thumbs/{md5}.jpg", tag = "media", operation_id = "getCover",
@@ -34,6 +34,8 @@ pub(crate) async fn get_cover(
     let id = CoverId::from_file_name(&file).ok_or_else(unknown)?;
     let covers = app.covers.as_ref().ok_or_else(unknown)?;
     let jpeg = covers.picture(id).await.ok_or_else(unknown)?;
+    // Not shown to everybody is shown to nobody here: other sites have nothing to show for those who look at them.
+    let jpeg = if app.door.is_cover_public(id).await? { jpeg } else { covers.slate() };
     let head = FileHead {
         length: jpeg.len() as u64,
         etag: etag(&jpeg),

@@ -1,5 +1,6 @@
 //! Bytes: the download of a match, segments, init segments.
 
+use super::edges;
 use crate::{
     api,
     app::App,
@@ -45,7 +46,7 @@ pub(crate) async fn get_download(
 ) -> Result<Response, Problem> {
     let now_us = app.clock.now_us();
     let token = stem(&file, ".mp4")?;
-    let grant = app.signer.verify(token, TokenKind::Replay, now_us)?;
+    let grant = app.granted(token, &[TokenKind::Replay]).await?;
     let from_us = fields.begin_us()?.map_or(grant.from_us, |begin_us| begin_us.max(grant.from_us));
     if from_us >= grant.to_us {
         return Err(Problem::new(ProblemCode::InvalidRange, "from lies after the end of the match"));
@@ -75,7 +76,8 @@ async fn file_name(app: &App, grant: &Grant) -> Result<String, Problem> {
     Ok(format!("{}-{}-{}.mp4", club.slug, court.slug, local.strftime("%Y-%m-%d-%H%M")))
 }
 
-/// The bytes of a segment. Answers single byte ranges; for what the bucket has, a redirect to its signed address.
+/// The bytes of a segment. Answers single byte ranges; for what the bucket has, a redirect to its signed address. Of a segment at the
+/// edge of what a link or code opens, only the ranges that belong to that: those that the playlist names.
 #[utoipa::path(get, path = "/media/{token}/{segment}.mp4", tag = "media", operation_id = "getMedia",
     params(("token" = String, Path, description = "From a fragment's `url`"), ("segment" = String, Path, description = "Id of the segment"),
         ("via" = Option<String>, Query, nullable = false, description = "`node`: never a redirect")),
@@ -91,7 +93,7 @@ pub(crate) async fn get_media(
     fields: Fields,
 ) -> Result<Response, Problem> {
     let via = fields.via()?;
-    let grant = app.signer.verify(&token, TokenKind::Media, app.clock.now_us())?;
+    let grant = app.granted(&token, &[TokenKind::Media, TokenKind::Rewind]).await?;
     let gone =
         || Problem::new(ProblemCode::SegmentNotFound, "there is no such segment, or it is kept no longer");
     let id = Uuid::try_parse(stem(&file, ".mp4")?).map_err(|_| gone())?;
@@ -100,14 +102,19 @@ pub(crate) async fn get_media(
     if row.channel_id != grant.channel || !overlaps {
         return Err(TokenError::Invalid.into());
     }
+    let granted = edges::granted_bytes(&app, &grant, &row).await?;
     // A signature is for one method: what a HEAD asks is answered from here, without asking the bucket.
-    if via == Via::Anywhere
+    if granted.is_none()
+        && via == Via::Anywhere
         && method != Method::HEAD
         && let Some(url) = app.archive.object_url(&row, app.bucket.url_life).await?
     {
         return redirect(&url, app.bucket.url_life);
     }
     let segment = app.archive.open_segment(id).await?;
+    if let Some(granted) = &granted {
+        edges::refuse_beyond(granted, &method, &headers, segment.len, &segment.etag)?;
+    }
     let head = FileHead {
         length: segment.len,
         etag: segment.etag.clone(),

@@ -31,7 +31,7 @@ pub(crate) async fn get_frame(
     State(app): State<App>,
     ApiPath(file): ApiPath<String>,
 ) -> Result<Response, Problem> {
-    let grant = app.signer.verify(stem(&file, ".jpg")?, TokenKind::Frame, app.clock.now_us())?;
+    let grant = app.granted(stem(&file, ".jpg")?, &[TokenKind::Frame]).await?;
     let spans = app.archive.spans(grant.channel, grant.from_us, grant.to_us).await?;
     let Some(at_us) = moment(&spans, grant.from_us, grant.to_us) else {
         return Err(Problem::new(ProblemCode::NoFootage, "nothing was recorded in this time"));

@@ -8,6 +8,7 @@ use crate::{
     query::{ApiPath, Fields},
     viewing::not_live,
 };
+use access::By;
 use axum::{
     body::Body,
     extract::State,
@@ -24,6 +25,13 @@ const MP4: HeaderValue = HeaderValue::from_static("video/mp4");
 
 /// Parts and segments never change under their number; when a window is gone, so is the wish for them.
 const KEPT: HeaderValue = HeaderValue::from_static("public, max-age=60, immutable");
+
+/// The same for what is not for everybody: no cache in between goes on showing what was taken back.
+const KEPT_PRIVATELY: HeaderValue = HeaderValue::from_static("private, max-age=60, immutable");
+
+fn kept(by: By) -> HeaderValue {
+    if by == By::Open { KEPT } else { KEPT_PRIVATELY }
+}
 
 const NOT_STORED: HeaderValue = HeaderValue::from_static("no-store");
 
@@ -53,22 +61,22 @@ pub(crate) async fn get_live_file(
 ) -> Result<Response, Problem> {
     let file = named(&file)
         .ok_or_else(|| Problem::new(ProblemCode::NotFound, "a live address has no file of this name"))?;
-    let channel = app.viewing.permitted(&name).await?;
-    let window = app.hubs.window(channel).ok_or_else(not_live)?;
+    let permit = app.viewing.permitted(&name).await?;
+    let window = app.hubs.window(permit.channel).ok_or_else(not_live)?;
     match file {
         File::Live => {
             let text = match fields.window_s()? {
-                Some(window_s) => live_playlist::variants(&app, &window, channel, window_s).await?,
+                Some(window_s) => live_playlist::variants(&app, &window, permit, window_s).await?,
                 None => live_playlist::live(&window, fields.reload()?).await?,
             };
             Ok(playlist(text))
         }
         File::Rewind => {
-            let text = live_playlist::rewind(&app, &window, channel, &fields).await?;
+            let text = live_playlist::rewind(&app, &window, permit, &fields).await?;
             Ok(playlist(text))
         }
-        File::Segment(number) => segment(&window, number),
-        File::Part(number, part) => self::part(&window, number, part).await,
+        File::Segment(number) => segment(&window, number, kept(permit.by)),
+        File::Part(number, part) => self::part(&window, number, part, kept(permit.by)).await,
         File::Init(hash) => init(&window, &hash),
     }
 }
@@ -104,21 +112,26 @@ fn gone() -> Problem {
     Problem::new(ProblemCode::SegmentNotFound, "this is not in the live window any more, or not yet")
 }
 
-fn segment(window: &WindowReader, number: u64) -> Result<Response, Problem> {
+fn segment(window: &WindowReader, number: u64, kept: HeaderValue) -> Result<Response, Problem> {
     let snapshot = window.snapshot().ok_or_else(not_live)?;
     let segment = snapshot.segment(number).filter(|segment| segment.is_closed).ok_or_else(gone)?;
-    Ok(media(segment.parts.clone()))
+    Ok(media(segment.parts.clone(), kept))
 }
 
 /// A part; the one that comes next is waited for, as its address is told beforehand (`EXT-X-PRELOAD-HINT`).
-async fn part(window: &WindowReader, number: u64, part: usize) -> Result<Response, Problem> {
+async fn part(
+    window: &WindowReader,
+    number: u64,
+    part: usize,
+    kept: HeaderValue,
+) -> Result<Response, Problem> {
     let mut snapshot = window.snapshot().ok_or_else(not_live)?;
     if snapshot.next() == (number, part) {
         let come = window.wait(|now| now.is_none_or(|now| now.next() != (number, part)));
         snapshot = tokio::time::timeout(LIVE_WAIT, come).await.ok().flatten().ok_or_else(gone)?;
     }
     let segment = snapshot.segment(number).ok_or_else(gone)?;
-    Ok(media(vec![segment.parts.get(part).ok_or_else(gone)?.clone()]))
+    Ok(media(vec![segment.parts.get(part).ok_or_else(gone)?.clone()], kept))
 }
 
 fn init(window: &WindowReader, hash: &str) -> Result<Response, Problem> {
@@ -129,7 +142,7 @@ fn init(window: &WindowReader, hash: &str) -> Result<Response, Problem> {
 }
 
 /// Fragments one after the other, without a copy.
-fn media(parts: Vec<Arc<Fragment>>) -> Response {
+fn media(parts: Vec<Arc<Fragment>>, kept: HeaderValue) -> Response {
     let length: u64 = parts.iter().map(|part| u64::from(part.size_bytes)).sum();
     let pieces = parts.into_iter().flat_map(|part| {
         let count = part.payload.len() + 1;
@@ -141,7 +154,7 @@ fn media(parts: Vec<Arc<Fragment>>) -> Response {
     let body = Body::from_stream(stream::iter(pieces.map(Ok::<Bytes, Infallible>)));
     let headers = [
         (header::CONTENT_TYPE, MP4),
-        (header::CACHE_CONTROL, KEPT),
+        (header::CACHE_CONTROL, kept),
         (header::CONTENT_LENGTH, HeaderValue::from(length)),
     ];
     (headers, body).into_response()

@@ -12,7 +12,7 @@ use crate::{
     problem::{Problem, ProblemCode},
     query::{Fields, Reload},
     token::{Grant, TokenKind, expiry_us},
-    viewing::not_live,
+    viewing::{Permit, not_live},
 };
 use bytes::Bytes;
 use live::{Snapshot, WindowReader};
@@ -22,7 +22,6 @@ use media::{
 };
 use std::fmt::Write as _;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 /// The live playlist, as soon as it has what the reload asks for.
 pub(super) async fn live(window: &WindowReader, reload: Reload) -> Result<Bytes, Problem> {
@@ -115,13 +114,16 @@ fn window_text(snapshot: &Snapshot) -> String {
 pub(super) async fn variants(
     app: &App,
     window: &WindowReader,
-    channel: Uuid,
+    permit: Permit,
     window_s: u64,
 ) -> Result<Bytes, Problem> {
     let snapshot = first(window).await?;
     let now_us = app.clock.now_us();
     let back_us = i64::try_from(window_s.saturating_mul(1_000_000)).unwrap_or(i64::MAX).min(MAX_REWIND_US);
-    let views = app.archive.views(channel, now_us - back_us, i64::MAX).await?;
+    let floor_us = permit.from_us.unwrap_or(i64::MIN);
+    let mut views = app.archive.views(permit.channel, (now_us - back_us).max(floor_us), i64::MAX).await?;
+    // A segment is read whole: one that began before is of somebody else's match.
+    views.retain(|view| view.start_us >= floor_us);
     // Not into what another node has: a playlist of both could not be played.
     let elsewhere = views.iter().rposition(|view| !view.is_here).map_or(0, |last| last + 1);
     let address = match views.get(elsewhere) {
@@ -156,12 +158,13 @@ pub(super) async fn variants(
 pub(super) async fn rewind(
     app: &App,
     window: &WindowReader,
-    channel: Uuid,
+    permit: Permit,
     fields: &Fields,
 ) -> Result<Bytes, Problem> {
     let (from_us, reload) = (fields.rewind_from_us()?, fields.reload()?);
     let now_us = app.clock.now_us();
-    if !(now_us - MAX_REWIND_AGE_US..=now_us).contains(&from_us) {
+    let floor_us = permit.from_us.unwrap_or(i64::MIN);
+    if !((now_us - MAX_REWIND_AGE_US).max(floor_us)..=now_us).contains(&from_us) {
         return Err(Problem::new(
             ProblemCode::BadRequest,
             "this is too long ago; open the live address again",
@@ -170,12 +173,15 @@ pub(super) async fn rewind(
     let to_us = from_us.saturating_add(MAX_REWIND_AGE_US);
     // Counted from the instant that stays, so that the addresses stay as well.
     let expires_us = expiry_us(from_us, to_us, from_us);
-    let grant = Grant { kind: TokenKind::Media, channel, from_us, to_us, expires_us };
+    let (channel, by) = (permit.channel, permit.by);
+    let grant = Grant { kind: TokenKind::Rewind, channel, from_us, to_us, expires_us, by };
     let token = app.signer.sign(&grant);
     let deadline = Instant::now() + LIVE_WAIT;
     loop {
         let seen = window.snapshot().map(|snapshot| snapshot.next());
-        if let Some(text) = recorded(app, &token, &grant, reload, Instant::now() >= deadline).await? {
+        if let Some(text) =
+            recorded(app, &token, &grant, floor_us, reload, Instant::now() >= deadline).await?
+        {
             return Ok(text);
         }
         // The hub has it first: then the archive is asked again.
@@ -190,10 +196,12 @@ async fn recorded(
     app: &App,
     token: &str,
     grant: &Grant,
+    floor_us: i64,
     reload: Reload,
     is_late: bool,
 ) -> Result<Option<Bytes>, Problem> {
-    let views = app.archive.readable_views(grant.channel, grant.from_us, grant.to_us).await?;
+    let mut views = app.archive.readable_views(grant.channel, grant.from_us, grant.to_us).await?;
+    views.retain(|view| view.start_us >= floor_us);
     let named: Vec<_> = views
         .iter()
         .map(|view| {

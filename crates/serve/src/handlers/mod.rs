@@ -1,7 +1,9 @@
 //! The operations: each reads its request, asks the other rooms, and writes its answer. One file a subject.
 
+mod access;
 mod clubs;
 mod cover;
+mod edges;
 mod files;
 mod frame;
 mod live;
@@ -14,6 +16,7 @@ mod replay;
 mod scope;
 mod slots;
 
+pub(crate) use access::*;
 pub(crate) use clubs::*;
 pub(crate) use cover::*;
 pub(crate) use files::*;

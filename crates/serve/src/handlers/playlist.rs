@@ -37,7 +37,7 @@ pub(crate) async fn get_playlist(
         Via::Node => "?via=node",
     };
     let now_us = app.clock.now_us();
-    let grant = app.signer.verify(&token, TokenKind::Replay, now_us)?;
+    let grant = app.granted(&token, &[TokenKind::Replay]).await?;
     let views = app.archive.readable_views(grant.channel, grant.from_us, grant.to_us).await?;
     if views.is_empty() {
         return Err(Problem::new(ProblemCode::NoFootage, "nothing was recorded in this time"));

@@ -7,10 +7,12 @@ use crate::{
     api::{AudioLeftOut, ClubName, CourtName, Instant, Replay, ReplayFragment, ReplayGap},
     app::App,
     coverage::{is_whole, recorded_us, share},
+    door::Visitor,
     problem::{Problem, ProblemCode, ProblemDocument},
     query::{ApiPath, Fields, Wanted},
     token::{Grant, TokenKind, expiry_us},
 };
+use access::{Admission, By, Range, Wish};
 use axum::{Json, extract::State};
 use catalog::schedule::{self, SlotError};
 use std::time::Duration;
@@ -45,7 +47,7 @@ pub(crate) struct ReplayParams {
     channel: Option<Uuid>,
 }
 
-/// The match that began at a start time, or any range.
+/// The match that began at a start time, or any range; for those who may watch it: `link_required` and `code_required` say what is needed.
 ///
 /// Give `date` and `time` (and `offset` where the time occurs twice), or `from` and `to`. No footage is no error: coverage
 /// is 0 and there is no playlist.
@@ -55,6 +57,7 @@ pub(crate) struct ReplayParams {
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json")))]
 pub(crate) async fn get_replay(
     State(app): State<App>,
+    visitor: Visitor,
     ApiPath((club, court)): ApiPath<(String, String)>,
     fields: Fields,
 ) -> Result<Json<Replay>, Problem> {
@@ -68,6 +71,8 @@ pub(crate) async fn get_replay(
             (slot.start_us, slot.end_us)
         }
     };
+    let admission =
+        app.door.judge(&scope.club, scope.court.id, &visitor, Wish::Replay(Range { from_us, to_us })).await?;
     let now_us = app.clock.now_us();
     let mut footage = scope::footage(&app, scope.court.id, from_us, to_us).await?;
     if let Some(id) = channel {
@@ -77,10 +82,10 @@ pub(crate) async fn get_replay(
         }
     }
     let best = best(&footage, from_us, to_us);
-    Ok(Json(replay(&app, &scope, best, from_us, to_us, now_us).await?))
+    Ok(Json(replay(&app, &scope, best, &admission, from_us, to_us, now_us).await?))
 }
 
-fn refused(error: SlotError) -> Problem {
+pub(super) fn refused(error: SlotError) -> Problem {
     let detail = error.to_string();
     match error {
         SlotError::NoSuchSlot { .. } => Problem::new(ProblemCode::NoSuchSlot, detail),
@@ -95,12 +100,13 @@ async fn replay(
     app: &App,
     scope: &Scope,
     best: Option<&Footage>,
+    admission: &Admission,
     from_us: i64,
     to_us: i64,
     now_us: i64,
 ) -> Result<Replay, Problem> {
     let elapsed_us = now_us.clamp(from_us, to_us);
-    let expires_us = expiry_us(from_us, to_us, now_us);
+    let expires_us = expiry_us(from_us, to_us, now_us).min(admission.until_us.unwrap_or(i64::MAX));
     let mut replay = Replay {
         club: ClubName {
             slug: scope.club.slug.clone(),
@@ -149,7 +155,7 @@ async fn replay(
         .await?
         .map(|left_out| AudioLeftOut { codec: left_out.codec, detail: left_out.detail });
     replay.recorded_until = best.spans.iter().map(|span| Instant(span.1.min(to_us))).max();
-    let grant = Grant { kind: TokenKind::Replay, channel, from_us, to_us, expires_us };
+    let grant = Grant { kind: TokenKind::Replay, channel, from_us, to_us, expires_us, by: admission.by };
     let token = app.signer.sign(&grant);
     replay.playlist_url = Some(format!("/replay/{token}/index.m3u8"));
     replay.download_url = Some(format!("/replay/{token}.mp4"));
@@ -189,8 +195,9 @@ async fn fragments(
             continue;
         }
         let in_bucket = match rows.iter().find(|row| row.id == id) {
-            Some(row) => app.archive.object_url(row, life).await?,
-            None => None,
+            // The bucket cannot be told of what is taken back: such addresses are ours, and lead there for a short while at a time.
+            Some(row) if grant.by == By::Open => app.archive.object_url(row, life).await?,
+            _ => None,
         };
         fragments.push(ReplayFragment {
             start: Instant(start_us),

@@ -7,10 +7,12 @@ use crate::{
     api::{DayCoverage, DaySlots, Instant, MonthDays, SlotState, SlotSummary},
     app::App,
     coverage::{recorded_us, share},
+    door::Visitor,
     problem::{Problem, ProblemDocument},
     query::{ApiPath, Fields},
     token::{Grant, TokenKind, expiry_us},
 };
+use access::{Range, Wish};
 use axum::{Json, extract::State};
 use catalog::schedule;
 use utoipa::IntoParams;
@@ -86,6 +88,7 @@ pub(crate) async fn list_days(
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json")))]
 pub(crate) async fn list_slots(
     State(app): State<App>,
+    visitor: Visitor,
     ApiPath((club, court)): ApiPath<(String, String)>,
     fields: Fields,
 ) -> Result<Json<DaySlots>, Problem> {
@@ -100,6 +103,7 @@ pub(crate) async fn list_slots(
     } else {
         Vec::new()
     };
+    let shown = app.door.shown(&visitor).await?;
     let summaries = slots.into_iter().map(|slot| {
         let state = match now_us {
             now if now >= slot.end_us => SlotState::Past,
@@ -109,13 +113,18 @@ pub(crate) async fn list_slots(
         let elapsed_us = now_us.clamp(slot.start_us, slot.end_us);
         let best = best(&footage, slot.start_us, elapsed_us);
         let recorded = best.map_or(0, |best| recorded_us(&best.spans, slot.start_us, elapsed_us));
-        let thumbnail_url = best.filter(|_| recorded > 0).map(|best| {
+        let range = Range { from_us: slot.start_us, to_us: slot.end_us };
+        let admission = shown.may(&scope.club, scope.court.id, Wish::Picture(range), now_us).ok();
+        let pictured = best.filter(|_| recorded > 0).zip(admission);
+        let thumbnail_url = pictured.map(|(best, admission)| {
             let grant = Grant {
                 kind: TokenKind::Frame,
                 channel: best.channel.id,
                 from_us: slot.start_us,
                 to_us: slot.end_us,
-                expires_us: expiry_us(slot.start_us, slot.end_us, now_us),
+                expires_us: expiry_us(slot.start_us, slot.end_us, now_us)
+                    .min(admission.until_us.unwrap_or(i64::MAX)),
+                by: admission.by,
             };
             format!("/frame/{}.jpg", app.signer.sign(&grant))
         });

@@ -3,7 +3,8 @@
 use super::answers::Answers;
 use crate::{
     limits::{
-        ANSWER_TIMEOUT, MAX_BODY_BYTES, MAX_LIVE_REQUESTS, MAX_REQUESTS_IN_WORK, MAX_URI_BYTES, TURN_TIMEOUT,
+        ANSWER_TIMEOUT, MAX_BODY_BYTES, MAX_ENTRIES_IN_WORK, MAX_LIVE_REQUESTS, MAX_REQUESTS_IN_WORK,
+        MAX_URI_BYTES, TURN_TIMEOUT,
     },
     problem::{Problem, ProblemCode},
 };
@@ -54,6 +55,11 @@ pub(crate) fn paced<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Rout
 /// The same for routes that wait for what has not happened yet: many at once, as waiting costs little.
 pub(crate) fn waiting<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
     paced_at(routes, Pace { at_once: MAX_LIVE_REQUESTS, turn: TURN_TIMEOUT, answer: ANSWER_TIMEOUT })
+}
+
+/// The same for what strangers try: few at once, so that they keep nobody from anything else.
+pub(crate) fn tried<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
+    paced_at(routes, Pace { at_once: MAX_ENTRIES_IN_WORK, turn: TURN_TIMEOUT, answer: ANSWER_TIMEOUT })
 }
 
 fn paced_at<S: Clone + Send + Sync + 'static>(routes: Router<S>, pace: Pace) -> Router<S> {
@@ -117,7 +123,8 @@ async fn within_limits(request: Request, next: Next) -> Response<Body> {
         )
         .into_response();
     }
-    // No operation reads a body: one of unknown length is left in the socket, and the connection closes after it.
+    // Few operations read a body, and those no more than they need: one of unknown length is left in the socket, and the connection
+    // closes after it.
     let body = request.body().size_hint().lower();
     if body > MAX_BODY_BYTES {
         return Problem::new(

@@ -15,14 +15,14 @@ const AVCC: &[u8] = include_bytes!("../fixtures/ffmpeg-x264-avcc.bin");
 const IDR: &[u8] = include_bytes!("../fixtures/ffmpeg-x264-idr.bin");
 
 /// Two frames a second, one a part, every fourth a keyframe.
-struct Camera {
+pub(crate) struct Camera {
     publisher: Publisher,
     start_us: i64,
     frame: i64,
 }
 
 impl Camera {
-    fn new(hubs: &Live, channel: Uuid, start_us: i64) -> Self {
+    pub(crate) fn new(hubs: &Live, channel: Uuid, start_us: i64) -> Self {
         let mut publisher = hubs.publish(channel, Vec::new());
         let video = VideoConfig {
             codec: VideoCodec::H264,
@@ -38,7 +38,7 @@ impl Camera {
         Self { publisher, start_us, frame: 0 }
     }
 
-    fn frames(&mut self, count: i64) {
+    pub(crate) fn frames(&mut self, count: i64) {
         for _ in 0..count {
             let sample = Sample {
                 track: TrackKind::Video,

@@ -4,6 +4,7 @@
 #![recursion_limit = "256"]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
+mod access;
 mod clubs;
 mod covers;
 mod live;

@@ -1,17 +1,19 @@
 //! `turepe admin club`
 
+use access::Policy;
 use catalog::{Catalog, Club, LiveAccess, NewClub, WeekHours};
 use serde_json::{Value, json};
 use world::{Clock as _, SystemClock};
 
 use super::failure;
 use crate::cli::ClubCommand;
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::output;
 
-pub(super) async fn run(command: &ClubCommand, catalog: &Catalog) -> Result<(), Failure> {
+pub(super) async fn run(command: &ClubCommand, catalog: &Catalog, config: &Config) -> Result<(), Failure> {
     match command {
-        ClubCommand::Add { slug, name, zone, schedule, json } => {
+        ClubCommand::Add { slug, name, zone, schedule, access, json } => {
             let new = NewClub {
                 slug: slug.clone(),
                 name: name.clone(),
@@ -19,7 +21,8 @@ pub(super) async fn run(command: &ClubCommand, catalog: &Catalog) -> Result<(), 
                 hours: hours(&schedule.open)?,
                 appointment_duration_min: schedule.appointment_duration,
             };
-            let club = catalog.create_club(new).await.map_err(failure)?;
+            let access = access.unwrap_or(config.access.new_clubs);
+            let club = catalog.create_club_with(new, access).await.map_err(failure)?;
             if *json {
                 return output::json(&club_json(&club));
             }
@@ -62,16 +65,34 @@ pub(super) async fn run(command: &ClubCommand, catalog: &Catalog) -> Result<(), 
             let club = catalog.set_schedule(club.id, hours, minutes, now_us).await.map_err(failure)?;
             if *json { output::json(&club_json(&club)) } else { output::line(describe(&club)) }
         }
-        ClubCommand::Set { club, live, json } => {
-            let club = super::club(catalog, club).await?;
-            catalog.set_live_access(club.id, *live).await.map_err(failure)?;
-            if *json {
-                return output::json(&json!({ "slug": club.slug, "live": live.as_str() }));
+        ClubCommand::Set { club, access, live, json } => {
+            let slug = club;
+            let club = super::club(catalog, slug).await?;
+            if let Some(access) = access {
+                catalog.set_access(club.id, *access).await.map_err(failure)?;
             }
-            output::line(match live {
-                LiveAccess::Open => "Whoever has a court's address may watch it live.",
-                LiveAccess::Signed => {
-                    "Courts are watched live by signed addresses only, as the club's page gives them."
+            if let Some(live) = live {
+                catalog.set_live_access(club.id, *live).await.map_err(failure)?;
+            }
+            let access = access.unwrap_or(club.access);
+            let live = catalog.live_access(club.id).await.map_err(failure)?;
+            if *json {
+                return output::json(
+                    &json!({ "slug": club.slug, "access": access.as_str(), "live": live.as_str() }),
+                );
+            }
+            output::line(match (access, live) {
+                (Policy::Open, LiveAccess::Open) => {
+                    "Everybody may watch, and whoever has a court's address may watch it live."
+                }
+                (Policy::Open, LiveAccess::Signed) => {
+                    "Everybody may watch; courts are watched live by signed addresses only, as the club's page gives them."
+                }
+                (Policy::Link, _) => {
+                    "Whoever has a link from the club may watch what it opens: turepe admin link create --help"
+                }
+                (Policy::Code | Policy::Closed, _) => {
+                    "Whoever has the code of a match may watch it: turepe admin code create --help"
                 }
             })
         }
@@ -86,8 +107,8 @@ fn describe(club: &Club) -> String {
     let schedule = club.current_schedule(SystemClock.now_us());
     let kept = club.retention_days.map_or(String::new(), |days| format!(", kept {days} days"));
     format!(
-        "{:<16} {}  ({}, open {}, matches of {} min{kept})",
-        club.slug, club.name, club.zone, schedule.hours, schedule.appointment_duration_min
+        "{:<16} {}  ({}, open {}, matches of {} min{kept}, access: {})",
+        club.slug, club.name, club.zone, schedule.hours, schedule.appointment_duration_min, club.access
     )
 }
 
@@ -101,5 +122,6 @@ fn club_json(club: &Club) -> Value {
         "open": schedule.hours.to_string(),
         "appointmentDuration": schedule.appointment_duration_min,
         "retentionDays": club.retention_days,
+        "access": club.access.as_str(),
     })
 }

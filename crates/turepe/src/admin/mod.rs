@@ -5,14 +5,19 @@
 
 mod channel;
 mod club;
+mod code;
 mod court;
 mod deletions;
+mod link;
 mod node;
 mod protect;
 mod relay;
 mod retention;
 
+use catalog::schedule::SlotError;
 use catalog::{Catalog, CatalogError, Club, Court, Kind as RowKind};
+
+use serve::HandOutError;
 
 use crate::cli::Admin;
 use crate::config::Config;
@@ -23,7 +28,9 @@ use crate::failure::{Failure, Kind};
 pub(crate) async fn run(command: &Admin, config: &Config) -> Result<(), Failure> {
     let catalog = data_folder::open_catalog(config).await?;
     let result = match command {
-        Admin::Club(command) => club::run(command, &catalog).await,
+        Admin::Club(command) => club::run(command, &catalog, config).await,
+        Admin::Link(command) => link::run(command, &catalog, config).await,
+        Admin::Code(command) => code::run(command, &catalog).await,
         Admin::Court(command) => court::run(command, &catalog).await,
         Admin::Channel(command) => channel::run(command, &catalog, config).await,
         Admin::Relay(command) => relay::run(command, &catalog, config).await,
@@ -46,6 +53,17 @@ fn failure(error: CatalogError) -> Failure {
         _ => Kind::Failed,
     };
     Failure::new(kind, error.to_string())
+}
+
+/// The same of what is handed out.
+fn handed_out(error: HandOutError) -> Failure {
+    match error {
+        HandOutError::Catalog(error) => failure(error),
+        HandOutError::Slot(error @ SlotError::NoSuchSlot { .. }) => {
+            Failure::new(Kind::NotFound, error.to_string())
+        }
+        error => Failure::usage(error.to_string()),
+    }
 }
 
 /// The club with a slug.

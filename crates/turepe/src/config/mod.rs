@@ -2,6 +2,7 @@
 //!
 //! Belongs here: what a setting means and whether it is sensible. Not here: what a room does with it.
 
+mod access;
 mod covers;
 mod directory;
 mod relay;
@@ -14,6 +15,7 @@ mod srs;
 mod store;
 mod tls;
 
+pub(crate) use self::access::Access;
 pub(crate) use self::relay::Relay;
 pub(crate) use covers::Covers;
 pub(crate) use directory::Directory;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::shown::shown;
 use super::sources::{Setting, Settings, Sources};
 use super::tls::{optional_listen, shown as shown_listen};
-use super::{ConfigError, Covers, Directory, Relay, Retention, Span, Srs, SrsApi, Store, Tls};
+use super::{Access, ConfigError, Covers, Directory, Relay, Retention, Span, Srs, SrsApi, Store, Tls};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) live: Live,
     /// `[archive]`
     pub(crate) archive: Archive,
+    /// `[access]`
+    pub(crate) access: Access,
     /// `[covers]`
     pub(crate) covers: Covers,
     /// `[database]`
@@ -228,6 +230,7 @@ impl Config {
                 segment: keys.parse("archive.segment", segment)?,
                 sync: keys.span("archive.sync", "100ms", "1m")?,
             },
+            access: Access::read(&keys)?,
             covers: Covers::read(&keys, &data)?,
             database: Database {
                 options: DatabaseOptions {
@@ -319,6 +322,7 @@ impl Config {
                 "segment": self.archive.segment.to_string(),
                 "sync": self.archive.sync.to_string(),
             },
+            "access": self.access.to_json(),
             "covers": self.covers.to_json(),
             "database": {
                 "url": masked_url(&self.database.options.url),
@@ -350,6 +354,7 @@ impl Config {
             "http",
             "rtmp",
             "live",
+            "access",
             "covers",
             "archive",
             "database",

@@ -68,9 +68,10 @@ impl Gate for CatalogGate {
         Box::pin(async move {
             // A channel's id or a signed token, as in the addresses of the web; players add queries of their own.
             let name = name.expose().split('?').next().unwrap_or_default();
-            let channel = self.viewing.channel(name).await?;
-            let feed: Box<dyn Feed> =
-                Box::new(Tags { channel_id: channel, reader: self.live.tags(channel)? });
+            let watching = self.viewing.watch(name).await?;
+            let (channel_id, reader) = (watching.channel(), self.live.tags(watching.channel())?);
+            let refused = Box::pin(async move { watching.refused().await });
+            let feed: Box<dyn Feed> = Box::new(Tags { channel_id, reader, refused });
             Some(feed)
         })
     }
@@ -80,6 +81,8 @@ impl Gate for CatalogGate {
 struct Tags {
     channel_id: Uuid,
     reader: TagReader,
+    /// Comes when he may watch no longer.
+    refused: BoxFuture<'static, ()>,
 }
 
 impl Feed for Tags {
@@ -88,7 +91,12 @@ impl Feed for Tags {
     }
 
     fn next(&mut self) -> BoxFuture<'_, Option<Arc<TagRun>>> {
-        Box::pin(self.reader.next())
+        Box::pin(async {
+            tokio::select! {
+                run = self.reader.next() => run,
+                () = &mut self.refused => None,
+            }
+        })
     }
 }
 

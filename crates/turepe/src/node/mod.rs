@@ -136,6 +136,7 @@ impl Node {
             operators: operators.clone(),
             measured: measured(&metrics, tls.as_ref()),
             relays: Some(node_relays.clone()),
+            of_no_club: config.access.channels_of_no_club,
         };
         let live_channels = Arc::new(LiveChannels(live.clone()));
         let server =

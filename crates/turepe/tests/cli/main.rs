@@ -6,6 +6,7 @@
 // The support of the room's own tests knows it by its package's name.
 extern crate directory as turepe_directory;
 
+mod access;
 mod admin;
 mod config;
 mod demo;

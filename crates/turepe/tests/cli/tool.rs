@@ -57,6 +57,18 @@ impl Tool {
         serde_json::from_str(&self.text(arguments)).unwrap()
     }
 
+    /// Asserts that no file of the data folder holds a text.
+    pub(crate) fn holds_nowhere(&self, secret: &str) {
+        for entry in std::fs::read_dir(self.folder().join("data")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let bytes = std::fs::read(&path).unwrap();
+                let has = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+                assert!(!has, "{}", path.display());
+            }
+        }
+    }
+
     /// Runs it, expects an exit code, and gives what it said.
     pub(crate) fn fails(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.run(arguments);
