@@ -59,6 +59,9 @@ pub struct Node {
     _folder: Option<tempfile::TempDir>,
 }
 
+/// With which operators come in; a test's own settings may name another.
+const OPERATIONS_TOKEN: &str = "the-token-of-the-tests";
+
 /// The binary under test, built once.
 ///
 /// `TUREPE_BIN` names another one.
@@ -128,6 +131,7 @@ impl Node {
             .env("TUREPE_HTTP_LISTEN", self.http.to_string())
             .env("TUREPE_RTMP_LISTEN", self.rtmp.to_string())
             .env("TUREPE_SRS_API_LISTEN", "")
+            .env("TUREPE_HTTP_OPERATIONS_TOKEN", OPERATIONS_TOKEN)
             .env("TUREPE_ARCHIVE_SEGMENT", self.segment)
             .env("TUREPE_DATABASE_URL", self.database.as_deref().unwrap_or_default())
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
@@ -267,7 +271,7 @@ impl Node {
         serde_json::from_str(&text).expect("JSON")
     }
 
-    /// The replay of a range of UTC microseconds.
+    /// The replay of a range of UTC microseconds, as operators get it: strangers' ranges begin and end at whole seconds.
     pub fn replay(&self, court: &Court, from_us: i64, to_us: i64) -> Value {
         let path = format!(
             "/api/clubs/{}/courts/{}/replay?from={}&to={}",
@@ -276,7 +280,11 @@ impl Node {
             rfc3339(from_us),
             rfc3339(to_us)
         );
-        self.get_json(&path)
+        let bearer = format!("Bearer {OPERATIONS_TOKEN}");
+        let (status, _, body) = self.get(&path, &[("authorization", &bearer)]);
+        let text = String::from_utf8_lossy(&body);
+        assert_eq!(status, 200, "GET {path}: {text}");
+        serde_json::from_str(&text).expect("JSON")
     }
 
     /// The replay of all that a court recorded since `from_us`, from its first to its last instant, once its publisher is

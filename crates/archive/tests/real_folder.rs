@@ -83,9 +83,15 @@ fn open_below(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 async fn until_closed(folder: &Path) {
-    while !open_below(folder).is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    let closed = async {
+        while !open_below(folder).is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(60);
+    tokio::time::timeout(limit, closed)
+        .await
+        .unwrap_or_else(|_| panic!("still open: {:?}", open_below(folder)));
 }
 
 /// Number of video frames, and the length of the file in milliseconds.

@@ -1,8 +1,17 @@
 //! What every handler reaches: the rooms behind this one, the clock and the signer.
 
 use crate::{
-    api::ChannelRelay, frames::Frames, handlers::Readiness, http::answers::Answers, limits::BUCKET_URL_LIFE,
-    metrics::Measured, monitor::FlvPlayers, operators::Operators, token::Signer, viewing::Viewing,
+    api::ChannelRelay,
+    frames::Frames,
+    handlers::Readiness,
+    http::{answers::Answers, memory::Memory},
+    limits::{BUCKET_URL_LIFE, FREE_RANGE_US, MAX_CONNECTIONS, MEMORY_BYTES},
+    metrics::Measured,
+    monitor::FlvPlayers,
+    operators::Operators,
+    playlists::Playlists,
+    token::Signer,
+    viewing::Viewing,
 };
 use archive::Archive;
 use catalog::Catalog;
@@ -38,6 +47,12 @@ pub struct ServeConfig {
     pub hubs: live::Live,
     /// Who has it may see what the node says of itself from anywhere; without one, only who sits at the machine.
     pub operations_token: Option<String>,
+    /// Bytes that answers may hold for their readers, all together.
+    pub memory_bytes: u64,
+    /// Connections at once, of which there are never more than [`MAX_CONNECTIONS`]: as many descriptors as are left for viewers.
+    pub max_connections: usize,
+    /// Longest range that a stranger may choose, in microseconds; operators may choose up to a day.
+    pub free_range_us: i64,
     /// What else has numbers for `/metrics`.
     pub measured: Vec<Arc<dyn Measured>>,
     /// The covers of live channels; without them every cover is unknown.
@@ -71,6 +86,9 @@ impl ServeConfig {
             bucket: BucketAccess::default(),
             hubs: live::Live::new(),
             operations_token: None,
+            memory_bytes: MEMORY_BYTES,
+            max_connections: MAX_CONNECTIONS,
+            free_range_us: FREE_RANGE_US,
             measured: Vec::new(),
             covers: None,
             relays: None,
@@ -96,6 +114,9 @@ pub(crate) struct Parts {
     pub(crate) bucket: BucketAccess,
     pub(crate) operators: Operators,
     pub(crate) answers: Arc<Answers>,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) playlists: Playlists,
+    pub(crate) free_range_us: i64,
     pub(crate) measured: Vec<Arc<dyn Measured>>,
     pub(crate) covers: Option<Covers>,
     pub(crate) flv_players: FlvPlayers,

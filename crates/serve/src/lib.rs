@@ -19,6 +19,7 @@ mod metrics;
 mod monitor;
 mod openapi;
 mod operators;
+mod playlists;
 mod problem;
 mod query;
 mod server;

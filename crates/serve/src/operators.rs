@@ -9,7 +9,10 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use sha2::{Digest, Sha256};
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+};
 use subtle::ConstantTimeEq;
 
 /// From where a connection came. The listener puts it into each request.
@@ -85,6 +88,17 @@ impl FromRequestParts<App> for Operator {
             "this is for those who run the server: ask on the machine itself by http://localhost, or set `[http] operations_token` \
              and send it as `Authorization: Bearer …`",
         ))
+    }
+}
+
+/// Whether an operator asks, where others are answered as well, with less.
+pub(crate) struct IsOperator(pub(crate) bool);
+
+impl FromRequestParts<App> for IsOperator {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(Self(Operator::from_request_parts(parts, app).await.is_ok()))
     }
 }
 

@@ -4,10 +4,15 @@ use crate::{
     app::{App, Live, Parts, ServeConfig},
     frames::Frames,
     handlers::{self, Readiness},
-    http::{guard, listen, listen::Listeners},
+    http::{
+        guard, listen,
+        listen::Listeners,
+        memory::{Memory, accounted},
+    },
     monitor::{FlvPlayers, Monitor},
     openapi::Document,
     operators::Operators,
+    playlists::Playlists,
     problem::{Problem, ProblemCode},
     srs::Srs,
     token::Signer,
@@ -18,7 +23,7 @@ use archive::Archive;
 use axum::{
     Router,
     http::{HeaderValue, Method, Response, header},
-    middleware::map_response,
+    middleware::{from_fn_with_state, map_response},
     routing::get,
 };
 use catalog::Catalog;
@@ -50,6 +55,7 @@ pub enum ServeError {
 #[derive(Clone)]
 pub struct Server {
     app: App,
+    max_connections: usize,
     srs: Option<Srs>,
     monitor: Option<Monitor>,
 }
@@ -84,12 +90,16 @@ impl Server {
             bucket: config.bucket.clone(),
             operators: Operators::new(config.operations_token.as_deref()),
             answers: Arc::default(),
+            memory: Memory::new(config.memory_bytes),
+            playlists: Playlists::default(),
+            free_range_us: config.free_range_us,
             measured: config.measured.clone(),
             covers: config.covers.clone(),
             flv_players: FlvPlayers::default(),
             relays: config.relays.clone(),
         };
-        Ok(Self { app: App::new(parts), srs: None, monitor: None })
+        let max_connections = config.max_connections;
+        Ok(Self { app: App::new(parts), max_connections, srs: None, monitor: None })
     }
 
     /// Answers an SRS node's callbacks as well.
@@ -126,11 +136,13 @@ impl Server {
         let operations = operations
             .route("/openapi.json", get(handlers::openapi))
             .method_not_allowed_fallback(wrong_method);
-        let pictures = pictures().method_not_allowed_fallback(wrong_method);
-        let live = live_media().method_not_allowed_fallback(wrong_method).layer(cors());
-        let answers = api.layer(compression()).layer(map_response(not_stored));
-        let media = playlists.layer(compression()).merge(files).layer(cors());
-        let covers = covers().method_not_allowed_fallback(wrong_method).layer(cors());
+        // What is made in memory counts; files count for themselves, and operators are answered in any case.
+        let counted = || from_fn_with_state(self.app.clone(), accounted);
+        let pictures = pictures().method_not_allowed_fallback(wrong_method).layer(counted());
+        let live = live_media().method_not_allowed_fallback(wrong_method).layer(counted()).layer(cors());
+        let answers = api.layer(counted()).layer(compression()).layer(map_response(not_stored));
+        let media = playlists.layer(counted()).layer(compression()).merge(files).layer(cors());
+        let covers = covers().method_not_allowed_fallback(wrong_method).layer(counted()).layer(cors());
         let routes = guard::paced(answers.merge(media))
             // A page of start times asks for dozens of pictures at once, and each may wait for its ffmpeg.
             .merge(guard::paced(pictures))
@@ -154,7 +166,7 @@ impl Server {
         listeners: impl Into<Listeners> + Send,
         shutdown: impl Future<Output = ()> + Send,
     ) {
-        listen::serve(listeners, self.router(), shutdown).await;
+        listen::serve(listeners, self.max_connections, self.router(), shutdown).await;
     }
 }
 

@@ -193,6 +193,7 @@ async fn recorded(
     reload: Reload,
     is_late: bool,
 ) -> Result<Option<Bytes>, Problem> {
+    let _turn = app.playlists.turn().await;
     let views = app.archive.readable_views(grant.channel, grant.from_us, grant.to_us).await?;
     let named: Vec<_> = views
         .iter()

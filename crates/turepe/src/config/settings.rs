@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::sources::{Setting, Settings, Sources};
 use super::tls::{optional_listen, shown};
-use super::{ConfigError, Covers, Directory, Relay, Retention, Secret, Span, Srs, SrsApi, Store, Tls};
+use super::{ConfigError, Covers, Directory, Relay, Retention, Secret, Size, Span, Srs, SrsApi, Store, Tls};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -72,6 +72,10 @@ pub(crate) struct Http {
     pub(crate) operations_token: Option<Secret>,
     /// Where people reach the website; `None` when nobody has said.
     pub(crate) public_url: Option<String>,
+    /// Longest range that a stranger may choose.
+    pub(crate) free_range: Span,
+    /// What answers may hold for their readers.
+    pub(crate) memory: Size,
 }
 
 /// `[rtmp]`: for `ingest`.
@@ -163,6 +167,14 @@ impl FromStr for LogFormat {
 /// Fewer characters can be guessed.
 const SHORTEST_TOKEN: usize = 16;
 
+/// With less, one download of a long match would be all there is room for.
+const LEAST_MEMORY: &str = "64MiB";
+
+fn memory(text: &str) -> Result<Size, String> {
+    let (size, least): (Size, Size) = (text.parse()?, LEAST_MEMORY.parse()?);
+    if size < least { Err(format!("{size} is less than {least}")) } else { Ok(size) }
+}
+
 const HOUR_MS: u64 = 3_600_000;
 const SHORTEST_SEGMENT: Span = Span::from_millis(5000);
 
@@ -182,6 +194,8 @@ impl Config {
                 tls_listen: http_tls,
                 operations_token: keys.parse("http.operations_token", token)?,
                 public_url: keys.parse("http.public_url", website)?,
+                free_range: keys.span("http.free_range", "1s", "1d")?,
+                memory: keys.parse("http.memory", memory)?,
             },
             rtmp: Rtmp {
                 listen: rtmp_listen,
@@ -270,6 +284,8 @@ impl Config {
                 "tls_listen": shown(self.http.tls_listen),
                 "operations_token": self.http.operations_token.as_ref().map_or("", |_| "***"),
                 "public_url": self.http.public_url.as_deref().unwrap_or_default(),
+                "free_range": self.http.free_range.to_string(),
+                "memory": self.http.memory.to_string(),
             },
             "rtmp": {
                 "listen": self.rtmp.listen.to_string(),
@@ -533,6 +549,8 @@ mod tests {
             ("http.operations_token", "topsecret with spaces in it", "without spaces"),
             ("http.public_url", "video.club.example", "no web address"),
             ("http.public_url", "https://user@club.example", "no web address"),
+            ("http.free_range", "2d", "outside 1s to 1d"),
+            ("http.memory", "16MiB", "less than 64MiB"),
             ("rtmp.listen", "0.0.0.0:8080", "already uses"),
             ("rtmp.listen", "0.0.0.0:99999", "no address with port"),
             ("rtmp.public_url", "http://x/live", "no rtmp://host/app"),
