@@ -124,7 +124,7 @@ pub fn attack(plan: &HostilePlan) -> HostileReport {
         runtime.spawn(Arc::clone(&attack).keep_at_it(number, half_open));
         runtime.spawn(Arc::clone(&attack).keep_at_it(number, closed_window));
         // Of these each is worth many of the others.
-        if number % 8 == 0 {
+        if number.is_multiple_of(8) {
             runtime.spawn(Arc::clone(&attack).keep_at_it(number, flood));
         }
     }
@@ -289,7 +289,7 @@ async fn slow_head(attack: Arc<Attack>, _: usize) -> std::io::Result<()> {
 
 /// Says RTMP's first byte and nothing more; every second one from another address of the machine's own.
 async fn half_open(attack: Arc<Attack>, number: usize) -> std::io::Result<()> {
-    let mut stream = if number % 2 == 0 {
+    let mut stream = if number.is_multiple_of(2) {
         attack.connect(attack.rtmp).await?
     } else {
         let socket = TcpSocket::new_v4()?;

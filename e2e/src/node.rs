@@ -285,7 +285,7 @@ impl Node {
         serde_json::from_str(&text).expect("JSON")
     }
 
-    /// The replay of a range of UTC microseconds.
+    /// The replay of a range of UTC microseconds, as operators get it: strangers' ranges begin and end at whole seconds.
     pub fn replay(&self, court: &Court, from_us: i64, to_us: i64) -> Value {
         let path = format!(
             "/api/clubs/{}/courts/{}/replay?from={}&to={}",
@@ -294,7 +294,11 @@ impl Node {
             rfc3339(from_us),
             rfc3339(to_us)
         );
-        self.get_json(&path)
+        let bearer = format!("Bearer {}", self.token());
+        let (status, _, body) = self.get(&path, &[("authorization", &bearer)]);
+        let text = String::from_utf8_lossy(&body);
+        assert_eq!(status, 200, "GET {path}: {text}");
+        serde_json::from_str(&text).expect("JSON")
     }
 
     /// The replay of all that a court recorded since `from_us`, from its first to its last instant, once its publisher is

@@ -26,6 +26,7 @@ use crate::{
     clock_watch::{self, ClockState},
     config::ArchiveConfig,
     core::Core,
+    cutting::Cutting,
     error::ArchiveError,
     footage::Unknown,
     gap_log::GapLog,
@@ -33,8 +34,8 @@ use crate::{
     keeper::{self, KeeperError, KeeperState, TimeKeeping},
     ledger::Written,
     limits::{
-        CUT_CACHE_BYTES, FIRST_RECORDED_CACHE_BYTES, SEAL_CONCURRENCY, SHUTDOWN_MS, SYNC_THREADS,
-        TABLE_CACHE_BYTES, WRITER_THREADS,
+        CUT_CACHE_BYTES, CUT_CONCURRENCY, FIRST_RECORDED_CACHE_BYTES, SEAL_CONCURRENCY, SHUTDOWN_MS,
+        SYNC_THREADS, TABLE_CACHE_BYTES, WRITER_THREADS,
     },
     name::clean_prefix,
     queue::{ChannelQueue, Inbox, InboxEnd},
@@ -59,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) reader: Arc<Reader>,
     pub(crate) tables: ByteCache<Uuid, Arc<SampleTable>>,
     pub(crate) cuts: ByteCache<String, Arc<Cut>>,
+    pub(crate) cutting: Cutting,
     pub(crate) first_recorded: ByteCache<Uuid, i64>,
     inboxes: Vec<Arc<Inbox>>,
     queued_bytes: Arc<AtomicUsize>,
@@ -184,12 +186,14 @@ impl Archive {
             runtime.spawn(upload::run(Arc::clone(&core), bucket));
         }
         let inboxes: Vec<_> = (0..WRITER_THREADS).map(|_| Arc::new(Inbox::default())).collect();
+        let (cutting, cut_work) = Cutting::new();
         let archive = Self {
             inner: Arc::new(Inner {
                 core,
                 reader: Reader::new(),
                 tables: ByteCache::new(TABLE_CACHE_BYTES),
                 cuts: ByteCache::new(CUT_CACHE_BYTES),
+                cutting,
                 first_recorded: ByteCache::new(FIRST_RECORDED_CACHE_BYTES),
                 inboxes,
                 queued_bytes: Arc::default(),
@@ -197,6 +201,9 @@ impl Archive {
             }),
         };
         archive.start_threads()?;
+        for number in 0..CUT_CONCURRENCY {
+            start_thread(format!("archive-cut-{number}"), cut_work.clone())?;
+        }
         Ok(archive)
     }
 

@@ -1,13 +1,14 @@
 //! A small cache that is bounded by bytes and forgets what was used longest ago.
 
 use std::{
+    borrow::Borrow,
     collections::HashMap,
     hash::Hash,
     sync::{Mutex, PoisonError},
 };
 
 /// Values by key, together at most `limit_bytes`.
-pub(crate) struct ByteCache<K, V> {
+pub struct ByteCache<K, V> {
     limit_bytes: usize,
     inner: Mutex<Inner<K, V>>,
 }
@@ -25,11 +26,18 @@ struct Entry<V> {
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> ByteCache<K, V> {
-    pub(crate) fn new(limit_bytes: usize) -> Self {
+    /// An empty cache of at most so many bytes.
+    #[must_use]
+    pub fn new(limit_bytes: usize) -> Self {
         Self { limit_bytes, inner: Mutex::new(Inner { entries: HashMap::new(), used_bytes: 0, clock: 0 }) }
     }
 
-    pub(crate) fn get(&self, key: &K) -> Option<V> {
+    /// The value of a key, which then was used last.
+    pub fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.clock += 1;
         let now = inner.clock;
@@ -40,7 +48,7 @@ impl<K: Hash + Eq + Clone, V: Clone> ByteCache<K, V> {
     }
 
     /// Keeps a value, unless it alone is larger than the whole cache.
-    pub(crate) fn put(&self, key: K, value: V, bytes: usize) {
+    pub fn put(&self, key: K, value: V, bytes: usize) {
         if bytes > self.limit_bytes {
             return;
         }

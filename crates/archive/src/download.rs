@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::read::{ByteStream, Part, Reader, slice_parts};
 
-/// A cut that is ready to be streamed. Its files stay readable as long as it lives.
+/// A cut that is ready to be streamed. Nothing is open for it: each piece is read from where its segment is by then.
 #[derive(Clone)]
 pub struct Download {
     /// Header, ranges and lengths.

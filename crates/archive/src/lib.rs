@@ -23,6 +23,7 @@ mod clock_watch;
 mod config;
 mod core;
 mod cutter;
+mod cutting;
 mod download;
 mod durability;
 mod error;
@@ -54,10 +55,12 @@ pub mod store;
 mod syncer;
 mod upload;
 mod verify;
+mod whereabouts;
 mod writer;
 
 pub use alarms::{Alarm, AlarmKind};
 pub use archive::{Archive, ArchiveStatus};
+pub use cache::ByteCache;
 pub use claim::{Claimed, claim};
 pub use config::{ArchiveConfig, PlayFrom};
 pub use download::Download;
@@ -72,6 +75,7 @@ pub use keeper::{
 pub use ledger::Ledger;
 pub use queue::Full;
 pub use read::ByteStream;
+pub use reading::CutPlan;
 pub use recorder::{Recorder, RecorderTarget};
 pub use reindex::{FoundCourt, ReindexProgress, ReindexReport, Reindexer, Unreadable};
 pub use segment::{Keyframe, SegmentObject, SegmentView};

@@ -116,14 +116,25 @@ pub const MAX_TORN_FIRST_FRAGMENT_BYTES: u64 = 32 * 1024 * 1024;
 /// Bytes read from a file at once.
 pub const READ_BYTES: usize = 256 * 1024;
 
-/// Bytes read from the bucket at once: each read is a request, which costs a round trip and money.
-pub const OBJECT_READ_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes read from the bucket at once: each read is a request, which costs a round trip and money. A reader holds
+/// [`READ_PIECES`] of them, also when it takes nothing.
+pub const OBJECT_READ_BYTES: u64 = 1024 * 1024;
+
+/// Pieces that a reader holds at most: one that the socket takes, one that is nearly gone, and one read ahead.
+pub const READ_PIECES: u64 = 3;
 
 /// Tries to read the same bytes from the bucket.
 pub const OBJECT_READ_ATTEMPTS: u32 = 4;
 
 /// Reads that run at once, over all downloads and players.
 pub const READ_CONCURRENCY: usize = 32;
+
+/// Reads from the bucket that run at once, over all downloads and players; each has a connection to it meanwhile.
+pub const OBJECT_READ_CONCURRENCY: usize = 32;
+
+/// Cuts that are worked out at once: each walks the tables of all its segments, and holds its header twice meanwhile. Who asks
+/// for the same cut waits for the one that is being made.
+pub const CUT_CONCURRENCY: usize = 2;
 
 /// Read buffers kept for reuse.
 pub const READ_BUFFERS_KEPT: usize = 64;
@@ -140,6 +151,13 @@ pub const TABLE_CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 /// Memory for headers of cuts, so that each HTTP range of one download does not make them anew.
 pub const CUT_CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// What the header of a cut has beside the tables of its segments, in bytes: boxes, configurations, edits, a block of silence.
+pub const CUT_HEADER_BASE_BYTES: u64 = 64 * 1024;
+
+/// What joining one more segment adds to the header of a cut beside that segment's own tables, in bytes: sound that is put
+/// back beside its picture, a configuration of its own.
+pub const CUT_HEADER_SEGMENT_BYTES: u64 = 4 * 1024;
 
 /// Memory for the start of each channel's first segment.
 pub const FIRST_RECORDED_CACHE_BYTES: usize = 64 * 1024;

@@ -1,5 +1,5 @@
 //! Reading files without holding up the executor: a bounded number of reads at once, each of a bounded size, one ahead of
-//! the reader, into buffers that are used again.
+//! the reader, into buffers that are used again. Of a segment nothing stays open between two reads.
 
 use std::{
     collections::VecDeque,
@@ -17,19 +17,37 @@ use tokio::sync::Semaphore;
 use world::{DiskFile, read_exact_at};
 
 use crate::{
-    limits::{OBJECT_READ_BYTES, READ_BUFFERS_KEPT, READ_BYTES, READ_CONCURRENCY},
-    origin::Origin,
+    limits::{
+        OBJECT_READ_BYTES, OBJECT_READ_CONCURRENCY, READ_BUFFERS_KEPT, READ_BYTES, READ_CONCURRENCY,
+        READ_PIECES,
+    },
+    origin::{Object, Origin},
 };
 
 /// Runs reads.
 pub(crate) struct Reader {
     permits: Arc<Semaphore>,
+    /// Apart from those of files: a bucket that answers slowly holds up nobody who reads from the disk.
+    object_permits: Semaphore,
     buffers: Arc<Buffers>,
+}
+
+/// Where the bytes of a read go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ReadInto {
+    /// Into memory of their own.
+    Whole,
+    /// Into a buffer of [`READ_BYTES`] that comes back when the bytes are let go, where they fit.
+    Chunk,
 }
 
 impl Reader {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { permits: Arc::new(Semaphore::new(READ_CONCURRENCY)), buffers: Arc::default() })
+        Arc::new(Self {
+            permits: Arc::new(Semaphore::new(READ_CONCURRENCY)),
+            object_permits: Semaphore::new(OBJECT_READ_CONCURRENCY),
+            buffers: Arc::default(),
+        })
     }
 
     /// Runs something that blocks, such as opening a file, as one of the bounded number of reads.
@@ -49,31 +67,49 @@ impl Reader {
 
     /// Reads a whole range at once.
     pub(crate) async fn read(&self, origin: Origin, range: Range<u64>) -> io::Result<Bytes> {
-        let file = match origin {
-            Origin::File(file) => file,
-            Origin::Object(object) => {
-                let _permit = self.permits.acquire().await.map_err(io::Error::other)?;
-                return object.read(range).await;
-            }
-        };
+        self.read_into(origin, range, ReadInto::Whole).await
+    }
+
+    async fn read_into(&self, origin: Origin, range: Range<u64>, into: ReadInto) -> io::Result<Bytes> {
+        match origin {
+            Origin::File(file) => self.read_file(move || Ok(file), range, into).await,
+            Origin::Object(object) => self.read_object(&object, range).await,
+            Origin::Segment(segment) => segment
+                .read(self, range, into)
+                .await
+                .map_err(|error| io::Error::new(error.kind(), format!("segment {}: {error}", segment.id()))),
+        }
+    }
+
+    /// Reads from a file that is opened for it, and closed after it where nobody else has it.
+    pub(crate) async fn read_file(
+        &self,
+        open: impl FnOnce() -> io::Result<Arc<dyn DiskFile>> + Send + 'static,
+        range: Range<u64>,
+        into: ReadInto,
+    ) -> io::Result<Bytes> {
+        let buffers = Arc::clone(&self.buffers);
+        let len = usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?;
+        // Where it is let go as well: memory that comes from one thread and goes on another comes back late.
+        let whole = (into == ReadInto::Whole || len > READ_BYTES).then(|| vec![0; len]);
         self.run(move || {
-            let len = usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?;
-            let mut bytes = vec![0; len];
-            read_exact_at(file.as_ref(), &mut bytes, range.start)?;
-            Ok(bytes.into())
+            let file = open()?;
+            if let Some(mut bytes) = whole {
+                read_exact_at(file.as_ref(), &mut bytes, range.start)?;
+                return Ok(bytes.into());
+            }
+            let mut chunk = Chunk { buffer: buffers.take(), len, buffers };
+            read_exact_at(file.as_ref(), chunk.buffer.get_mut(..len).unwrap_or_default(), range.start)?;
+            Ok(Bytes::from_owner(chunk))
         })
         .await
     }
 
-    /// Reads at most [`READ_BYTES`] into a buffer that comes back when the bytes are let go.
-    async fn read_chunk(&self, file: Arc<dyn DiskFile>, offset: u64, len: usize) -> io::Result<Bytes> {
-        let buffers = Arc::clone(&self.buffers);
-        self.run(move || {
-            let mut chunk = Chunk { buffer: buffers.take(), len, buffers };
-            read_exact_at(file.as_ref(), chunk.buffer.get_mut(..len).unwrap_or_default(), offset)?;
-            Ok(Bytes::from_owner(chunk))
-        })
-        .await
+    /// Reads from the bucket: a connection is held for as long as its answer takes to come, not for as long as somebody
+    /// takes to use it.
+    pub(crate) async fn read_object(&self, object: &Object, range: Range<u64>) -> io::Result<Bytes> {
+        let _permit = self.object_permits.acquire().await.map_err(io::Error::other)?;
+        object.read(range).await
     }
 }
 
@@ -173,12 +209,28 @@ impl ByteStream {
         Self { reader, parts, next: None }
     }
 
+    /// The most that it holds of what is stored at one instant, with the pieces that its reader has not let go yet, in bytes.
+    /// What is there already, such as the header of a cut, is not counted.
+    #[must_use]
+    pub fn max_held_bytes(&self) -> u64 {
+        let stored = self.parts.iter().filter_map(|part| match part {
+            Part::Memory(_) => None,
+            Part::Stored(origin, _) => {
+                let longest = if origin.is_remote() { OBJECT_READ_BYTES } else { READ_BYTES as u64 };
+                Some((part.len(), READ_PIECES * longest))
+            }
+        });
+        let (length, most) =
+            stored.fold((0, 0), |(length, most), (len, held)| (length + len, held.max(most)));
+        length.min(most)
+    }
+
     /// Begins to get the next piece, if there is one.
     fn begin(&mut self) {
         let Some(part) = self.parts.front_mut() else { return };
         let len = part.len();
         let longest = match part {
-            Part::Stored(Origin::Object(_), _) => OBJECT_READ_BYTES,
+            Part::Stored(origin, _) if origin.is_remote() => OBJECT_READ_BYTES,
             _ => READ_BYTES as u64,
         };
         let take = len.min(longest);
@@ -191,14 +243,9 @@ impl ByteStream {
         let reader = Arc::clone(&self.reader);
         self.next = Some(match piece {
             Part::Memory(bytes) => Box::pin(std::future::ready(Ok(bytes))),
-            Part::Stored(Origin::Object(object), range) => {
-                let origin = Origin::Object(object);
-                Box::pin(async move { reader.read(origin, range).await })
+            Part::Stored(origin, range) => {
+                Box::pin(async move { reader.read_into(origin, range, ReadInto::Chunk).await })
             }
-            Part::Stored(Origin::File(file), range) => Box::pin(async move {
-                let len = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
-                reader.read_chunk(file, range.start, len).await
-            }),
         });
     }
 }
@@ -225,6 +272,8 @@ impl Stream for ByteStream {
                 Poll::Ready(Some(Ok(bytes)))
             }
             Err(error) => {
+                // The head of the answer has gone long ago: all that its reader sees is an end too early.
+                tracing::warn!(%error, "what is being read cannot be read to its end");
                 self.parts.clear();
                 Poll::Ready(Some(Err(error)))
             }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use catalog::{LocalCopy, MAX_SEGMENT_US, SegmentRow, SegmentState};
+use catalog::{MAX_SEGMENT_US, SegmentRow, SegmentState};
 use futures_util::future::try_join_all;
 use media::{
     SegmentIndex,
@@ -24,10 +24,14 @@ use crate::{
     gaps::{self, Background, Gap},
     growing::Growing,
     holder::recorded_until,
-    limits::{BUILD_UP_90K, MAX_CUT_SEGMENTS, MAX_MOOV_BYTES, MAX_PRESIGNED_SECONDS},
+    limits::{
+        BUILD_UP_90K, CUT_HEADER_BASE_BYTES, CUT_HEADER_SEGMENT_BYTES, MAX_CUT_SEGMENTS, MAX_MOOV_BYTES,
+        MAX_PRESIGNED_SECONDS,
+    },
     origin::Origin,
     read::Part,
     segment::{EtagBuilder, Keyframe, SegmentObject, SegmentView},
+    whereabouts::Whereabouts,
 };
 
 impl Archive {
@@ -233,7 +237,7 @@ impl Archive {
                 // Until it is sealed, its length tells all: what is written stays as it is. Sealing changes the tag.
                 etag: EtagBuilder::new("growing").with(id.as_bytes()).number(len.cast_signed()).finish(),
                 is_growing: true,
-                part: Part::Stored(Origin::File(Arc::clone(&segment.file)), 0..len),
+                part: Part::Stored(self.growing(id), 0..len),
                 reader: Arc::clone(&inner.reader),
             });
         }
@@ -259,12 +263,17 @@ impl Archive {
         })
     }
 
-    /// `[from_us, to_us)` as one plain MP4, without what was not recorded.
+    /// `[from_us, to_us)` as one plain MP4, without what was not recorded: what it is made of, before it is worked out.
     ///
     /// # Errors
     /// [`ArchiveError::NoFootage`] where nothing was recorded; [`ArchiveError::RangeTooLong`]; [`ArchiveError::Elsewhere`]
     /// where some of it is on another node; catalog or store do not answer.
-    pub async fn cut(&self, channel_id: Uuid, from_us: i64, to_us: i64) -> Result<Download, ArchiveError> {
+    pub async fn plan_cut(
+        &self,
+        channel_id: Uuid,
+        from_us: i64,
+        to_us: i64,
+    ) -> Result<CutPlan, ArchiveError> {
         let footage = self.footage(channel_id, from_us, to_us).await?;
         let mut etag = EtagBuilder::new("cut").number(from_us).number(to_us);
         for (piece, shown_us) in &footage {
@@ -273,14 +282,51 @@ impl Archive {
                 etag = etag.number(*shown_us);
             }
         }
-        let etag = etag.finish();
         let sources = try_join_all(footage.iter().map(|(piece, _)| self.open_piece(piece))).await?;
+        let tables = footage.iter().map(|(piece, _)| piece.table_bytes());
+        let max_header_bytes = tables.fold(CUT_HEADER_BASE_BYTES, u64::saturating_add);
+        Ok(CutPlan {
+            from_us,
+            to_us,
+            etag: etag.finish(),
+            max_header_bytes,
+            footage: footage.into(),
+            sources: sources.into(),
+        })
+    }
+
+    /// [`Archive::plan_cut`] and [`Archive::download`] in one, for who need not know beforehand what it takes.
+    ///
+    /// # Errors
+    /// As both.
+    pub async fn cut(&self, channel_id: Uuid, from_us: i64, to_us: i64) -> Result<Download, ArchiveError> {
+        self.download(self.plan_cut(channel_id, from_us, to_us).await?).await
+    }
+
+    /// Works out what was planned, or finds it again.
+    ///
+    /// # Errors
+    /// The store does not answer; what was recorded does not fit into one file.
+    pub async fn download(&self, plan: CutPlan) -> Result<Download, ArchiveError> {
+        let CutPlan { from_us, to_us, etag, footage, sources, .. } = plan;
         let cut = match self.inner.cuts.get(&etag) {
             Some(cut) => cut,
             None => {
-                let cut = Arc::new(self.make_cut(&footage, &sources, from_us, to_us).await?);
-                self.inner.cuts.put(etag.clone(), Arc::clone(&cut), cut.header.len());
-                cut
+                let turn = self.inner.cutting.turn().await.ok_or_else(cannot_cut)?;
+                match self.inner.cuts.get(&etag) {
+                    // Somebody else has asked for the same, and was first.
+                    Some(cut) => cut,
+                    None => {
+                        let (archive, runtime) = (self.clone(), self.inner.core.runtime.clone());
+                        let (footage, sources) = (Arc::clone(&footage), Arc::clone(&sources));
+                        let made = self.inner.cutting.run(turn, move || {
+                            runtime.block_on(archive.make_cut(&footage, &sources, from_us, to_us))
+                        });
+                        let cut = Arc::new(made.await.ok_or_else(cannot_cut)??);
+                        self.inner.cuts.put(etag.clone(), Arc::clone(&cut), cut.header.len());
+                        cut
+                    }
+                }
             }
         };
         let mut parts = Vec::with_capacity(cut.ranges.len() + 1);
@@ -300,6 +346,7 @@ impl Archive {
         })
     }
 
+    /// Runs on a thread that may take its time: millions of samples make it milliseconds of work.
     async fn make_cut(
         &self,
         footage: &[(Piece, i64)],
@@ -307,22 +354,22 @@ impl Archive {
         from_us: i64,
         to_us: i64,
     ) -> Result<Cut, ArchiveError> {
-        let tables = footage.iter().zip(sources).map(|((piece, _), source)| self.table(piece, source));
-        let tables = try_join_all(tables).await?;
-        let times: Vec<_> =
-            footage.iter().map(|(piece, shown_us)| (piece.start_us(), piece.end_us(), *shown_us)).collect();
-        // Millions of samples make it milliseconds of work: not on the executor.
-        tokio::task::spawn_blocking(move || {
-            let sources: Vec<_> = tables
-                .iter()
-                .zip(times)
-                .map(|(table, (start_us, end_us, shown_us))| Source { table, start_us, end_us, shown_us })
-                .collect();
-            cut(&sources, from_us, to_us)
-        })
-        .await
-        .map_err(|error| ArchiveError::io("cutting", std::io::Error::other(error)))?
-        .map_err(ArchiveError::from)
+        let mut tables = Vec::with_capacity(footage.len());
+        // One after the other: all at once they would be held twice, as they lie in the file and as they are read.
+        for ((piece, _), source) in footage.iter().zip(sources) {
+            tables.push(self.table(piece, source).await?);
+        }
+        let sources: Vec<_> = tables
+            .iter()
+            .zip(footage)
+            .map(|(table, (piece, shown_us))| Source {
+                table,
+                start_us: piece.start_us(),
+                end_us: piece.end_us(),
+                shown_us: *shown_us,
+            })
+            .collect();
+        Ok(cut(&sources, from_us, to_us)?)
     }
 
     /// The key fragment that shows an instant: the last one that starts at or before it, with what follows up to the first whole
@@ -395,32 +442,24 @@ impl Archive {
     async fn open_piece(&self, piece: &Piece) -> Result<Origin, ArchiveError> {
         match piece {
             Piece::Sealed(row) => self.open_object(row).await,
-            Piece::Growing { segment, .. } => Ok(Origin::File(Arc::clone(&segment.file))),
+            Piece::Growing { segment, .. } => Ok(self.growing(segment.id)),
         }
     }
 
-    /// The local copy where there is one, else the bucket's. A copy that left meanwhile is read from the bucket.
+    /// A segment that grows here, to be read piece by piece.
+    fn growing(&self, id: Uuid) -> Origin {
+        Origin::Segment(Arc::new(Whereabouts::growing(&self.inner.core, id)))
+    }
+
+    /// A whole segment, to be read piece by piece; what is not there is told now.
     async fn open_object(&self, row: &SegmentRow) -> Result<Origin, ArchiveError> {
-        let core = &self.inner.core;
-        let in_bucket = core.bucket.as_ref().filter(|_| row.state == SegmentState::Stored);
         if !self.is_here(row).await {
             return Err(self.elsewhere(row).await);
         }
-        let is_local = row.local_copy == LocalCopy::Kept && !core.is_held_elsewhere(row);
-        if is_local || in_bucket.is_none() {
-            let (store, name) = (Arc::clone(&core.store), row.object_name.clone());
-            match self.inner.reader.run(move || store.open(&name)).await {
-                Ok(file) => return Ok(Origin::File(file)),
-                Err(error) if in_bucket.is_some() => {
-                    tracing::warn!(segment_id = %row.id, %error, "a local copy cannot be opened: the bucket's is read");
-                }
-                Err(error) => return Err(ArchiveError::io(format!("opening {}", row.object_name), error)),
-            }
-        }
-        match in_bucket {
-            Some(bucket) => Ok(Origin::object(Arc::clone(bucket), &row.object_name)),
-            None => Err(ArchiveError::SegmentNotFound(row.id)),
-        }
+        let whereabouts = Whereabouts::sealed(&self.inner.core, row);
+        let looked = whereabouts.look(&self.inner.reader).await;
+        looked.map_err(|error| ArchiveError::io(format!("opening {}", row.object_name), error))?;
+        Ok(Origin::Segment(Arc::new(whereabouts)))
     }
 
     /// A URL of the bucket's that grants reading a whole segment, for the longest time up to `expires_in` that it can be
@@ -445,6 +484,7 @@ impl Archive {
         }
     }
 
+    /// The samples of a segment. On a thread that may take its time, as [`Archive::make_cut`].
     async fn table(&self, piece: &Piece, source: &Origin) -> Result<Arc<SampleTable>, ArchiveError> {
         let row = match piece {
             Piece::Growing { table, .. } => return Ok(Arc::clone(table)),
@@ -463,15 +503,30 @@ impl Archive {
         let moov = moov
             .map_err(|error| ArchiveError::io(format!("reading the tables of {}", row.object_name), error))?;
         let id = row.id;
-        let table = tokio::task::spawn_blocking(move || read_moov(&moov))
-            .await
-            .map_err(|error| ArchiveError::io("reading tables", std::io::Error::other(error)))?
-            .map_err(|source| ArchiveError::Damaged { id, source })?;
+        let table = read_moov(&moov).map_err(|source| ArchiveError::Damaged { id, source })?;
         let table = Arc::new(table);
         // The tables hold about as much as the box they come from.
         self.inner.tables.put(id, Arc::clone(&table), usize::try_from(len).unwrap_or(usize::MAX));
         Ok(table)
     }
+}
+
+/// A cut that is not worked out yet.
+pub struct CutPlan {
+    from_us: i64,
+    to_us: i64,
+    /// A strong entity tag without its quotes: of equal ones the same header is shared.
+    pub etag: String,
+    /// What its header is reckoned to take at most, in bytes, by the tables of its segments. Sound that is missing for hours
+    /// can make it longer.
+    pub max_header_bytes: u64,
+    /// What is shown, and from when on.
+    footage: Arc<[(Piece, i64)]>,
+    sources: Arc<[Origin]>,
+}
+
+fn cannot_cut() -> ArchiveError {
+    ArchiveError::io("cutting", std::io::Error::other("the archive has ended, or the cut panicked"))
 }
 
 /// One segment of a cut, as it was at one instant.
@@ -524,6 +579,16 @@ impl Piece {
 
     fn is_growing(&self) -> bool {
         matches!(self, Self::Growing { .. })
+    }
+
+    /// The most that it adds to the header of a cut. A sealed one has the same tables at its end; what a cut says otherwise of
+    /// a chunk is how wide its offset is.
+    fn table_bytes(&self) -> u64 {
+        let tables = match self {
+            Self::Sealed(row) => row.size_bytes.saturating_sub(row.moov_offset).saturating_mul(2),
+            Self::Growing { table, .. } => table.max_table_bytes(),
+        };
+        tables.saturating_add(CUT_HEADER_SEGMENT_BYTES)
     }
 }
 

@@ -7,6 +7,7 @@ mod support;
 use std::{path::Path, process::Command, sync::Arc};
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use media::{
     EndCause, Sample, SessionConfig, TrackKind,
     fragmenter::{FragmentEvent, Fragmenter},
@@ -72,6 +73,27 @@ fn film(path: &Path) -> Vec<FragmentEvent> {
     std::iter::from_fn(|| fragmenter.poll()).collect()
 }
 
+/// Files below a folder that this process has open.
+fn open_below(folder: &Path) -> Vec<std::path::PathBuf> {
+    let all = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    // One that is closed meanwhile has no name any more.
+    all.filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .filter(|file| file.starts_with(folder))
+        .collect()
+}
+
+async fn until_closed(folder: &Path) {
+    let closed = async {
+        while !open_below(folder).is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(60);
+    tokio::time::timeout(limit, closed)
+        .await
+        .unwrap_or_else(|_| panic!("still open: {:?}", open_below(folder)));
+}
+
 /// Number of video frames, and the length of the file in milliseconds.
 fn probe(path: &Path) -> (u64, i64) {
     let path = path.to_str().unwrap();
@@ -128,4 +150,38 @@ async fn what_is_recorded_plays_everywhere() {
     let left: Vec<_> =
         std::fs::read_dir(house.config.spool.join(house.channel_id.to_string())).unwrap().collect();
     assert_eq!(left.len(), 0);
+}
+
+/// Readers that take nothing: 206 of them held 20,000 files once, and cameras were refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_takes_nothing_holds_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::new().await;
+    let root = folder.path().join("store");
+    house.config =
+        ArchiveConfig { segment_us: 5 * S, ..ArchiveConfig::new(folder.path().join("spool"), root) };
+    let archive = house.open_on(Arc::new(SystemDisk));
+    let recorder = house.recorder(&archive);
+    push_all(&recorder, film(&folder.path().join("film.mp4"))).await;
+    archive.settle().await;
+    let download = archive.cut(house.channel_id, NOON_US, NOON_US + 13 * S).await.unwrap();
+    let whole = collect(download.stream(0..download.len())).await;
+    let header = download.cut.header.len() as u64;
+    // Whoever wrote them lets them go.
+    drop(recorder);
+    until_closed(&house.config.store).await;
+
+    let mut readers = Vec::new();
+    for _ in 0..20 {
+        let download = archive.cut(house.channel_id, NOON_US, NOON_US + 13 * S).await.unwrap();
+        let mut stream = download.stream(header..download.len());
+        let piece = stream.next().await.unwrap().unwrap();
+        readers.push((download, stream, piece));
+    }
+    // What is read ahead is read and done with at some moment.
+    until_closed(&house.config.store).await;
+    for (_, stream, piece) in readers {
+        let rest = collect(stream).await;
+        assert_eq!([&whole[..header as usize], &piece, &rest].concat(), whole);
+    }
 }

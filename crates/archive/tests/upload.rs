@@ -2,9 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by stopping")]
 
 use catalog::SegmentState;
+use futures_util::StreamExt;
 use turepe_archive::{
     AlarmKind,
-    bucket::{BucketFault, BucketFaultRule, BucketOperation},
+    bucket::{Bucket as _, BucketFault, BucketFaultRule, BucketOperation},
 };
 
 mod support;
@@ -37,6 +38,37 @@ async fn what_is_sealed_is_stored_and_read_from_wherever_it_is() {
     let whole = archive.open_segment(row.id).await.unwrap();
     assert_eq!(collect(whole.stream(0..whole.len)).await, uploading.bucket.bytes(&row.object_name).unwrap());
     assert!(archive.keyframe(channel_id, NOON_US + 2 * S).await.unwrap().is_some());
+}
+
+/// A reader holds nothing open, so that a copy which leaves gives its space back; he goes on where the segment is by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_goes_on_from_the_bucket_and_ends_where_footage_is_deleted() {
+    let uploading = Uploading::new().await;
+    let archive = uploading.open();
+    uploading.record(&archive, 12).await;
+    until_stored(&archive, 3).await;
+    let rows = uploading.house.rows().await;
+    let (channel_id, range) = (uploading.house.channel_id, (NOON_US + S, NOON_US + 11 * S));
+    let download = archive.cut(channel_id, range.0, range.1).await.unwrap();
+    let whole = collect(download.stream(0..download.len())).await;
+    let begun = [download.stream(0..download.len()), download.stream(0..download.len())];
+
+    for row in &rows {
+        uploading.house.catalog.leave_local(&[row.id]).await.unwrap();
+    }
+    archive.keep_house().await.unwrap();
+    assert!(!uploading.house.disk.files().iter().any(|file| file.ends_with(&rows[0].object_name)));
+    let [goes_on, is_cut_off] = begun;
+    assert_eq!(collect(goes_on).await, whole);
+
+    for row in &rows {
+        uploading.house.catalog.delete_segment(row.id).await.unwrap();
+        uploading.bucket.delete(&row.object_name).await.unwrap();
+    }
+    let pieces: Vec<_> = is_cut_off.collect().await;
+    let error = pieces.last().unwrap().as_ref().unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
+    assert!(error.to_string().contains(&rows[0].id.to_string()), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

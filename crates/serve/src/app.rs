@@ -5,11 +5,12 @@ use crate::{
     door::Door,
     frames::Frames,
     handlers::Readiness,
-    http::answers::Answers,
-    limits::BUCKET_URL_LIFE,
+    http::{answers::Answers, memory::Memory},
+    limits::{BUCKET_URL_LIFE, FREE_RANGE_US, MAX_CONNECTIONS, MEMORY_BYTES},
     metrics::Measured,
     monitor::FlvPlayers,
     operators::Operators,
+    playlists::Playlists,
     problem::Problem,
     token::{Grant, Signer, TokenError, TokenKind},
     viewing::Viewing,
@@ -49,6 +50,12 @@ pub struct ServeConfig {
     pub hubs: live::Live,
     /// Who may see what the node says of itself.
     pub operators: Operators,
+    /// Bytes that answers may hold for their readers, all together.
+    pub memory_bytes: u64,
+    /// Connections at once, of which there are never more than [`MAX_CONNECTIONS`]: as many descriptors as are left for viewers.
+    pub max_connections: usize,
+    /// Longest range that a stranger may choose, in microseconds; operators may choose up to a day.
+    pub free_range_us: i64,
     /// What else has numbers for `/metrics`.
     pub measured: Vec<Arc<dyn Measured>>,
     /// The covers of live channels; without them every cover is unknown.
@@ -84,6 +91,9 @@ impl ServeConfig {
             bucket: BucketAccess::default(),
             hubs: live::Live::new(),
             operators: Operators::default(),
+            memory_bytes: MEMORY_BYTES,
+            max_connections: MAX_CONNECTIONS,
+            free_range_us: FREE_RANGE_US,
             measured: Vec::new(),
             covers: None,
             relays: None,
@@ -112,6 +122,9 @@ pub(crate) struct Parts {
     pub(crate) bucket: BucketAccess,
     pub(crate) operators: Operators,
     pub(crate) answers: Arc<Answers>,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) playlists: Playlists,
+    pub(crate) free_range_us: i64,
     pub(crate) measured: Vec<Arc<dyn Measured>>,
     pub(crate) covers: Option<Covers>,
     pub(crate) flv_players: FlvPlayers,

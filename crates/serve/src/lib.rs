@@ -23,6 +23,7 @@ mod monitor;
 mod openapi;
 mod operators;
 mod patterns;
+mod playlists;
 mod problem;
 mod query;
 mod server;

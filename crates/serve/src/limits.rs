@@ -14,8 +14,13 @@ pub const MAX_HEADERS: usize = 64;
 /// Longest request body that is let in, in bytes. What reads one reads less: [`MAX_JSON_BYTES`], and what SRS sends.
 pub const MAX_BODY_BYTES: u64 = 64 * 1024;
 
-/// Connections at once; for the next one an idle one is closed, and while there is none it is turned away with 503.
+/// Connections at once, where so many descriptors are left for viewers; for the next one an idle one is closed, or one whose
+/// reader takes nothing, and while there is none it is turned away with 503. Footage is opened for each read and closed after
+/// it: what viewers hold open are their connections and nothing else.
 pub const MAX_CONNECTIONS: usize = 4_096;
+
+/// Connections at once to the port of `[srs_api] listen`, for monitoring.
+pub const MAX_MONITOR_CONNECTIONS: usize = 512;
 
 /// Of [`MAX_CONNECTIONS`], those that only the machine itself can have: health checks, operators, a proxy on it.
 pub const LOOPBACK_CONNECTIONS: usize = 64;
@@ -94,11 +99,33 @@ pub const MAX_STREAMS: u32 = 100;
 /// Bytes of one answer that wait for a reader on a connection of HTTP/2, which has [`MAX_STREAMS`] of them.
 pub const MAX_STREAM_BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long a connection of HTTP/2 may stay when nobody asks for anything on it, or takes nothing of what he asked for.
+/// How long a connection of HTTP/2 may stay when nobody asks for anything on it.
 pub const IDLE_TIMEOUT: Duration = WRITE_STALL_TIMEOUT;
 
-/// How long a reader may take nothing before its connection is closed. A paused player comes back with a Range.
+/// How long a reader may take nothing of an answer before that ends: its connection is closed, or with HTTP/2 its stream reset. A
+/// paused player comes back with a Range. A piece of a body is at most a megabyte: nobody reads as slowly as that.
 pub const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long a reader may take nothing of an answer before it makes room for a newcomer, where there is none left.
+pub const STALLED_AFTER: Duration = Duration::from_secs(20);
+
+/// Bytes that answers may hold for their readers where nobody says otherwise: see `[http] memory`.
+pub const MEMORY_BYTES: u64 = 256 * 1024 * 1024;
+
+/// One address, or one IPv6 /64 network, gets at most this part of [`MEMORY_BYTES`]: some eighty downloads at once.
+pub const MEMORY_SHARE: u64 = 4;
+
+/// What the encoder of a compressed answer is reckoned to hold: `deflate`'s window, its hash chains and its tables.
+pub const GZIP_BYTES: u64 = 384 * 1024;
+
+/// Playlists that are made at once: each reads the indexes of all its segments.
+pub const MAX_PLAYLISTS_IN_WORK: usize = 8;
+
+/// Memory for playlists of finished ranges, so that equal requests share one.
+pub const PLAYLIST_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How long a playlist of a finished range is given out before it is looked whether its segments are still there.
+pub const PLAYLIST_CACHE_US: i64 = 60_000_000;
 
 /// How long requests in work may go on after the signal to stop; then their connections are closed.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
@@ -108,6 +135,13 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Longest range that one replay covers.
 pub const MAX_REPLAY_US: i64 = 24 * 3_600 * 1_000_000;
+
+/// Longest range of a stranger's own choice where nobody says otherwise: see `[http] free_range`. Slots are as long as the club
+/// has them.
+pub const FREE_RANGE_US: i64 = 4 * 3_600 * 1_000_000;
+
+/// A stranger's range begins and ends at multiples of this, outwards, so that ranges that hardly differ are the same answer.
+pub const FREE_RANGE_STEP_US: i64 = 1_000_000;
 
 /// First year in which a date makes sense.
 pub const MIN_YEAR: i16 = 2000;
@@ -172,5 +206,9 @@ const _: () = assert!(FRAME_TURN_TIMEOUT.as_secs() + FFMPEG_TIMEOUT.as_secs() < 
 const _: () = assert!(LIVE_WAIT.as_secs() * 2 < ANSWER_TIMEOUT.as_secs());
 const _: () = assert!(MAX_REWIND_US < MAX_REWIND_AGE_US && MAX_REWIND_AGE_US <= MAX_REPLAY_US);
 const _: () = assert!(LOOPBACK_CONNECTIONS + MAX_CONNECTIONS_PER_ADDRESS < MAX_CONNECTIONS);
+const _: () =
+    assert!(FREE_RANGE_US <= MAX_REPLAY_US && STALLED_AFTER.as_secs() < WRITE_STALL_TIMEOUT.as_secs());
+// A share holds several downloads, and the header of the longest that strangers may ask for.
+const _: () = assert!(MEMORY_BYTES / MEMORY_SHARE >= 32 * 1024 * 1024);
 // An address that is refused for its length must first be read.
 const _: () = assert!(MAX_URI_BYTES * 2 < MAX_HEAD_BYTES);

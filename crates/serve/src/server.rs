@@ -5,10 +5,15 @@ use crate::{
     door::Door,
     frames::Frames,
     handlers::{self, Readiness},
-    http::{guard, listen, listen::Listeners},
+    http::{
+        guard, listen,
+        listen::Listeners,
+        memory::{Memory, accounted},
+    },
     monitor::{FlvPlayers, Monitor},
     openapi::Document,
     patterns,
+    playlists::Playlists,
     problem::{Problem, ProblemCode},
     srs::Srs,
     token::Signer,
@@ -19,7 +24,7 @@ use archive::Archive;
 use axum::{
     Router,
     http::{HeaderValue, Method, Response, header},
-    middleware::map_response,
+    middleware::{from_fn_with_state, map_response},
     routing::get,
 };
 use catalog::Catalog;
@@ -52,6 +57,7 @@ pub enum ServeError {
 #[derive(Clone)]
 pub struct Server {
     app: App,
+    max_connections: usize,
     srs: Option<Srs>,
     monitor: Option<Monitor>,
 }
@@ -89,12 +95,16 @@ impl Server {
             bucket: config.bucket.clone(),
             operators: config.operators.clone(),
             answers: Arc::default(),
+            memory: Memory::new(config.memory_bytes),
+            playlists: Playlists::default(),
+            free_range_us: config.free_range_us,
             measured: config.measured.clone(),
             covers: config.covers.clone(),
             flv_players: FlvPlayers::default(),
             relays: config.relays.clone(),
         };
-        Ok(Self { app: App::new(parts), srs: None, monitor: None })
+        let max_connections = config.max_connections;
+        Ok(Self { app: App::new(parts), max_connections, srs: None, monitor: None })
     }
 
     /// Answers an SRS node's callbacks as well.
@@ -131,11 +141,13 @@ impl Server {
         let operations = operations
             .route("/openapi.json", get(handlers::openapi))
             .method_not_allowed_fallback(wrong_method);
-        let pictures = pictures().method_not_allowed_fallback(wrong_method);
-        let live = live_media().method_not_allowed_fallback(wrong_method).layer(cors());
-        let answers = api.layer(compression()).layer(map_response(not_stored));
-        let media = playlists.layer(compression()).merge(files).layer(cors());
-        let covers = covers().method_not_allowed_fallback(wrong_method).layer(cors());
+        // What is made in memory counts; files count for themselves, and operators are answered in any case.
+        let counted = || from_fn_with_state(self.app.clone(), accounted);
+        let pictures = pictures().method_not_allowed_fallback(wrong_method).layer(counted());
+        let live = live_media().method_not_allowed_fallback(wrong_method).layer(counted()).layer(cors());
+        let answers = api.layer(counted()).layer(compression()).layer(map_response(not_stored));
+        let media = playlists.layer(counted()).layer(compression()).merge(files).layer(cors());
+        let covers = covers().method_not_allowed_fallback(wrong_method).layer(counted()).layer(cors());
         let routes = guard::paced(answers.merge(media))
             // What strangers try keeps nobody from what is there.
             .merge(guard::tried(entry.layer(map_response(not_stored))))
@@ -161,7 +173,7 @@ impl Server {
         listeners: impl Into<Listeners> + Send,
         shutdown: impl Future<Output = ()> + Send,
     ) {
-        listen::serve(listeners, self.router(), shutdown).await;
+        listen::serve(listeners, self.max_connections, self.router(), shutdown).await;
     }
 }
 

@@ -14,6 +14,7 @@ mod clock_state;
 mod config;
 mod data_folder;
 mod demo;
+mod descriptors;
 mod doctor;
 mod environment;
 mod failure;

@@ -1486,7 +1486,9 @@ export interface operations {
                  */
                 time?: string;
                 /**
-                 * @description Instant just after a free range, RFC 3339 with an offset; at most 24 hours after `from`.
+                 * @description Instant just after a free range, RFC 3339 with an offset; at most as long after `from` as the node allows (`[http] free_range`,
+                 *     4 hours unless it says otherwise), and 24 hours for operators. Without the operators' token a range begins and ends at whole
+                 *     seconds, outwards: `start` and `end` of the answer say which.
                  * @example 2026-11-21T11:30:00+01:00
                  */
                 to?: string;

@@ -29,6 +29,9 @@ const AUDIO_PREROLL_FRAMES: usize = 1;
 const SILENCE_BLOCK_FRAMES: u32 = 64;
 /// How far the wall clocks of two segments of one session may disagree with their ticks.
 const SESSION_TOLERANCE_US: i64 = 500_000;
+/// Samples that one file has at most, sound included: a day of 120 pictures a second. A sample takes 4 to 24 bytes of the header,
+/// which is made in memory.
+const MAX_CUT_SAMPLES: usize = 16_000_000;
 /// A plain MP4 with signed composition offsets (ISO/IEC 14496-12 annex E).
 const FTYP: [u8; 28] = *b"\0\0\0\x1cftypisom\0\0\x02\0isomiso6mp41";
 
@@ -107,7 +110,7 @@ pub fn cut(sources: &[Source<'_>], from_us: i64, to_us: i64) -> Result<Cut, CutE
     find_parameter_sets(&mut pieces);
     let sound = Sound::plan(&mut pieces);
     let samples: usize = pieces.iter().map(|piece| piece.video_len() + piece.audio.len()).sum();
-    if samples + sound.silent_frames() > u32::MAX as usize / 16 {
+    if samples + sound.silent_frames() > MAX_CUT_SAMPLES {
         return Err(CutError::TooLong);
     }
 

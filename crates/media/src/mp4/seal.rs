@@ -137,6 +137,12 @@ impl SampleTable {
         self.end_offset
     }
 
+    /// What these samples take in the tables of a plain MP4 at most, in bytes.
+    #[must_use]
+    pub fn max_table_bytes(&self) -> u64 {
+        [&self.video, &self.audio].into_iter().map(TrackTable::max_box_bytes).sum()
+    }
+
     /// UTC microseconds of its first presented instant, as far as it is known.
     #[must_use]
     pub fn start_us(&self) -> Option<i64> {

@@ -80,6 +80,11 @@ impl TrackTable {
         self.sizes.is_empty()
     }
 
+    /// What `stsz` (4 bytes a sample), `stts` and `ctts` (8 a run), `stss` (4), `stsc` (12 a chunk) and `co64` (8) take at most.
+    pub(super) fn max_box_bytes(&self) -> u64 {
+        (self.len() as u64) * (4 + 8 + 8 + 4) + (self.chunks.len() as u64) * (12 + 8)
+    }
+
     /// Appends the samples of a fragment whose first payload byte lies at `offset`.
     ///
     /// Decode times follow from durations. Where a run does not start where the one before it ended, the sample before it

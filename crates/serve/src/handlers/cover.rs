@@ -43,10 +43,11 @@ pub(crate) async fn get_cover(
         cache_control: "no-store",
         file_name: None,
     };
-    respond(&method, &headers, &head, |range| {
+    respond(&method, &headers, &head, async |range| {
         let index = |at: u64| usize::try_from(at).unwrap_or(jpeg.len()).min(jpeg.len());
-        Body::from(jpeg.slice(index(range.start)..index(range.end)))
+        Ok(Body::from(jpeg.slice(index(range.start)..index(range.end))))
     })
+    .await
 }
 
 /// The first 128 bits of SHA-256 in hexadecimal.

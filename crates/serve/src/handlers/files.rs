@@ -4,7 +4,10 @@ use super::edges;
 use crate::{
     api,
     app::App,
-    http::bytes::{FileHead, respond},
+    http::{
+        bytes::{FileHead, respond},
+        memory::{HeldBody, Reader},
+    },
     limits::{LIVE_LAG_US, REDIRECT_AGE},
     problem::{Problem, ProblemCode, ProblemDocument},
     query::{ApiPath, Fields, Via},
@@ -39,6 +42,7 @@ const NOT_STORED: &str = "no-store";
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json")))]
 pub(crate) async fn get_download(
     State(app): State<App>,
+    reader: Reader,
     method: Method,
     headers: HeaderMap,
     ApiPath(file): ApiPath<String>,
@@ -51,7 +55,12 @@ pub(crate) async fn get_download(
     if from_us >= grant.to_us {
         return Err(Problem::new(ProblemCode::InvalidRange, "from lies after the end of the match"));
     }
-    let download = app.archive.cut(grant.channel, from_us, grant.to_us).await?;
+    let plan = app.archive.plan_cut(grant.channel, from_us, grant.to_us).await?;
+    // Before there is a header to hold.
+    let header_hold = app.memory.share_of(&reader, &plan.etag, plan.max_header_bytes).await?;
+    let download = app.archive.download(plan).await?;
+    let header_bytes = download.cut.header.len() as u64;
+    header_hold.is_now(header_bytes);
     let is_final = !download.is_growing && now_us >= grant.to_us.saturating_add(LIVE_LAG_US);
     let head = FileHead {
         length: download.len(),
@@ -60,7 +69,15 @@ pub(crate) async fn get_download(
         cache_control: if is_final { PRIVATE } else { NOT_STORED },
         file_name: Some(file_name(&app, &grant).await?),
     };
-    respond(&method, &headers, &head, |range| Body::from_stream(download.stream(range)))
+    respond(&method, &headers, &head, async |range| {
+        let has_header = range.start < header_bytes;
+        let stream = download.stream(range);
+        let pieces = app.memory.hold(&reader, stream.max_held_bytes()).await?;
+        let mut holds = vec![pieces];
+        holds.extend(has_header.then_some(header_hold));
+        Ok(HeldBody::wrap(Body::from_stream(stream), holds))
+    })
+    .await
 }
 
 /// `club-court-2026-11-21-1000.mp4`: what a player finds again among the downloads.
@@ -87,6 +104,7 @@ async fn file_name(app: &App, grant: &Grant) -> Result<String, Problem> {
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json")))]
 pub(crate) async fn get_media(
     State(app): State<App>,
+    reader: Reader,
     method: Method,
     headers: HeaderMap,
     ApiPath((token, file)): ApiPath<(String, String)>,
@@ -122,7 +140,12 @@ pub(crate) async fn get_media(
         cache_control: if segment.is_growing { NOT_STORED } else { PRIVATE },
         file_name: None,
     };
-    respond(&method, &headers, &head, |range| Body::from_stream(segment.stream(range)))
+    respond(&method, &headers, &head, async |range| {
+        let stream = segment.stream(range);
+        let pieces = app.memory.hold(&reader, stream.max_held_bytes()).await?;
+        Ok(HeldBody::wrap(Body::from_stream(stream), [pieces]))
+    })
+    .await
 }
 
 /// To a signed address of the bucket. Remembered for less than it lives, so that what plays asks here once for many
@@ -143,6 +166,7 @@ fn redirect(url: &str, life: Duration) -> Result<Response, Problem> {
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json")))]
 pub(crate) async fn get_init(
     State(app): State<App>,
+    reader: Reader,
     method: Method,
     headers: HeaderMap,
     ApiPath(file): ApiPath<String>,
@@ -161,10 +185,12 @@ pub(crate) async fn get_init(
         cache_control: "public, max-age=31536000, immutable",
         file_name: None,
     };
-    respond(&method, &headers, &head, |range| {
+    respond(&method, &headers, &head, async |range| {
         let index = |at: u64| usize::try_from(at).unwrap_or(bytes.len()).min(bytes.len());
-        Body::from(bytes.slice(index(range.start)..index(range.end)))
+        let hold = app.memory.hold(&reader, bytes.len() as u64).await?;
+        Ok(HeldBody::wrap(Body::from(bytes.slice(index(range.start)..index(range.end))), [hold]))
     })
+    .await
 }
 
 /// Longest hash that is looked up.

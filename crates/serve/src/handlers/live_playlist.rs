@@ -200,6 +200,7 @@ async fn recorded(
     reload: Reload,
     is_late: bool,
 ) -> Result<Option<Bytes>, Problem> {
+    let _turn = app.playlists.turn().await;
     let mut views = app.archive.readable_views(grant.channel, grant.from_us, grant.to_us).await?;
     views.retain(|view| view.start_us >= floor_us);
     let named: Vec<_> = views

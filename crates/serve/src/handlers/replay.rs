@@ -8,6 +8,7 @@ use crate::{
     app::App,
     coverage::{is_whole, recorded_us, share},
     door::Visitor,
+    limits::FREE_RANGE_STEP_US,
     problem::{Problem, ProblemCode, ProblemDocument},
     query::{ApiPath, Fields, Wanted},
     token::{Grant, TokenKind, expiry_us},
@@ -15,6 +16,7 @@ use crate::{
 use access::{Admission, By, Range, Wish};
 use axum::{Json, extract::State};
 use catalog::schedule::{self, SlotError};
+use jiff::{Span, SpanRound, Unit};
 use std::time::Duration;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -39,7 +41,9 @@ pub(crate) struct ReplayParams {
     /// First instant of a free range, RFC 3339 with an offset.
     #[param(nullable = false, example = "2026-11-21T10:00:00+01:00")]
     from: Option<String>,
-    /// Instant just after a free range, RFC 3339 with an offset; at most 24 hours after `from`.
+    /// Instant just after a free range, RFC 3339 with an offset; at most as long after `from` as the node allows (`[http] free_range`,
+    /// 4 hours unless it says otherwise), and 24 hours for operators. Without the operators' token a range begins and ends at whole
+    /// seconds, outwards: `start` and `end` of the answer say which.
     #[param(nullable = false, example = "2026-11-21T11:30:00+01:00")]
     to: Option<String>,
     /// Which channel of the court; without it the one that covers the range best.
@@ -64,15 +68,21 @@ pub(crate) async fn get_replay(
     let wanted = fields.wanted()?;
     let channel = fields.channel()?;
     let scope = scope::court(&app, &club, &court).await?;
-    let (from_us, to_us) = match wanted {
-        Wanted::Range { from_us, to_us } => (from_us, to_us),
+    let (from_us, to_us, is_free) = match wanted {
+        Wanted::Range { from_us, to_us } => (from_us, to_us, true),
         Wanted::Slot { date, time, offset } => {
             let slot = schedule::find_slot(&scope.club, date, time, offset.as_deref()).map_err(refused)?;
-            (slot.start_us, slot.end_us)
+            (slot.start_us, slot.end_us, false)
         }
     };
     let admission =
         app.door.judge(&scope.club, scope.court.id, &visitor, Wish::Replay(Range { from_us, to_us })).await?;
+    // An operator, and whoever was let in to a range of its own, gets just that.
+    let (from_us, to_us) = if is_free && admission.by == By::Open && !visitor.is_operator {
+        free_range(from_us, to_us, app.free_range_us)?
+    } else {
+        (from_us, to_us)
+    };
     let now_us = app.clock.now_us();
     let mut footage = scope::footage(&app, scope.court.id, from_us, to_us).await?;
     if let Some(id) = channel {
@@ -83,6 +93,21 @@ pub(crate) async fn get_replay(
     }
     let best = best(&footage, from_us, to_us);
     Ok(Json(replay(&app, &scope, best, &admission, from_us, to_us, now_us).await?))
+}
+
+/// The range that a stranger gets who asks for one: all of it, from one whole second to another.
+fn free_range(from_us: i64, to_us: i64, longest_us: i64) -> Result<(i64, i64), Problem> {
+    if to_us - from_us > longest_us {
+        let longest = Span::new().microseconds(longest_us).round(SpanRound::new().largest(Unit::Hour));
+        let detail = format!(
+            "a range may be {} long at most, and 24 hours for operators with their token",
+            longest.map_or_else(|_| format!("{longest_us} µs"), |span| format!("{span:#}"))
+        );
+        return Err(Problem::new(ProblemCode::RangeTooLong, detail));
+    }
+    let after = to_us.saturating_add(FREE_RANGE_STEP_US - 1);
+    let from_us = from_us - from_us.rem_euclid(FREE_RANGE_STEP_US);
+    Ok((from_us, after - after.rem_euclid(FREE_RANGE_STEP_US)))
 }
 
 pub(super) fn refused(error: SlotError) -> Problem {

@@ -6,7 +6,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header},
 };
-use std::ops::Range;
+use std::{future::Future, ops::Range};
 
 /// What is known of a file before its bytes are read.
 pub(crate) struct FileHead {
@@ -26,13 +26,16 @@ pub(crate) struct FileHead {
 ///
 /// # Errors
 ///
-/// The problems of 412 and 416, and a file whose tag or name cannot stand in a header.
-pub(crate) fn respond(
+/// The problems of 412 and 416, those of `body`, and a file whose tag or name cannot stand in a header.
+pub(crate) async fn respond<F>(
     method: &Method,
     headers: &HeaderMap,
     file: &FileHead,
-    body: impl FnOnce(Range<u64>) -> Body,
-) -> Result<Response<Body>, Problem> {
+    body: impl FnOnce(Range<u64>) -> F,
+) -> Result<Response<Body>, Problem>
+where
+    F: Future<Output = Result<Body, Problem>>,
+{
     let etag = format!("\"{}\"", file.etag);
     let (status, range) = match select(method, headers, file.length, &etag) {
         Selection::Whole => (StatusCode::OK, 0..file.length),
@@ -77,7 +80,7 @@ pub(crate) fn respond(
         out.insert(header::CONTENT_DISPOSITION, value(&format!("attachment; filename=\"{name}\""))?);
     }
     if method != Method::HEAD && length > 0 {
-        *response.body_mut() = body(range);
+        *response.body_mut() = body(range).await?;
     }
     Ok(response)
 }
@@ -88,12 +91,17 @@ fn value(text: &str) -> Result<HeaderValue, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FileHead, respond};
+    use super::{FileHead, Problem, Range, respond};
     use axum::{
         body::Body,
         http::{HeaderMap, HeaderValue, Method},
         response::IntoResponse,
     };
+    use std::future::{Ready, ready};
+
+    fn never(_: Range<u64>) -> Ready<Result<Body, Problem>> {
+        panic!("read")
+    }
 
     fn file() -> FileHead {
         FileHead {
@@ -105,23 +113,24 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_head_has_the_headers_and_never_reads() {
-        let response = respond(&Method::HEAD, &HeaderMap::new(), &file(), |_| panic!("read")).unwrap();
+    #[tokio::test]
+    async fn a_head_has_the_headers_and_never_reads() {
+        let response = respond(&Method::HEAD, &HeaderMap::new(), &file(), never).await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-length"], "10");
         assert_eq!(response.headers()["content-disposition"], "attachment; filename=\"a-b.mp4\"");
     }
 
-    #[test]
-    fn a_part_says_which() {
+    #[tokio::test]
+    async fn a_part_says_which() {
         let mut headers = HeaderMap::new();
         headers.insert("range", HeaderValue::from_static("bytes=-3"));
         let mut asked = 0..0;
         let response = respond(&Method::GET, &headers, &file(), |range| {
             asked = range;
-            Body::empty()
+            ready(Ok(Body::empty()))
         })
+        .await
         .unwrap();
         assert_eq!(asked, 7..10);
         assert_eq!(response.status(), 206);
@@ -129,19 +138,19 @@ mod tests {
         assert_eq!(response.headers()["content-length"], "3");
     }
 
-    #[test]
-    fn what_lies_outside_is_refused_with_the_length() {
+    #[tokio::test]
+    async fn what_lies_outside_is_refused_with_the_length() {
         let mut headers = HeaderMap::new();
         headers.insert("range", HeaderValue::from_static("bytes=10-"));
-        let problem = respond(&Method::GET, &headers, &file(), |_| panic!("read")).unwrap_err();
+        let problem = respond(&Method::GET, &headers, &file(), never).await.unwrap_err();
         let response = problem.into_response();
         assert_eq!(response.status(), 416);
         assert_eq!(response.headers()["content-range"], "bytes */10");
     }
 
-    #[test]
-    fn a_header_is_never_split() {
+    #[tokio::test]
+    async fn a_header_is_never_split() {
         let file = FileHead { etag: "a\r\nb".to_owned(), ..file() };
-        assert!(respond(&Method::GET, &HeaderMap::new(), &file, |_| Body::empty()).is_err());
+        assert!(respond(&Method::GET, &HeaderMap::new(), &file, |_| ready(Ok(Body::empty()))).await.is_err());
     }
 }

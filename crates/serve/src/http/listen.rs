@@ -3,12 +3,15 @@
 //! `axum::serve` sets no timer, so a head sent byte by byte would hold a connection for ever, and it waits without end
 //! for open downloads when it stops.
 
-use super::seats::{Answering, Seat, SeatLimits, Seats, TurnedAway};
+use super::{
+    memory::Reader,
+    progress::Progress,
+    seats::{Answering, Seat, SeatLimits, Seats, TurnedAway},
+};
 use crate::direct::Peer;
 use crate::limits::{
-    ACCEPT_RETRY, HEAD_TIMEOUT, IDLE_TIMEOUT, LOOPBACK_CONNECTIONS, MAX_CONNECTIONS,
-    MAX_CONNECTIONS_PER_ADDRESS, MAX_HEAD_BYTES, MAX_HEADERS, MAX_STREAM_BUFFER_BYTES, MAX_STREAMS,
-    SHUTDOWN_GRACE, TLS_HANDSHAKE_TIMEOUT, TURNED_AWAY_LOG_INTERVAL, WRITE_STALL_TIMEOUT,
+    ACCEPT_RETRY, HEAD_TIMEOUT, IDLE_TIMEOUT, MAX_HEAD_BYTES, MAX_HEADERS, MAX_STREAM_BUFFER_BYTES,
+    MAX_STREAMS, SHUTDOWN_GRACE, TLS_HANDSHAKE_TIMEOUT, TURNED_AWAY_LOG_INTERVAL, WRITE_STALL_TIMEOUT,
 };
 use axum::{
     Router,
@@ -21,7 +24,7 @@ use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use std::{
     convert::Infallible,
@@ -83,24 +86,19 @@ impl Listeners {
     }
 }
 
-/// The seats of one server.
-const SEATS: SeatLimits = SeatLimits {
-    total: MAX_CONNECTIONS,
-    loopback: LOOPBACK_CONNECTIONS,
-    per_address: MAX_CONNECTIONS_PER_ADDRESS,
-};
-
 /// What somebody who finds no seat is told, where he speaks plain HTTP.
 const NO_SEAT: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Serves until `shutdown` resolves, then lets requests in work go on for [`SHUTDOWN_GRACE`] and closes the rest.
+/// Serves up to `max_connections` at once until `shutdown` resolves, then lets requests in work go on for [`SHUTDOWN_GRACE`] and
+/// closes the rest.
 pub(crate) async fn serve(
     listeners: impl Into<Listeners>,
+    max_connections: usize,
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) {
-    serve_at(&Seats::new(SEATS), listeners.into(), router, shutdown).await;
+    serve_at(&Seats::new(SeatLimits::of(max_connections)), listeners.into(), router, shutdown).await;
 }
 
 async fn serve_at(
@@ -220,13 +218,19 @@ async fn http_1(
 ) {
     let stream = TokioIo::new(Unstalled::new(stream, WRITE_STALL_TIMEOUT));
     let moved = Arc::default();
-    let service = service_fn(move |request| answer(request, peer, router.clone(), &seat, &moved));
+    // One answer after the other: the connection gets on as its answer does.
+    let progress = Progress::new();
+    let service = {
+        let progress = Arc::clone(&progress);
+        service_fn(move |request| answer(request, peer, router.clone(), &seat, &moved, &progress))
+    };
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     builder.max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS);
     let mut served = pin!(builder.serve_connection(stream, service));
     let result = tokio::select! {
         result = served.as_mut() => result,
+        () = progress.over(WRITE_STALL_TIMEOUT) => return,
         () = stop.cancelled() => {
             served.as_mut().graceful_shutdown();
             match tokio::time::timeout(SHUTDOWN_GRACE, served).await {
@@ -251,16 +255,19 @@ async fn http_2(
     let stream = Unstalled::new(stream, WRITE_STALL_TIMEOUT);
     let moved = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&moved);
-    let service = service_fn(move |request| answer(request, peer, router.clone(), &seat, &counted));
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    // Each stream has a task and a progress of its own.
+    let unknown = Progress::new();
+    let service = service_fn(move |request| answer(request, peer, router.clone(), &seat, &counted, &unknown));
+    let stuck = CancellationToken::new();
+    let mut builder = http2::Builder::new(Streams { stuck: stuck.clone() });
     builder.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
     builder.max_header_list_size(MAX_HEAD_BYTES as u32).max_send_buf_size(MAX_STREAM_BUFFER_BYTES);
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let result = tokio::select! {
         result = served.as_mut() => result,
-        // A window that is never opened stalls an answer without a write that waits, and PING and SETTINGS frames move
-        // bytes for ever: only requests and bodies count.
+        // PING and SETTINGS frames move bytes for ever: only requests and bodies count.
         () = idle(&moved) => return,
+        () = stuck.cancelled() => return,
         () = stop.cancelled() => {
             served.as_mut().graceful_shutdown();
             match tokio::time::timeout(SHUTDOWN_GRACE, served).await {
@@ -274,19 +281,63 @@ async fn http_2(
     }
 }
 
-/// Answers one request, whose seat is busy until the body of the answer has gone.
+tokio::task_local! {
+    /// How the answer on a stream of HTTP/2 gets on.
+    static STREAM: Arc<Progress>;
+}
+
+/// Runs the streams of a connection of HTTP/2, each for as long as its answer gets on. A window that is never opened stalls an answer
+/// without a write that waits, and a stream next to it may move all the time: dropping the stream's task resets it alone.
+#[derive(Clone)]
+struct Streams {
+    /// The end of an answer waits in the connection, which nobody can take it from: all of it has to go.
+    stuck: CancellationToken,
+}
+
+impl<F> hyper::rt::Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let (progress, stuck) = (Progress::new(), self.stuck.clone());
+        tokio::spawn(STREAM.scope(Arc::clone(&progress), async move {
+            tokio::select! {
+                () = stream => {}
+                () = progress.over(WRITE_STALL_TIMEOUT) => return,
+            }
+            // The last piece may be larger than the reader's window: it is with the connection now.
+            tokio::select! {
+                () = progress.taken() => {}
+                () = progress.over(WRITE_STALL_TIMEOUT) => stuck.cancel(),
+            }
+        }));
+    }
+}
+
+/// Answers one request, whose seat is busy until the body of the answer has gone. What it is seen to get on by is the stream's own, or
+/// that of a connection without streams.
 fn answer(
     request: Request<Incoming>,
     peer: SocketAddr,
     mut router: Router,
     seat: &Arc<Seat>,
     moved: &Arc<AtomicU64>,
+    connection: &Arc<Progress>,
 ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
-    let (answering, moved) = (seat.answering(), Arc::clone(moved));
+    let (answering, moved, connection) = (seat.answering(), Arc::clone(moved), Arc::clone(connection));
+    let network = seat.network();
     moved.fetch_add(1, Ordering::Relaxed);
     async move {
-        let response = router.call(from_peer(request, peer)).await?;
-        Ok(response.map(|body| AnswerBody { body, moved, _answering: answering }))
+        let stream = STREAM.try_with(Arc::clone);
+        let has_stream = stream.is_ok();
+        let progress = stream.unwrap_or(connection);
+        progress.is_ours();
+        answering.gets_on_by(&progress);
+        let mut request = from_peer(request, peer);
+        request.extensions_mut().insert(Reader { network, progress: Arc::clone(&progress) });
+        let response = router.call(request).await?;
+        progress.given();
+        Ok(response.map(|body| AnswerBody { body, moved, progress, has_stream, _answering: answering }))
     }
 }
 
@@ -295,6 +346,9 @@ struct AnswerBody {
     body: Body,
     /// Grows with each request and each piece of a body that goes.
     moved: Arc<AtomicU64>,
+    progress: Arc<Progress>,
+    /// Whether its pieces may wait in a connection that has others to send.
+    has_stream: bool,
     _answering: Answering,
 }
 
@@ -309,8 +363,15 @@ impl HttpBody for AnswerBody {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if polled.is_ready() {
             self.moved.fetch_add(1, Ordering::Relaxed);
+            self.progress.given();
+        } else {
+            self.progress.is_ours();
         }
-        polled
+        if !self.has_stream {
+            return polled;
+        }
+        let follow = |frame: Frame<Bytes>| frame.map_data(|bytes| self.progress.follow(bytes));
+        polled.map(|next| next.map(|frame| frame.map(follow)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -419,14 +480,24 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Unstalled<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Listeners, SeatLimits, Seats, Unstalled, serve_at};
-    use axum::{Router, routing::get};
-    use std::{io, time::Duration};
+    use super::{
+        Listeners, SeatLimits, Seats, TokioIo, TokioTimer, Unstalled, WRITE_STALL_TIMEOUT, http_2, serve_at,
+    };
+    use axum::{
+        Router,
+        body::{Body, Bytes, to_bytes},
+        http::Request,
+        routing::get,
+    };
+    use futures_util::StreamExt;
+    use hyper_util::rt::TokioExecutor;
+    use std::{io, sync::Arc, time::Duration};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::{TcpListener, TcpStream},
         sync::oneshot,
     };
+    use tokio_util::sync::CancellationToken;
 
     /// A server with few seats; it ends when the sender is dropped.
     async fn server(total: usize) -> (std::net::SocketAddr, oneshot::Sender<()>) {
@@ -493,6 +564,75 @@ mod tests {
                 stream.try_read(&mut [0; 1]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
             );
         }
+    }
+
+    /// Asks a server on a connection of HTTP/2 with small windows.
+    #[derive(Clone)]
+    struct Client(hyper::client::conn::http2::SendRequest<Body>);
+
+    impl Client {
+        async fn new() -> Self {
+            let piece = || Ok::<_, io::Error>(Bytes::from_static(&[7; 16 * 1024]));
+            let pieces =
+                move || async move { Body::from_stream(futures_util::stream::repeat_with(piece).take(64)) };
+            let late = || async {
+                tokio::time::sleep(WRITE_STALL_TIMEOUT * 3).await;
+                "late, and our own fault"
+            };
+            let router = Router::new()
+                .route("/ok", get(|| async { "fine" }))
+                .route("/pieces", get(pieces))
+                .route("/whole", get(|| async { vec![7; 1024 * 1024] }))
+                .route("/late", get(late));
+            let (ours, theirs) = tokio::io::duplex(64 * 1024);
+            let seats = Seats::new(SeatLimits::of(8));
+            let seat = Arc::new(seats.enter([192, 0, 2, 1].into()).unwrap());
+            let peer = "192.0.2.1:1".parse().unwrap();
+            tokio::spawn(http_2(ours, peer, router, CancellationToken::new(), seat));
+            let mut client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+            client.timer(TokioTimer::new()).initial_stream_window_size(1024);
+            let (sender, connection) = client.handshake(TokioIo::new(theirs)).await.unwrap();
+            tokio::spawn(connection);
+            Self(sender)
+        }
+
+        async fn ask(mut self, path: &str) -> hyper::Result<Body> {
+            let request = Request::get(format!("http://x{path}")).body(Body::empty()).unwrap();
+            self.0.send_request(request).await.map(|response| Body::new(response.into_body()))
+        }
+
+        /// Asks for this and that for so many stall times; whether all of it was answered.
+        async fn keeps_asking(&self, stalls: u32) -> bool {
+            for _ in 0..4 * stalls {
+                tokio::time::sleep(WRITE_STALL_TIMEOUT / 4).await;
+                let Ok(body) = self.clone().ask("/ok").await else { return false };
+                assert_eq!(to_bytes(body, 100).await.unwrap(), "fine");
+            }
+            true
+        }
+    }
+
+    /// Somebody else on the same connection moves bytes all the time: that is no reason to keep what he does not take.
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_whose_window_stays_closed_is_reset_and_the_others_go_on() {
+        let client = Client::new().await;
+        let stalled = client.clone().ask("/pieces").await.unwrap();
+        let late = tokio::spawn(client.clone().ask("/late"));
+        assert!(client.keeps_asking(5).await);
+        assert!(to_bytes(stalled, usize::MAX).await.is_err(), "it was reset");
+        let late = late.await.unwrap().unwrap();
+        assert!(to_bytes(late, 100).await.unwrap().starts_with(b"late"));
+    }
+
+    /// Of an answer in one piece everything waits in the connection, behind a window that stays closed.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_keeps_the_end_of_an_answer_to_itself_is_closed() {
+        let client = Client::new().await;
+        let taken = client.clone().ask("/whole").await.unwrap();
+        assert_eq!(to_bytes(taken, usize::MAX).await.unwrap().len(), 1024 * 1024);
+        assert!(client.keeps_asking(3).await, "it was taken");
+        let _stalled = client.clone().ask("/whole").await.unwrap();
+        assert!(!client.keeps_asking(3).await);
     }
 
     #[tokio::test]

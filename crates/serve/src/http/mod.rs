@@ -4,6 +4,8 @@ pub(crate) mod answers;
 pub(crate) mod bytes;
 pub(crate) mod guard;
 pub(crate) mod listen;
+pub(crate) mod memory;
+pub(crate) mod progress;
 pub(crate) mod range;
 pub(crate) mod seats;
 

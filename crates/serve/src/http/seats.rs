@@ -1,9 +1,11 @@
 //! Seats: how many connections there may be, in all and from one address, and who gives his up to a newcomer.
 //!
-//! A connection is *idle* while no request of it is being answered: it sends a head, or nothing. Whoever holds idle
-//! connections keeps nobody out: when all seats are taken, the one that has been idle longest is closed for the newcomer. Only
-//! answers under way make a newcomer turn back, and even then the machine itself has seats left for health checks and
-//! operators.
+//! A connection is *idle* while no request of it is being answered: it sends a head, or nothing. It is *stalled* when nothing of
+//! any answer on it was taken for a while. Whoever holds such connections keeps nobody out: when all seats are taken, the one that
+//! has been idle longest is closed for the newcomer, or else the one that has stalled longest. Only answers that get on make a
+//! newcomer turn back, and even then the machine itself has seats left for health checks and operators.
+//!
+//! How many seats there are follows from how many files may be open: what recording needs is never sat on.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,7 +13,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use super::progress::Progress;
+use crate::limits::{LOOPBACK_CONNECTIONS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, STALLED_AFTER};
 
 /// How many seats there are.
 #[derive(Clone, Copy, Debug)]
@@ -24,12 +30,24 @@ pub(crate) struct SeatLimits {
     pub(crate) per_address: usize,
 }
 
+impl SeatLimits {
+    /// Of so many seats in all. Where they are few, nobody gets more of them than a part.
+    pub(crate) fn of(total: usize) -> Self {
+        let total = total.clamp(1, MAX_CONNECTIONS);
+        Self {
+            total,
+            loopback: LOOPBACK_CONNECTIONS.min(total / 4),
+            per_address: MAX_CONNECTIONS_PER_ADDRESS.min((total / 2).max(1)),
+        }
+    }
+}
+
 /// Why a connection is closed before a byte is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum TurnedAway {
-    /// All seats are taken by connections that are being answered.
+    /// All seats are taken by connections whose answers get on.
     Total,
-    /// The address has as many as it may, and all of them are being answered.
+    /// The address has as many as it may, and the answers of all of them get on.
     PerAddress,
 }
 
@@ -52,11 +70,22 @@ struct Table {
 #[derive(Debug)]
 struct Taken {
     network: IpAddr,
-    /// Requests that are being answered.
-    answering: usize,
+    /// Requests that are being answered, and how that gets on.
+    answers: BTreeMap<u64, Option<Arc<Progress>>>,
     /// Place among the idle ones, while nothing is being answered.
     idle_since: u64,
     close: CancellationToken,
+}
+
+impl Taken {
+    /// Since when nothing of any answer was taken; `None` while one of them is ours to go on with.
+    fn waiting_since(&self) -> Option<Instant> {
+        let mut since = None;
+        for progress in self.answers.values() {
+            since = since.max(Some(progress.as_ref()?.waiting_since()?));
+        }
+        since
+    }
 }
 
 impl Seats {
@@ -84,8 +113,9 @@ impl Seats {
         let close = CancellationToken::new();
         table.idle.insert(number, number);
         *table.by_network.entry(network).or_default() += 1;
-        table.taken.insert(number, Taken { network, answering: 0, idle_since: number, close: close.clone() });
-        Ok(Seat { seats: Arc::clone(self), number, close })
+        let taken = Taken { network, answers: BTreeMap::new(), idle_since: number, close: close.clone() };
+        table.taken.insert(number, taken);
+        Ok(Seat { seats: Arc::clone(self), number, network, close })
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -100,14 +130,22 @@ impl Table {
         self.next
     }
 
-    /// Closes the connection that has been idle longest of those that `may_go`. Its seat is free at once.
+    /// Closes the connection that has been idle longest of those that `may_go`, or else the one that has stalled longest. Its
+    /// seat is free at once.
     fn shed(&mut self, may_go: impl Fn(&Taken) -> bool) -> bool {
-        let found = self.idle.values().copied().find(|number| self.taken.get(number).is_some_and(&may_go));
-        let Some(number) = found else { return false };
+        let idle = self.idle.values().copied().find(|number| self.taken.get(number).is_some_and(&may_go));
+        let Some(number) = idle.or_else(|| self.stalled(may_go)) else { return false };
         if let Some(taken) = self.leave(number) {
             taken.close.cancel();
         }
         true
+    }
+
+    /// A walk over all of them, which happens only while every seat is taken.
+    fn stalled(&self, may_go: impl Fn(&Taken) -> bool) -> Option<u64> {
+        let candidates = self.taken.iter().filter(|(_, taken)| may_go(taken));
+        let waiting = candidates.filter_map(|(number, taken)| Some((taken.waiting_since()?, *number)));
+        waiting.min().filter(|(since, _)| since.elapsed() >= STALLED_AFTER).map(|(_, number)| number)
     }
 
     fn leave(&mut self, number: u64) -> Option<Taken> {
@@ -128,6 +166,7 @@ impl Table {
 pub(crate) struct Seat {
     seats: Arc<Seats>,
     number: u64,
+    network: IpAddr,
     close: CancellationToken,
 }
 
@@ -140,14 +179,20 @@ impl Seat {
     /// A request has come and is being answered until the guard is dropped, its body included.
     pub(crate) fn answering(self: &Arc<Self>) -> Answering {
         let mut table = self.seats.lock();
+        let number = table.number();
         let idle_since = table.taken.get_mut(&self.number).map(|taken| {
-            taken.answering += 1;
+            taken.answers.insert(number, None);
             taken.idle_since
         });
         if let Some(idle_since) = idle_since {
             table.idle.remove(&idle_since);
         }
-        Answering { seat: Arc::clone(self) }
+        Answering { seat: Arc::clone(self), number }
+    }
+
+    /// Whose seat it is: an address, or an IPv6 /64 network.
+    pub(crate) fn network(&self) -> IpAddr {
+        self.network
     }
 }
 
@@ -161,6 +206,17 @@ impl Drop for Seat {
 #[derive(Debug)]
 pub(crate) struct Answering {
     seat: Arc<Seat>,
+    number: u64,
+}
+
+impl Answering {
+    /// By what it is seen whether the answer gets on.
+    pub(crate) fn gets_on_by(&self, progress: &Arc<Progress>) {
+        let mut table = self.seat.seats.lock();
+        if let Some(taken) = table.taken.get_mut(&self.seat.number) {
+            taken.answers.insert(self.number, Some(Arc::clone(progress)));
+        }
+    }
 }
 
 impl Drop for Answering {
@@ -169,9 +225,9 @@ impl Drop for Answering {
         let now = table.number();
         let number = self.seat.number;
         let is_idle = table.taken.get_mut(&number).is_some_and(|taken| {
-            taken.answering = taken.answering.saturating_sub(1);
+            taken.answers.remove(&self.number);
             taken.idle_since = now;
-            taken.answering == 0
+            taken.answers.is_empty()
         });
         if is_idle {
             table.idle.insert(now, number);
@@ -247,6 +303,38 @@ mod tests {
         work.pop();
         assert!(enter(&seats, address(9)).is_ok());
         assert!(all[3].close.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn readers_that_take_nothing_keep_nobody_out() {
+        let seats = Seats::new(LIMITS);
+        let all: Vec<_> = (1..=4).map(|last| enter(&seats, address(last)).unwrap()).collect();
+        let work: Vec<_> = all.iter().map(|seat| (seat.answering(), Progress::new())).collect();
+        for (answering, progress) in &work {
+            answering.gets_on_by(progress);
+            progress.given();
+        }
+        assert_eq!(enter(&seats, address(9)).map(|_| ()), Err(TurnedAway::Total), "they have just begun");
+        tokio::time::sleep(STALLED_AFTER).await;
+        // One reads, one waits for us; of the others one has another stream that gets on.
+        work[0].1.given();
+        work[1].1.is_ours();
+        let (second, progress) = (all[2].answering(), Progress::new());
+        second.gets_on_by(&progress);
+        progress.given();
+        let newcomer = enter(&seats, address(9)).unwrap();
+        let closed: Vec<_> = all.iter().map(|seat| seat.close.is_cancelled()).collect();
+        assert_eq!(closed, [false, false, false, true]);
+        let _work = newcomer.answering();
+        assert_eq!(enter(&seats, address(8)).map(|_| ()), Err(TurnedAway::Total));
+    }
+
+    #[test]
+    fn few_seats_are_shared_as_well() {
+        for total in [0, 1, 2, 8, 128, MAX_CONNECTIONS, usize::MAX] {
+            let SeatLimits { total, loopback, per_address } = SeatLimits::of(total);
+            assert!(total >= 1 && per_address >= 1 && loopback < total && per_address <= total, "{total}");
+        }
     }
 
     #[test]

@@ -29,6 +29,16 @@ pub(crate) async fn exposition(app: &App) -> String {
         "class",
         app.answers.by_class().map(|(class, count)| (class, count as f64)),
     );
+    out.gauge(
+        "turepe_http_held_bytes",
+        "Bytes that answers hold for their readers.",
+        app.memory.used() as f64,
+    );
+    out.gauge(
+        "turepe_http_held_limit_bytes",
+        "Bytes that answers may hold for their readers.",
+        app.memory.limit() as f64,
+    );
     for measured in &app.measured {
         measured.measure(&mut out);
     }

@@ -13,7 +13,10 @@ mod players;
 mod rates;
 mod shapes;
 
-use crate::http::{guard, listen};
+use crate::{
+    http::{guard, listen},
+    limits::MAX_MONITOR_CONNECTIONS,
+};
 use axum::{
     Router,
     middleware::{from_fn_with_state, map_response},
@@ -147,7 +150,9 @@ impl Monitor {
         };
         let serving = async {
             match listener {
-                Some(listener) => listen::serve(listener, self.router(), shutdown).await,
+                Some(listener) => {
+                    listen::serve(listener, MAX_MONITOR_CONNECTIONS, self.router(), shutdown).await;
+                }
                 None => shutdown.await,
             }
         };

@@ -13,6 +13,7 @@ mod monitor;
 mod node;
 mod nodes;
 mod operators;
+mod readers;
 mod server;
 mod srs;
 mod tls;

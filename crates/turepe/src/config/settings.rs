@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::shown::shown;
 use super::sources::{Setting, Settings, Sources};
 use super::tls::{optional_listen, shown as shown_listen};
-use super::{Access, ConfigError, Covers, Directory, Relay, Retention, Span, Srs, SrsApi, Store, Tls};
+use super::{Access, ConfigError, Covers, Directory, Relay, Retention, Size, Span, Srs, SrsApi, Store, Tls};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -77,6 +77,10 @@ pub(crate) struct Http {
     pub(crate) operators_token_file: PathBuf,
     /// Where people reach the website; `None` when nobody has said.
     pub(crate) public_url: Option<String>,
+    /// Longest range that a stranger may choose.
+    pub(crate) free_range: Span,
+    /// What answers may hold for their readers.
+    pub(crate) memory: Size,
 }
 
 /// Who may see what the node says of itself.
@@ -191,6 +195,14 @@ const OPERATORS_TOKEN_FILE: &str = "operators.token";
 /// The key of the catalog's secrets, in the data folder.
 const CATALOG_KEY_FILE: &str = "catalog.key";
 
+/// With less, one download of a long match would be all there is room for.
+const LEAST_MEMORY: &str = "64MiB";
+
+fn memory(text: &str) -> Result<Size, String> {
+    let (size, least): (Size, Size) = (text.parse()?, LEAST_MEMORY.parse()?);
+    if size < least { Err(format!("{size} is less than {least}")) } else { Ok(size) }
+}
+
 const HOUR_MS: u64 = 3_600_000;
 const SHORTEST_SEGMENT: Span = Span::from_millis(5000);
 
@@ -213,6 +225,8 @@ impl Config {
                     Ok::<_, String>(file_or(text, &data, OPERATORS_TOKEN_FILE))
                 })?,
                 public_url: keys.parse("http.public_url", website)?,
+                free_range: keys.span("http.free_range", "1s", "1d")?,
+                memory: keys.parse("http.memory", memory)?,
             },
             rtmp: Rtmp {
                 listen: rtmp_listen,
@@ -306,6 +320,8 @@ impl Config {
                 "operators": self.http.operators.as_str(),
                 "operators_token_file": shown_file(&self.http.operators_token_file, &self.node.data, OPERATORS_TOKEN_FILE),
                 "public_url": self.http.public_url.as_deref().unwrap_or_default(),
+                "free_range": self.http.free_range.to_string(),
+                "memory": self.http.memory.to_string(),
             },
             "rtmp": {
                 "listen": self.rtmp.listen.to_string(),
@@ -580,6 +596,8 @@ mod tests {
             ("http.operators", "everybody", "neither"),
             ("http.public_url", "video.club.example", "no web address"),
             ("http.public_url", "https://user@club.example", "no web address"),
+            ("http.free_range", "2d", "outside 1s to 1d"),
+            ("http.memory", "16MiB", "less than 64MiB"),
             ("rtmp.listen", "0.0.0.0:8080", "already uses"),
             ("rtmp.listen", "0.0.0.0:99999", "no address with port"),
             ("rtmp.public_url", "http://x/live", "no rtmp://host/app"),

@@ -4,11 +4,11 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, getrlimit};
 use world::{Clock as _, Disk as _, SystemClock, SystemDisk};
 
 use super::{Finding, Patient};
 use crate::clock_state::is_synchronised;
+use crate::descriptors::Descriptors;
 use crate::progress::megabytes;
 
 /// Rounds in which the disk's speed is measured, and bytes of each: what a court of 4 Mbit/s records in half a second.
@@ -17,9 +17,6 @@ const SYNC_BYTES: usize = 256 * 1024;
 
 /// A sync that takes longer holds up others that are due.
 const SLOW_SYNC: Duration = Duration::from_millis(200);
-
-/// Files that are open beside connections: segments, the catalog, covers.
-const FILES_BESIDE: u64 = 1024;
 
 /// Connections that wait to be accepted, as the HTTP listener asks for.
 const WANTED_BACKLOG: u64 = 1024;
@@ -139,16 +136,26 @@ fn judge_clock(now_us: i64, is_synchronised: Option<bool>) -> Finding {
 }
 
 pub(super) async fn open_files(patient: &Patient<'_>) -> Vec<Finding> {
-    let limit = getrlimit(Resource::Nofile).maximum;
-    let wanted = u64::from(patient.config.rtmp.max_connections) + FILES_BESIDE;
-    vec![match limit {
-        Some(limit) if limit < wanted => Finding::warning(
-            format!("{limit} files may be open; {wanted} may be needed with `rtmp.max_connections`"),
+    let descriptors = Descriptors::here(patient.config);
+    vec![judge_descriptors(descriptors)]
+}
+
+fn judge_descriptors(descriptors: Descriptors) -> Finding {
+    let Descriptors { limit, recording, viewers } = descriptors;
+    let shares = format!("recording may need {recording}, viewers get {viewers} connections of what is left");
+    match limit {
+        Some(limit) if !descriptors.are_enough() => Finding::warning(
+            format!(
+                "{limit} files may be open, which is less than the {} of a busy day: {shares}",
+                descriptors.wanted()
+            ),
             "LimitNOFILE=1048576 in the [Service] of the unit; in a shell, ulimit -Hn 1048576 as root",
         ),
-        Some(limit) => Finding::good(format!("{limit} files may be open (`serve` raises its limit to that)")),
-        None => Finding::good("any number of files may be open"),
-    }]
+        Some(limit) => {
+            Finding::good(format!("{limit} files may be open (`serve` raises its limit to that): {shares}"))
+        }
+        None => Finding::good(format!("any number of files may be open: {shares}")),
+    }
 }
 
 pub(super) async fn backlog(_: &Patient<'_>) -> Vec<Finding> {
@@ -237,6 +244,17 @@ mod tests {
     use archive::bucket::Verdict;
 
     use super::*;
+
+    #[test]
+    fn too_few_files_are_warned_of_and_the_shares_are_told() {
+        for (limit, verdict) in
+            [(Some(1024), Verdict::Warning), (Some(65_536), Verdict::Good), (None, Verdict::Good)]
+        {
+            let finding = judge_descriptors(Descriptors { limit, recording: 7536, viewers: 77 });
+            assert_eq!(finding.verdict, verdict, "{limit:?}");
+            assert!(finding.says.contains("recording may need 7536, viewers get 77"), "{}", finding.says);
+        }
+    }
 
     #[test]
     fn a_clock_that_nothing_keeps_is_warned_of() {

@@ -41,6 +41,7 @@ use self::metrics::RoomMetrics;
 use self::relays::NodeRelays;
 use crate::config::Config;
 use crate::data_folder::{self, Lock};
+use crate::descriptors::Descriptors;
 use crate::failure::Failure;
 use crate::identity::{self, Held, Identity};
 use crate::tls::Tls;
@@ -126,7 +127,20 @@ impl Node {
         let node_relays = Arc::new(NodeRelays(relays.clone()));
         let metrics =
             Arc::new(RoomMetrics::new(live.clone(), covers.clone(), directory.clone(), relays.clone()));
+        let descriptors = Descriptors::here(config);
+        if !descriptors.are_enough() {
+            let Descriptors { limit, recording, viewers } = descriptors;
+            tracing::warn!(
+                limit,
+                recording,
+                viewers,
+                "few files may be open: viewers get fewer connections (`turepe doctor`)"
+            );
+        }
         let serve_config = ServeConfig {
+            memory_bytes: config.http.memory.bytes(),
+            max_connections: descriptors.max_viewers(),
+            free_range_us: config.http.free_range.micros(),
             data: config.node.data.clone(),
             ffmpeg: config.node.ffmpeg.clone(),
             disk,
