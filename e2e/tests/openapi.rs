@@ -1,7 +1,6 @@
 //! The program answers as its OpenAPI document says, whatever is asked: `schemathesis` (PyPI) reads the document and makes
 //! the requests up.
 
-#![expect(clippy::expect_used, reason = "a test stops at what it did not expect")]
 #![expect(clippy::disallowed_methods, reason = "a test works on real files")]
 
 use std::process::Command;

@@ -1,6 +1,6 @@
 //! Readers that take nothing, and ranges that strangers choose: what they may hold of the node.
 
-use crate::node::{Node, path, problem};
+use crate::node::{Node, TOKEN, path, problem};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::{
@@ -140,7 +140,8 @@ async fn strangers_choose_ranges_of_hours_and_whole_seconds() {
     let detail = problem(longer, 400, "range_too_long").await;
     assert!(detail.contains("be 4h long") && detail.contains("24 hours for operators"), "{detail}");
     // Operators may have a day, to the instant.
-    let day = node.json(&format!("{COURT}?from=2026-11-20T11:00:00.001Z&to=2026-11-21T11:00:00Z")).await;
+    let address = format!("{COURT}?from=2026-11-20T11:00:00.001Z&to=2026-11-21T11:00:00Z");
+    let day: Value = node.get(&address).bearer_auth(TOKEN).send().await.unwrap().json().await.unwrap();
     assert_eq!(day["start"], "2026-11-20T11:00:00.001Z");
     let token = "a-token-of-some-length";
     let node = recorded(|config| {
