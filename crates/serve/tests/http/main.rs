@@ -14,6 +14,7 @@ mod node;
 mod nodes;
 mod operators;
 mod readers;
+mod routes;
 mod server;
 mod srs;
 mod tls;
