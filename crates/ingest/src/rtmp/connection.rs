@@ -1,5 +1,6 @@
 //! One connection, from its first byte to its last: the loop around [`ServerSession`].
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,11 +20,13 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use world::Clock;
 
+use super::admission::{NoSeat, Purpose, Seat};
 use super::connections::{Connections, Listed, Role};
 use super::error::ConnectionError;
 use super::link::Link;
 use super::playing::Sending;
 use super::reading::Reading;
+use super::refusals::{Refusals, Refused};
 use super::registry::{Dismissed, Lease, NoLease, Publishers};
 use super::scratch;
 use super::server::RtmpConfig;
@@ -41,6 +44,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) publishers: Publishers,
     pub(super) connections: Connections,
+    pub(super) refusals: Refusals,
     pub(super) grid: Instant,
 }
 
@@ -60,6 +64,8 @@ pub(super) struct Connection {
     received_bytes: u64,
     /// Its line in the list of connections.
     listed: Listed,
+    /// Last: it is free again when the socket is closed.
+    seat: Seat,
 }
 
 /// A publication that was accepted.
@@ -90,13 +96,14 @@ enum Ended {
 enum Wake {
     Stop,
     Dismissed(Dismissed),
+    Displaced,
     Readable(io::Result<()>),
     Writable(io::Result<()>),
     Timer,
 }
 
 impl Connection {
-    pub(super) fn new(number: u64, peer: SocketAddr, link: Link, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(number: u64, peer: SocketAddr, link: Link, seat: Seat, shared: Arc<Shared>) -> Self {
         let config = ServerConfig {
             seed: number,
             setup_limit_us: micros(shared.config.establish_timeout),
@@ -119,6 +126,7 @@ impl Connection {
             has_played: false,
             received_bytes: 0,
             listed,
+            seat,
         }
     }
 
@@ -147,11 +155,19 @@ impl Connection {
         let limit = if self.has_played && result.is_ok() { PLAYER_LINGER_TIMEOUT } else { LINGER_TIMEOUT };
         let (connection, peer, byte_offset) = (self.number, self.peer, self.received_bytes);
         match result {
-            Err(ConnectionError::Refused(refusal)) => {
-                tracing::warn!(connection, %peer, reason = %refusal, "publisher refused");
+            // The room was needed: nobody is waited for.
+            Err(ConnectionError::NoSeat(reason @ NoSeat::Displaced)) => {
+                return self.shared.refusals.note(Refused::TurnedAway, peer, &reason);
+            }
+            Err(ConnectionError::Refused(reason)) => {
+                self.shared.refusals.note(Refused::Publisher, peer, &reason);
+            }
+            Err(ConnectionError::NoSeat(reason)) => {
+                self.shared.refusals.note(Refused::Publisher, peer, &reason);
             }
             // Players leave in the middle all day long.
             Err(error) if self.has_played => tracing::debug!(connection, %peer, %error, "player left"),
+            Err(error) if channel.is_none() => self.shared.refusals.note(Refused::Stranger, peer, &error),
             Err(error) => {
                 tracing::warn!(connection, %peer, channel, byte_offset, %error, "RTMP connection ended")
             }
@@ -181,6 +197,7 @@ impl Connection {
             match self.wait(stopped).await {
                 Wake::Stop => return Ok(Ended::Stopping),
                 Wake::Dismissed(dismissed) => return Err(dismissed.into()),
+                Wake::Displaced => return Err(NoSeat::Displaced.into()),
                 Wake::Writable(result) => result.map_err(ConnectionError::Socket)?,
                 Wake::Timer => self.session.handle_timeout(self.shared.clock.monotonic_us())?,
                 Wake::Readable(result) => {
@@ -219,6 +236,7 @@ impl Connection {
             _ = stopped.changed() => Wake::Stop,
             dismissed = dismissed(lease) => Wake::Dismissed(dismissed),
             () = self.listed.dropped() => Wake::Dismissed(Dismissed::Dropped),
+            () = self.seat.displaced() => Wake::Displaced,
             result = link.writable(), if !self.transmit.is_empty() || link.wants_write() => Wake::Writable(result),
             result = readable => Wake::Readable(result),
             () = sleep_until(timer) => Wake::Timer,
@@ -340,7 +358,7 @@ impl Connection {
                 ServerEvent::PlayRequested { name, otherwise, .. } => tokio::select! {
                     biased;
                     _ = stopped.changed() => return Ok(Some(Ended::Stopping)),
-                    () = self.start_play(&name, &otherwise) => {}
+                    result = self.start_play(&name, &otherwise) => result?,
                 },
                 ServerEvent::Connected { .. } | ServerEvent::PlayStopped => {}
             }
@@ -368,7 +386,8 @@ impl Connection {
     ) -> Result<(), ConnectionError> {
         let shared = self.shared.clone();
         let asked = authorise(&*shared.gate, key, otherwise, self.peer);
-        let result = match tokio::time::timeout(AUTHORISE_TIMEOUT, asked).await {
+        let asked = tokio::time::timeout(AUTHORISE_TIMEOUT, asked);
+        let result = match while_wanted(&self.listed, &self.seat, asked).await? {
             Ok(Ok(publication)) => self.take_over(publication).await,
             Ok(Err(refusal)) => Err(ConnectionError::Refused(refusal)),
             Err(_) => Err(ConnectionError::AuthoriseTimeout { limit: AUTHORISE_TIMEOUT }),
@@ -377,6 +396,7 @@ impl Connection {
             Ok(()) => self.session.accept_publish(),
             Err(error) => self.session.refuse_publish(match error {
                 ConnectionError::Refused(refusal) => refusal.describe(),
+                ConnectionError::NoSeat(_) => "as many publish as this server takes, try again later",
                 _ => Refusal::Unavailable.describe(),
             }),
         }
@@ -392,6 +412,10 @@ impl Connection {
                 return Err(ConnectionError::TakeoverTimeout { limit: TAKEOVER_TIMEOUT });
             }
         };
+        match previous {
+            Some(_) => self.seat.take_over()?,
+            None => self.seat.take(Purpose::Publishing)?,
+        }
         match previous {
             Some(replaced) => {
                 tracing::info!(connection, %peer, %channel, replaced, "publisher took over its channel");
@@ -414,7 +438,7 @@ impl Connection {
     }
 
     /// Asks the gate, and accepts or refuses.
-    async fn start_play(&mut self, name: &StreamKey, otherwise: &[StreamKey]) {
+    async fn start_play(&mut self, name: &StreamKey, otherwise: &[StreamKey]) -> Result<(), ConnectionError> {
         let shared = self.shared.clone();
         let asked = async {
             for name in std::iter::once(name).chain(otherwise) {
@@ -424,10 +448,20 @@ impl Connection {
             }
             None
         };
-        let asked = tokio::time::timeout(AUTHORISE_TIMEOUT, asked).await;
+        let asked = tokio::time::timeout(AUTHORISE_TIMEOUT, asked);
+        let asked = while_wanted(&self.listed, &self.seat, asked).await?;
         let (connection, peer) = (self.number, self.peer);
         match asked.ok().flatten() {
             Some(feed) => {
+                match self.seat.take(Purpose::Playing) {
+                    Ok(()) => {}
+                    Err(NoSeat::Displaced) => return Err(NoSeat::Displaced.into()),
+                    Err(reason) => {
+                        self.shared.refusals.note(Refused::Player, peer, &reason);
+                        self.session.close("as many play as this server takes, try again later");
+                        return Ok(());
+                    }
+                }
                 tracing::debug!(connection, %peer, "player accepted");
                 self.session.accept_play();
                 self.listed.does(Some(Role::Plays(feed.channel_id())));
@@ -436,10 +470,11 @@ impl Connection {
             }
             None => {
                 // Not what was asked for: it may be a key.
-                tracing::info!(connection, %peer, "player refused: no such stream");
+                self.shared.refusals.note(Refused::Player, peer, &"no such stream");
                 self.session.refuse_play();
             }
         }
+        Ok(())
     }
 
     /// Sends a player what its feed gives, until it stops, goes, or there is no more. Replies go out between runs.
@@ -459,6 +494,7 @@ impl Connection {
             }
             if !self.session.is_playing() && sending.is_empty() {
                 self.listed.does(None);
+                self.seat.give_back();
                 return Ok(None);
             }
             let waits = !sending.is_empty() || !self.transmit.is_empty() || self.link.wants_write();
@@ -491,6 +527,7 @@ impl Connection {
             publishing.tell(self.number, self.peer);
             publishing.tell_left_out(self.number, self.peer);
             self.listed.does(None);
+            self.seat.give_back();
             self.reading.set_publishing(false);
             // If this fails the socket is lost, which the next read or write reports.
             if let Err(error) = self.link.drive() {
@@ -539,6 +576,7 @@ impl Connection {
         let is_stopping = *stopped.borrow();
         tokio::select! {
             () = linger => {}
+            () = self.seat.displaced() => {}
             () = tokio::time::sleep(if is_stopping { Duration::ZERO } else { limit }) => {}
             // The node stops: the peer hears it from the closed socket.
             _ = stopped.changed() => {}
@@ -665,6 +703,20 @@ async fn authorise(
         }
     }
     Err(if key.is_odd() { Refusal::OddKey } else { Refusal::UnknownKey })
+}
+
+/// What is waited for, unless the connection has to go before.
+async fn while_wanted<T>(
+    listed: &Listed,
+    seat: &Seat,
+    waited: impl Future<Output = T>,
+) -> Result<T, ConnectionError> {
+    tokio::select! {
+        biased;
+        () = listed.dropped() => Err(ConnectionError::Dropped),
+        () = seat.displaced() => Err(NoSeat::Displaced.into()),
+        result = waited => Ok(result),
+    }
 }
 
 async fn dismissed(lease: Option<&Lease>) -> Dismissed {

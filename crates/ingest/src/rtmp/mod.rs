@@ -9,6 +9,7 @@ mod error;
 mod link;
 mod playing;
 mod reading;
+mod refusals;
 mod registry;
 mod scratch;
 mod server;

@@ -140,10 +140,15 @@ fn judge_clock(now_us: i64, is_synchronised: Option<bool>) -> Finding {
 
 pub(super) async fn open_files(patient: &Patient<'_>) -> Vec<Finding> {
     let limit = getrlimit(Resource::Nofile).maximum;
-    let wanted = u64::from(patient.config.rtmp.max_connections) + FILES_BESIDE;
+    let rtmp = &patient.config.rtmp;
+    let places = [rtmp.max_connections, rtmp.max_players, rtmp.max_waiting];
+    let wanted = places.into_iter().map(u64::from).sum::<u64>() + FILES_BESIDE;
     vec![match limit {
         Some(limit) if limit < wanted => Finding::warning(
-            format!("{limit} files may be open; {wanted} may be needed with `rtmp.max_connections`"),
+            format!(
+                "{limit} files may be open; {wanted} may be needed with `rtmp.max_connections`, `max_players` and \
+                 `max_waiting`"
+            ),
             "LimitNOFILE=1048576 in the [Service] of the unit; in a shell, ulimit -Hn 1048576 as root",
         ),
         Some(limit) => Finding::good(format!("{limit} files may be open (`serve` raises its limit to that)")),
