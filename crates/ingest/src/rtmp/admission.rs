@@ -405,13 +405,13 @@ mod tests {
 
     #[tokio::test]
     async fn who_stops_publishing_waits_again() {
-        let seats = seats(|config| (config.max_waiting, config.max_waiting_per_address) = (1, 1));
+        let seats = seats(|config| (config.max_waiting, config.max_waiting_per_address) = (2, 1));
         let mut publisher = seats.enter(host(1)).unwrap();
         publisher.take(Purpose::Publishing).unwrap();
-        let _other = seats.enter(host(1)).unwrap();
+        let other = seats.enter(host(1)).unwrap();
         assert!(!publisher.is_displaced());
         publisher.give_back();
-        assert!(_other.is_displaced() && !publisher.is_displaced());
+        assert!(other.is_displaced() && !publisher.is_displaced());
         let _third = seats.enter(host(1)).unwrap();
         publisher.displaced().await;
     }

@@ -61,6 +61,8 @@ pub(super) struct Connection {
     /// What is played, while something is.
     feed: Option<Box<dyn Feed>>,
     has_played: bool,
+    /// What was read has not all been taken: see [`Publishing::not_before_us`].
+    is_held: bool,
     received_bytes: u64,
     /// Its line in the list of connections.
     listed: Listed,
@@ -80,6 +82,8 @@ struct Publishing {
     audio_problem: Option<AudioProblem>,
     /// What came since the last time it was passed on.
     tags: Vec<FlvTag>,
+    /// Sessions begin too fast: before this instant of the monotonic clock nothing more of it is taken.
+    not_before_us: i64,
     /// Last: the next connection may go on only after everything above is done.
     lease: Lease,
 }
@@ -124,6 +128,7 @@ impl Connection {
             publishing: None,
             feed: None,
             has_played: false,
+            is_held: false,
             received_bytes: 0,
             listed,
             seat,
@@ -221,15 +226,17 @@ impl Connection {
             tokio::time::sleep_until(tick).await;
             return self.look(stopped);
         }
-        let timer = self.next_timer();
-        let pause = self.reading.not_before();
+        // A publisher that is held up is not silent.
+        let timer = if self.is_held { self.transmit.deadline() } else { self.next_timer() };
+        let (pause, is_held) = (self.reading.not_before(), self.is_held);
         let lease = self.publishing.as_ref().map(|publishing| &publishing.lease);
         let link = &self.link;
         let readable = async {
             if let Some(pause) = pause {
                 tokio::time::sleep_until(pause).await;
             }
-            link.readable().await
+            // What is held goes on without a byte.
+            if is_held { Ok(()) } else { link.readable().await }
         };
         tokio::select! {
             biased;
@@ -275,6 +282,15 @@ impl Connection {
             self.reading.pause(ahead, Instant::now());
             return Ok(None);
         }
+        if self.is_held {
+            if let Some(ended) = self.handle_events(now, stopped).await? {
+                return Ok(Some(ended));
+            }
+            if let Some(held) = self.held(now_us) {
+                self.reading.pause(held, Instant::now());
+                return Ok(None);
+            }
+        }
         let offered = self.reading.size();
         let (link, session) = (&mut self.link, &mut self.session);
         let read: io::Result<_> = scratch::with(|scratch| {
@@ -299,6 +315,10 @@ impl Connection {
             return Ok(Some(ended));
         }
         result?;
+        if let Some(held) = self.held(now_us) {
+            self.reading.pause(held, Instant::now());
+            return Ok(None);
+        }
         self.session.handle_timeout(now_us)?;
         self.reading.arrived(count, offered, self.ahead(now_us), Instant::now());
         Ok(None)
@@ -310,16 +330,23 @@ impl Connection {
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<Option<Ended>, ConnectionError> {
         let now = Arrival { monotonic_us: now.monotonic_us, wall_us: now.wall_us };
-        while let Some(event) = self.session.poll_event() {
+        loop {
+            self.is_held = self.held(now.monotonic_us).is_some();
+            if self.is_held {
+                break;
+            }
+            let Some(event) = self.session.poll_event() else { break };
             match event {
                 ServerEvent::Video { timestamp_ms, body } => {
                     if let Some(publishing) = &mut self.publishing {
                         publishing.video(timestamp_ms, body, now)?;
+                        publishing.push(now, self.number, self.peer);
                     }
                 }
                 ServerEvent::Audio { timestamp_ms, body } => {
                     if let Some(publishing) = &mut self.publishing {
                         publishing.audio(timestamp_ms, body, now)?;
+                        publishing.push(now, self.number, self.peer);
                     }
                 }
                 ServerEvent::Skipped { type_id, length } => {
@@ -364,7 +391,7 @@ impl Connection {
             }
         }
         if let Some(publishing) = &mut self.publishing {
-            publishing.pass_on();
+            publishing.pass_on_tags();
             self.tell();
         }
         Ok(None)
@@ -430,6 +457,7 @@ impl Connection {
             audio_problem: None,
             timeline: Timeline::new(TimelineConfig { earliest_start_us: lease.last_end_us() }),
             tags: Vec::new(),
+            not_before_us: lease.not_before_us(),
             lease,
         });
         self.listed.does(Some(Role::Publishes(channel)));
@@ -522,8 +550,12 @@ impl Connection {
     /// Pushes what is left and lets the channel go.
     fn end_publication(&mut self, cause: EndCause) {
         if let Some(mut publishing) = self.publishing.take() {
-            publishing.timeline.end(self.shared.clock.monotonic_us(), cause);
-            publishing.pass_on();
+            let now = self.shared.clock.now();
+            let now = Arrival { monotonic_us: now.monotonic_us, wall_us: now.wall_us };
+            publishing.timeline.end(now.monotonic_us, cause);
+            publishing.push(now, self.number, self.peer);
+            publishing.pass_on_tags();
+            self.is_held = false;
             publishing.tell(self.number, self.peer);
             publishing.tell_left_out(self.number, self.peer);
             self.listed.does(None);
@@ -541,6 +573,12 @@ impl Connection {
         let Some(publishing) = &self.publishing else { return Duration::ZERO };
         let ahead_us = publishing.timeline.ahead_us(monotonic_us).saturating_sub(MAX_AHEAD_US);
         Duration::from_micros(ahead_us.max(0).unsigned_abs())
+    }
+
+    /// For how long nothing more of the publisher is taken; `None`: it may go on.
+    fn held(&self, monotonic_us: i64) -> Option<Duration> {
+        let wait_us = self.publishing.as_ref()?.not_before_us.saturating_sub(monotonic_us);
+        (wait_us > 0).then(|| Duration::from_micros(wait_us.unsigned_abs()))
     }
 
     fn flush(&mut self) -> Result<(), ConnectionError> {
@@ -677,13 +715,31 @@ impl Publishing {
         }
     }
 
-    fn pass_on(&mut self) {
+    /// Hands on what the timeline has made, and counts the sessions that begin.
+    fn push(&mut self, now: Arrival, connection: u64, peer: SocketAddr) {
         while let Some(event) = self.timeline.poll() {
-            if matches!(event, TimelineEvent::SessionEnd { .. }) {
-                self.lease.session_ended(self.timeline.ended_us());
+            match event {
+                TimelineEvent::SessionStart { .. } => {
+                    let paced = self.lease.session_began(now.monotonic_us);
+                    self.not_before_us = paced.not_before_us;
+                    if paced.is_news {
+                        let channel = self.channel_id;
+                        tracing::warn!(
+                            connection, %peer, %channel,
+                            "recordings of this channel begin faster than any encoder needs: it is read more slowly. Its configuration \
+                             changes with every keyframe, its time stamps jump, or it reconnects in a loop"
+                        );
+                    }
+                }
+                TimelineEvent::SessionEnd { .. } => self.lease.session_ended(self.timeline.ended_us()),
+                _ => {}
             }
             self.sink.push(event);
         }
+    }
+
+    /// After [`Self::push`]: the publisher's own tags of it.
+    fn pass_on_tags(&mut self) {
         self.sink.tags(&mut self.tags);
         self.tags.clear();
     }

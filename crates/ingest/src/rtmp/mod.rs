@@ -7,6 +7,7 @@ mod connection;
 mod connections;
 mod error;
 mod link;
+mod pace;
 mod playing;
 mod reading;
 mod refusals;
