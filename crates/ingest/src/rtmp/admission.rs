@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -93,21 +93,21 @@ impl Seats {
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().expect("nothing panics while seats are counted")
+        // Nothing under this lock can panic half-way through a change.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Taken {
     /// Displaces those for whom there is no room any more.
     fn make_room(&mut self, newest: IpAddr, limit: Limit) {
-        if self.pool.of(newest) > limit.per_network {
-            self.pool.displace_oldest_of(newest);
+        if self.pool.of(newest) > limit.per_network && self.pool.displace_oldest_of(newest) {
             self.leaving += 1;
         }
         if self.pool.waiting.len() > limit.in_all
             && let Some(network) = self.pool.fullest()
+            && self.pool.displace_oldest_of(network)
         {
-            self.pool.displace_oldest_of(network);
             self.leaving += 1;
         }
     }
@@ -291,11 +291,13 @@ impl Pool {
         self.by_weight.last().map(|(_, _, network)| *network)
     }
 
-    fn displace_oldest_of(&mut self, network: IpAddr) {
+    /// False where there is none of it.
+    fn displace_oldest_of(&mut self, network: IpAddr) -> bool {
         let oldest = self.by_network.get(&network).and_then(|numbers| numbers.first().copied());
-        let notice = oldest.and_then(|number| self.leave(number)).expect("a network that is listed has one");
+        let Some(notice) = oldest.and_then(|number| self.leave(number)) else { return false };
         notice.is_displaced.store(true, Ordering::Release);
         notice.told.notify_one();
+        true
     }
 
     fn weigh(&mut self, network: IpAddr, change: impl FnOnce(&mut BTreeSet<u64>) -> bool) {

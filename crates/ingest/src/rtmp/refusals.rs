@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
@@ -90,7 +90,8 @@ impl Refusals {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(Option<IpAddr>, Refused), Gathered>> {
-        self.0.lock().expect("nothing panics while refusals are counted")
+        // Nothing under this lock can panic half-way through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
