@@ -187,8 +187,8 @@ fn ours(arguments: &Arguments, is_tls: bool) -> Result<Figures> {
             .env("TUREPE_RTMP_TLS_LISTEN", format!("127.0.0.1:{rtmps}"))
             .env("TUREPE_TLS_CERTIFICATE", &certificate)
             .env("TUREPE_TLS_KEY", &key)
-            .env("TUREPE_RTMP_MAX_CONNECTIONS", &places)
-            .env("TUREPE_RTMP_MAX_CONNECTIONS_PER_ADDRESS", &places)
+            .env("TUREPE_RTMP_MAX_WAITING", &places)
+            .env("TUREPE_RTMP_MAX_WAITING_PER_ADDRESS", &places)
             // The longest that may be set: a node in use sends them away after ten seconds.
             .env("TUREPE_RTMP_ESTABLISH_TIMEOUT", "5m")
             .current_dir(folder.path())

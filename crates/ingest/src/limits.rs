@@ -63,6 +63,13 @@ pub const MAX_AHEAD_US: i64 = 2_000_000;
 /// Longest single pause of a publisher that runs ahead; its position is judged anew after it.
 pub const MAX_PAUSE: Duration = Duration::from_millis(500);
 
+/// Sessions that a channel may begin at once: a camera that is set up, cut off and restarted in every way does not come near it.
+pub const SESSION_BURST: u32 = 30;
+
+/// Beyond [`SESSION_BURST`] one session more may begin in this time. An encoder that reconnects or changes its picture for hours needs
+/// longer for each: it has to send a keyframe. One that does not is read no faster, so that TCP slows it down; nothing is dropped.
+pub const SESSION_REFILL_US: i64 = 3_000_000;
+
 /// After a refusal the socket stays open this long for the peer to read the reason: closing at once with unread input
 /// would reset the connection and lose it (RFC 1122 §4.2.2.13).
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -80,8 +87,11 @@ pub const ACCEPT_BACKLOG: u32 = 1024;
 /// Pause after `accept` failed, for example because file descriptors ran out.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Turned-away connections are logged at most this often, with their number.
-pub const TURNED_AWAY_LOG_INTERVAL: Duration = Duration::from_secs(1);
+/// Of one address and one kind, connections that come to nothing are logged at most this often, with their number.
+pub const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Addresses whose refusals are counted apart at the same time; all beyond them are counted as one.
+pub const MAX_REFUSING_NETWORKS: usize = 256;
 
 /// How long connections may take to say goodbye when the node stops.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);

@@ -6,18 +6,20 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Camera, Clip, PATIENCE, Server, channel, closed};
-use media::EndCause;
+use common::{Camera, Clip, PATIENCE, Server, channel, closed, try_to_play};
 use media::timeline::TimelineEvent;
+use media::{EndCause, TrackKind};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use testing::certificates::Authority;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// A server with short limits and a camera on channel 1 that must not notice anything.
 async fn bystander() -> (Server, tokio::task::JoinHandle<()>) {
     let server = Server::start(|config| {
         config.establish_timeout = Duration::from_millis(500);
         config.idle_timeout = Duration::from_secs(2);
-        config.max_connections_per_address = 20;
+        config.max_waiting_per_address = 20;
     });
     let camera = Camera::connect(&server, "camera-1").await.unwrap().keep_sending();
     server.told.until(channel(1), "the bystander's session", |events| events.len() > 20).await;
@@ -120,21 +122,12 @@ async fn more_connections_than_one_address_may_have() {
     for _ in 0..200 {
         streams.push(TcpStream::connect(server.address).await.unwrap());
     }
-    // Those beyond the limit are closed at once, the others after the time they have to begin.
+    // Those beyond the limit push out the oldest at once; the others are closed after the time they have to begin.
     for stream in &mut streams {
         closed(stream).await;
     }
     drop(streams);
-    // The server frees a seat when it has seen that we are gone.
-    let next = async {
-        loop {
-            if let Ok(camera) = Camera::connect(&server, "camera-2").await {
-                return camera;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let mut next = tokio::time::timeout(PATIENCE, next).await.unwrap();
+    let mut next = Camera::connect(&server, "camera-2").await.unwrap();
     next.send(&Clip::demo(), 0, 3000).await.unwrap();
     server.told.until(channel(2), "a session after the flood", |events| events.len() > 50).await;
     unnoticed(&server, &camera).await;
@@ -150,6 +143,79 @@ async fn a_publisher_that_turns_to_garbage_ends_its_own_session_only() {
     assert_eq!(server.told.end(channel(2)).await, EndCause::Camera);
     broken.closed().await;
     unnoticed(&server, &camera).await;
+}
+
+/// With the documented limits: strangers on both ports who never go on, and players of whom none ever leaves, each kind from several
+/// addresses and more than everything together may be.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_and_players_lock_no_camera_out() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    let change = |config: &mut turepe_ingest::RtmpConfig| {
+        // None of them goes because its time is over.
+        config.establish_timeout = Duration::from_secs(600);
+    };
+    let server = Server::start_with(change, Some(Authority::new().issue().server(&[])));
+    let camera = Camera::connect(&server, "camera-1").await.unwrap().keep_sending();
+    server.told.until(channel(1), "the bystander's session", |events| events.len() > 20).await;
+
+    let mut held = Vec::new();
+    for number in 0..1500 {
+        let mut stream = from(2 + number % 6, server.address).await;
+        // Beyond the limit it is refused, here or there.
+        let played = tokio::time::timeout(PATIENCE, try_to_play(&mut stream, "court")).await;
+        drop(played.expect("an answer"));
+        held.push(stream);
+    }
+    let players =
+        || server.connections.all().into_iter().filter(|connection| connection.role.is_some()).count() - 1;
+    wait("players", || players() >= 1000).await;
+    for number in 0..3000 {
+        let port = if number % 2 == 0 { server.address } else { server.tls_address.unwrap() };
+        let mut stream = from(8 + number % 6, port).await;
+        drop(stream.write_all(&[if number % 2 == 0 { 3 } else { 22 }]).await);
+        held.push(stream);
+    }
+
+    // At once and from an address of which others wait; a second one replaces it, as cameras do that were cut off.
+    let clip = Clip::demo();
+    for _ in 0..2 {
+        let mut late = Camera::connect(&server, "camera-2").await.expect("a camera with a valid key gets in");
+        late.send(&clip, 0, 3000).await.unwrap();
+        let sent = clip.video().1.iter().filter(|(at_ms, _)| *at_ms < 3000).count();
+        let of_video = |event: &TimelineEvent| matches!(event, TimelineEvent::Sample { sample, .. } if sample.track == TrackKind::Video);
+        server
+            .told
+            .until(channel(2), "every picture", |events| {
+                let session =
+                    events.iter().rposition(|event| matches!(event, TimelineEvent::SessionStart { .. }));
+                session.is_some_and(|start| {
+                    events[start..].iter().filter(|event| of_video(event)).count() + 1 >= sent
+                })
+            })
+            .await;
+        held.push(late.stream);
+    }
+    // No more are there than may be, and who plays has lost nothing to those that came later.
+    wait("the displaced to be gone", || server.connections.len() <= 3 + 1000 + 1024).await;
+    assert_eq!(players(), 1000 + 1);
+    unnoticed(&server, &camera).await;
+}
+
+async fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
+    let waited = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waited).await.is_ok(), "{what}");
+}
+
+/// A connection from 127.0.0.`host`.
+async fn from(host: u32, to: std::net::SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(((0x7f00_0000 | host).to_be_bytes(), 0).into()).unwrap();
+    socket.connect(to).await.unwrap()
 }
 
 /// The simple handshake (RTMP §5.2).

@@ -23,7 +23,7 @@ const SMALLEST_SHARE: u64 = 8;
 pub(crate) struct Descriptors {
     /// Files that may be open; `None`: any number.
     pub(crate) limit: Option<u64>,
-    /// What recording may need, with `rtmp.max_connections` publishers.
+    /// What recording may need, with every place on the RTMP ports taken.
     pub(crate) recording: u64,
     /// Connections that viewers may have.
     pub(crate) viewers: u64,
@@ -32,11 +32,14 @@ pub(crate) struct Descriptors {
 impl Descriptors {
     /// By the hard limit of this process, to which `serve` raises its own.
     pub(crate) fn here(config: &Config) -> Self {
-        Self::plan(getrlimit(Resource::Nofile).maximum, u64::from(config.rtmp.max_connections))
+        let rtmp = &config.rtmp;
+        let beside_publishers = u64::from(rtmp.max_players) + u64::from(rtmp.max_waiting);
+        Self::plan(getrlimit(Resource::Nofile).maximum, u64::from(rtmp.max_connections), beside_publishers)
     }
 
-    fn plan(limit: Option<u64>, publishers: u64) -> Self {
-        let recording = publishers * FOR_PUBLISHER + BESIDE + MAX_MONITOR_CONNECTIONS as u64;
+    /// On the RTMP ports players, and those that have not said who they are, have places of their own: one connection each.
+    fn plan(limit: Option<u64>, publishers: u64, others: u64) -> Self {
+        let recording = publishers * FOR_PUBLISHER + others + BESIDE + MAX_MONITOR_CONNECTIONS as u64;
         let wanted = MAX_CONNECTIONS as u64;
         let viewers = match limit {
             Some(limit) => limit.saturating_sub(recording).max(limit / SMALLEST_SHARE).min(wanted),
@@ -67,7 +70,7 @@ mod tests {
 
     #[test]
     fn viewers_get_what_recording_leaves() {
-        let recording = 2000 * FOR_PUBLISHER + BESIDE + MAX_MONITOR_CONNECTIONS as u64;
+        let recording = 2000 * FOR_PUBLISHER + 1500 + BESIDE + MAX_MONITOR_CONNECTIONS as u64;
         for (limit, viewers, are_enough) in [
             (None, 4096, true),
             (Some(1_048_576), 4096, true),
@@ -77,7 +80,7 @@ mod tests {
             (Some(1024), 128, false),
             (Some(64), 8, false),
         ] {
-            let plan = Descriptors::plan(limit, 2000);
+            let plan = Descriptors::plan(limit, 2000, 1500);
             assert_eq!((plan.viewers, plan.are_enough()), (viewers, are_enough), "{limit:?}");
             assert!(limit.is_none_or(|limit| plan.viewers <= limit / 2), "{limit:?}");
         }

@@ -1,5 +1,6 @@
 //! One connection, from its first byte to its last: the loop around [`ServerSession`].
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,11 +20,13 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use world::Clock;
 
+use super::admission::{NoSeat, Purpose, Seat};
 use super::connections::{Connections, Listed, Role};
 use super::error::ConnectionError;
 use super::link::Link;
 use super::playing::Sending;
 use super::reading::Reading;
+use super::refusals::{Refusals, Refused};
 use super::registry::{Dismissed, Lease, NoLease, Publishers};
 use super::scratch;
 use super::server::RtmpConfig;
@@ -41,6 +44,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) publishers: Publishers,
     pub(super) connections: Connections,
+    pub(super) refusals: Refusals,
     pub(super) grid: Instant,
 }
 
@@ -57,9 +61,13 @@ pub(super) struct Connection {
     /// What is played, while something is.
     feed: Option<Box<dyn Feed>>,
     has_played: bool,
+    /// What was read has not all been taken: see [`Publishing::not_before_us`].
+    is_held: bool,
     received_bytes: u64,
     /// Its line in the list of connections.
     listed: Listed,
+    /// Last: it is free again when the socket is closed.
+    seat: Seat,
 }
 
 /// A publication that was accepted.
@@ -74,6 +82,8 @@ struct Publishing {
     audio_problem: Option<AudioProblem>,
     /// What came since the last time it was passed on.
     tags: Vec<FlvTag>,
+    /// Sessions begin too fast: before this instant of the monotonic clock nothing more of it is taken.
+    not_before_us: i64,
     /// Last: the next connection may go on only after everything above is done.
     lease: Lease,
 }
@@ -90,13 +100,14 @@ enum Ended {
 enum Wake {
     Stop,
     Dismissed(Dismissed),
+    Displaced,
     Readable(io::Result<()>),
     Writable(io::Result<()>),
     Timer,
 }
 
 impl Connection {
-    pub(super) fn new(number: u64, peer: SocketAddr, link: Link, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(number: u64, peer: SocketAddr, link: Link, seat: Seat, shared: Arc<Shared>) -> Self {
         let config = ServerConfig {
             seed: number,
             setup_limit_us: micros(shared.config.establish_timeout),
@@ -117,8 +128,10 @@ impl Connection {
             publishing: None,
             feed: None,
             has_played: false,
+            is_held: false,
             received_bytes: 0,
             listed,
+            seat,
         }
     }
 
@@ -147,11 +160,19 @@ impl Connection {
         let limit = if self.has_played && result.is_ok() { PLAYER_LINGER_TIMEOUT } else { LINGER_TIMEOUT };
         let (connection, peer, byte_offset) = (self.number, self.peer, self.received_bytes);
         match result {
-            Err(ConnectionError::Refused(refusal)) => {
-                tracing::warn!(connection, %peer, reason = %refusal, "publisher refused");
+            // The room was needed: nobody is waited for.
+            Err(ConnectionError::NoSeat(reason @ NoSeat::Displaced)) => {
+                return self.shared.refusals.note(Refused::TurnedAway, peer, &reason);
+            }
+            Err(ConnectionError::Refused(reason)) => {
+                self.shared.refusals.note(Refused::Publisher, peer, &reason);
+            }
+            Err(ConnectionError::NoSeat(reason)) => {
+                self.shared.refusals.note(Refused::Publisher, peer, &reason);
             }
             // Players leave in the middle all day long.
             Err(error) if self.has_played => tracing::debug!(connection, %peer, %error, "player left"),
+            Err(error) if channel.is_none() => self.shared.refusals.note(Refused::Stranger, peer, &error),
             Err(error) => {
                 tracing::warn!(connection, %peer, channel, byte_offset, %error, "RTMP connection ended")
             }
@@ -181,6 +202,7 @@ impl Connection {
             match self.wait(stopped).await {
                 Wake::Stop => return Ok(Ended::Stopping),
                 Wake::Dismissed(dismissed) => return Err(dismissed.into()),
+                Wake::Displaced => return Err(NoSeat::Displaced.into()),
                 Wake::Writable(result) => result.map_err(ConnectionError::Socket)?,
                 Wake::Timer => self.session.handle_timeout(self.shared.clock.monotonic_us())?,
                 Wake::Readable(result) => {
@@ -204,21 +226,24 @@ impl Connection {
             tokio::time::sleep_until(tick).await;
             return self.look(stopped);
         }
-        let timer = self.next_timer();
-        let pause = self.reading.not_before();
+        // A publisher that is held up is not silent.
+        let timer = if self.is_held { self.transmit.deadline() } else { self.next_timer() };
+        let (pause, is_held) = (self.reading.not_before(), self.is_held);
         let lease = self.publishing.as_ref().map(|publishing| &publishing.lease);
         let link = &self.link;
         let readable = async {
             if let Some(pause) = pause {
                 tokio::time::sleep_until(pause).await;
             }
-            link.readable().await
+            // What is held goes on without a byte.
+            if is_held { Ok(()) } else { link.readable().await }
         };
         tokio::select! {
             biased;
             _ = stopped.changed() => Wake::Stop,
             dismissed = dismissed(lease) => Wake::Dismissed(dismissed),
             () = self.listed.dropped() => Wake::Dismissed(Dismissed::Dropped),
+            () = self.seat.displaced() => Wake::Displaced,
             result = link.writable(), if !self.transmit.is_empty() || link.wants_write() => Wake::Writable(result),
             result = readable => Wake::Readable(result),
             () = sleep_until(timer) => Wake::Timer,
@@ -257,6 +282,15 @@ impl Connection {
             self.reading.pause(ahead, Instant::now());
             return Ok(None);
         }
+        if self.is_held {
+            if let Some(ended) = self.handle_events(now, stopped).await? {
+                return Ok(Some(ended));
+            }
+            if let Some(held) = self.held(now_us) {
+                self.reading.pause(held, Instant::now());
+                return Ok(None);
+            }
+        }
         let offered = self.reading.size();
         let (link, session) = (&mut self.link, &mut self.session);
         let read: io::Result<_> = scratch::with(|scratch| {
@@ -281,6 +315,10 @@ impl Connection {
             return Ok(Some(ended));
         }
         result?;
+        if let Some(held) = self.held(now_us) {
+            self.reading.pause(held, Instant::now());
+            return Ok(None);
+        }
         self.session.handle_timeout(now_us)?;
         self.reading.arrived(count, offered, self.ahead(now_us), Instant::now());
         Ok(None)
@@ -292,16 +330,23 @@ impl Connection {
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<Option<Ended>, ConnectionError> {
         let now = Arrival { monotonic_us: now.monotonic_us, wall_us: now.wall_us };
-        while let Some(event) = self.session.poll_event() {
+        loop {
+            self.is_held = self.held(now.monotonic_us).is_some();
+            if self.is_held {
+                break;
+            }
+            let Some(event) = self.session.poll_event() else { break };
             match event {
                 ServerEvent::Video { timestamp_ms, body } => {
                     if let Some(publishing) = &mut self.publishing {
                         publishing.video(timestamp_ms, body, now)?;
+                        publishing.push(now, self.number, self.peer);
                     }
                 }
                 ServerEvent::Audio { timestamp_ms, body } => {
                     if let Some(publishing) = &mut self.publishing {
                         publishing.audio(timestamp_ms, body, now)?;
+                        publishing.push(now, self.number, self.peer);
                     }
                 }
                 ServerEvent::Skipped { type_id, length } => {
@@ -340,13 +385,13 @@ impl Connection {
                 ServerEvent::PlayRequested { name, otherwise, .. } => tokio::select! {
                     biased;
                     _ = stopped.changed() => return Ok(Some(Ended::Stopping)),
-                    () = self.start_play(&name, &otherwise) => {}
+                    result = self.start_play(&name, &otherwise) => result?,
                 },
                 ServerEvent::Connected { .. } | ServerEvent::PlayStopped => {}
             }
         }
         if let Some(publishing) = &mut self.publishing {
-            publishing.pass_on();
+            publishing.pass_on_tags();
             self.tell();
         }
         Ok(None)
@@ -368,7 +413,8 @@ impl Connection {
     ) -> Result<(), ConnectionError> {
         let shared = self.shared.clone();
         let asked = authorise(&*shared.gate, key, otherwise, self.peer);
-        let result = match tokio::time::timeout(AUTHORISE_TIMEOUT, asked).await {
+        let asked = tokio::time::timeout(AUTHORISE_TIMEOUT, asked);
+        let result = match while_wanted(&self.listed, &self.seat, asked).await? {
             Ok(Ok(publication)) => self.take_over(publication).await,
             Ok(Err(refusal)) => Err(ConnectionError::Refused(refusal)),
             Err(_) => Err(ConnectionError::AuthoriseTimeout { limit: AUTHORISE_TIMEOUT }),
@@ -377,6 +423,7 @@ impl Connection {
             Ok(()) => self.session.accept_publish(),
             Err(error) => self.session.refuse_publish(match error {
                 ConnectionError::Refused(refusal) => refusal.describe(),
+                ConnectionError::NoSeat(_) => "as many publish as this server takes, try again later",
                 _ => Refusal::Unavailable.describe(),
             }),
         }
@@ -393,6 +440,10 @@ impl Connection {
             }
         };
         match previous {
+            Some(_) => self.seat.take_over()?,
+            None => self.seat.take(Purpose::Publishing)?,
+        }
+        match previous {
             Some(replaced) => {
                 tracing::info!(connection, %peer, %channel, replaced, "publisher took over its channel");
             }
@@ -406,6 +457,7 @@ impl Connection {
             audio_problem: None,
             timeline: Timeline::new(TimelineConfig { earliest_start_us: lease.last_end_us() }),
             tags: Vec::new(),
+            not_before_us: lease.not_before_us(),
             lease,
         });
         self.listed.does(Some(Role::Publishes(channel)));
@@ -414,7 +466,7 @@ impl Connection {
     }
 
     /// Asks the gate, and accepts or refuses.
-    async fn start_play(&mut self, name: &StreamKey, otherwise: &[StreamKey]) {
+    async fn start_play(&mut self, name: &StreamKey, otherwise: &[StreamKey]) -> Result<(), ConnectionError> {
         let shared = self.shared.clone();
         let asked = async {
             for name in std::iter::once(name).chain(otherwise) {
@@ -424,10 +476,20 @@ impl Connection {
             }
             None
         };
-        let asked = tokio::time::timeout(AUTHORISE_TIMEOUT, asked).await;
+        let asked = tokio::time::timeout(AUTHORISE_TIMEOUT, asked);
+        let asked = while_wanted(&self.listed, &self.seat, asked).await?;
         let (connection, peer) = (self.number, self.peer);
         match asked.ok().flatten() {
             Some(feed) => {
+                match self.seat.take(Purpose::Playing) {
+                    Ok(()) => {}
+                    Err(NoSeat::Displaced) => return Err(NoSeat::Displaced.into()),
+                    Err(reason) => {
+                        self.shared.refusals.note(Refused::Player, peer, &reason);
+                        self.session.close("as many play as this server takes, try again later");
+                        return Ok(());
+                    }
+                }
                 tracing::debug!(connection, %peer, "player accepted");
                 self.session.accept_play();
                 self.listed.does(Some(Role::Plays(feed.channel_id())));
@@ -436,10 +498,11 @@ impl Connection {
             }
             None => {
                 // Not what was asked for: it may be a key.
-                tracing::info!(connection, %peer, "player refused: no such stream");
+                self.shared.refusals.note(Refused::Player, peer, &"no such stream");
                 self.session.refuse_play();
             }
         }
+        Ok(())
     }
 
     /// Sends a player what its feed gives, until it stops, goes, or there is no more. Replies go out between runs.
@@ -459,6 +522,7 @@ impl Connection {
             }
             if !self.session.is_playing() && sending.is_empty() {
                 self.listed.does(None);
+                self.seat.give_back();
                 return Ok(None);
             }
             let waits = !sending.is_empty() || !self.transmit.is_empty() || self.link.wants_write();
@@ -486,11 +550,16 @@ impl Connection {
     /// Pushes what is left and lets the channel go.
     fn end_publication(&mut self, cause: EndCause) {
         if let Some(mut publishing) = self.publishing.take() {
-            publishing.timeline.end(self.shared.clock.monotonic_us(), cause);
-            publishing.pass_on();
+            let now = self.shared.clock.now();
+            let now = Arrival { monotonic_us: now.monotonic_us, wall_us: now.wall_us };
+            publishing.timeline.end(now.monotonic_us, cause);
+            publishing.push(now, self.number, self.peer);
+            publishing.pass_on_tags();
+            self.is_held = false;
             publishing.tell(self.number, self.peer);
             publishing.tell_left_out(self.number, self.peer);
             self.listed.does(None);
+            self.seat.give_back();
             self.reading.set_publishing(false);
             // If this fails the socket is lost, which the next read or write reports.
             if let Err(error) = self.link.drive() {
@@ -504,6 +573,12 @@ impl Connection {
         let Some(publishing) = &self.publishing else { return Duration::ZERO };
         let ahead_us = publishing.timeline.ahead_us(monotonic_us).saturating_sub(MAX_AHEAD_US);
         Duration::from_micros(ahead_us.max(0).unsigned_abs())
+    }
+
+    /// For how long nothing more of the publisher is taken; `None`: it may go on.
+    fn held(&self, monotonic_us: i64) -> Option<Duration> {
+        let wait_us = self.publishing.as_ref()?.not_before_us.saturating_sub(monotonic_us);
+        (wait_us > 0).then(|| Duration::from_micros(wait_us.unsigned_abs()))
     }
 
     fn flush(&mut self) -> Result<(), ConnectionError> {
@@ -539,6 +614,7 @@ impl Connection {
         let is_stopping = *stopped.borrow();
         tokio::select! {
             () = linger => {}
+            () = self.seat.displaced() => {}
             () = tokio::time::sleep(if is_stopping { Duration::ZERO } else { limit }) => {}
             // The node stops: the peer hears it from the closed socket.
             _ = stopped.changed() => {}
@@ -639,13 +715,31 @@ impl Publishing {
         }
     }
 
-    fn pass_on(&mut self) {
+    /// Hands on what the timeline has made, and counts the sessions that begin.
+    fn push(&mut self, now: Arrival, connection: u64, peer: SocketAddr) {
         while let Some(event) = self.timeline.poll() {
-            if matches!(event, TimelineEvent::SessionEnd { .. }) {
-                self.lease.session_ended(self.timeline.ended_us());
+            match event {
+                TimelineEvent::SessionStart { .. } => {
+                    let paced = self.lease.session_began(now.monotonic_us);
+                    self.not_before_us = paced.not_before_us;
+                    if paced.is_news {
+                        let channel = self.channel_id;
+                        tracing::warn!(
+                            connection, %peer, %channel,
+                            "recordings of this channel begin faster than any encoder needs: it is read more slowly. Its configuration \
+                             changes with every keyframe, its time stamps jump, or it reconnects in a loop"
+                        );
+                    }
+                }
+                TimelineEvent::SessionEnd { .. } => self.lease.session_ended(self.timeline.ended_us()),
+                _ => {}
             }
             self.sink.push(event);
         }
+    }
+
+    /// After [`Self::push`]: the publisher's own tags of it.
+    fn pass_on_tags(&mut self) {
         self.sink.tags(&mut self.tags);
         self.tags.clear();
     }
@@ -665,6 +759,20 @@ async fn authorise(
         }
     }
     Err(if key.is_odd() { Refusal::OddKey } else { Refusal::UnknownKey })
+}
+
+/// What is waited for, unless the connection has to go before.
+async fn while_wanted<T>(
+    listed: &Listed,
+    seat: &Seat,
+    waited: impl Future<Output = T>,
+) -> Result<T, ConnectionError> {
+    tokio::select! {
+        biased;
+        () = listed.dropped() => Err(ConnectionError::Dropped),
+        () = seat.displaced() => Err(NoSeat::Displaced.into()),
+        result = waited => Ok(result),
+    }
 }
 
 async fn dismissed(lease: Option<&Lease>) -> Dismissed {

@@ -8,6 +8,7 @@ use media::framing::FramingError;
 use media::rtmp::RtmpError;
 use media::timeline::TimelineError;
 
+use super::admission::NoSeat;
 use super::registry::Dismissed;
 use crate::gate::Refusal;
 
@@ -59,6 +60,9 @@ pub(super) enum ConnectionError {
         /// [`crate::limits::AUTHORISE_TIMEOUT`]
         limit: Duration,
     },
+    /// Every place for what it wants is taken, or it had to make room.
+    #[error("refused: {0}")]
+    NoSeat(#[from] NoSeat),
     /// A newer connection publishes the channel.
     #[error("a newer connection publishes this channel")]
     Replaced,

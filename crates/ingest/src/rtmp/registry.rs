@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 use uuid::Uuid;
 
+use super::pace::{Paced, SessionPace};
 use crate::limits::TAKEOVER_TIMEOUT;
 
 /// The channels that are published at the moment. Cloning gives another handle to the same list.
@@ -16,9 +17,15 @@ pub struct Publishers(Arc<Mutex<Channels>>);
 #[derive(Default, Debug)]
 struct Channels {
     published: HashMap<Uuid, Channel>,
-    /// Where the last session of a channel ended, by the monotonic clock: the next one starts no earlier. Only channels whose key was right
-    /// get here, so there are no more of them than the gate knows.
-    ended_us: HashMap<Uuid, i64>,
+    /// What outlives a connection. Only channels whose key was right get here, so there are no more of them than the gate knows.
+    remembered: HashMap<Uuid, Remembered>,
+}
+
+#[derive(Default, Debug)]
+struct Remembered {
+    /// Where the channel's last session ended, by the monotonic clock: the next one starts no earlier.
+    ended_us: Option<i64>,
+    pace: SessionPace,
 }
 
 #[derive(Debug)]
@@ -177,12 +184,24 @@ impl Lease {
     /// Where the channel's last session ended, microseconds of the monotonic clock; the distant past when it had none on this
     /// node.
     pub(crate) fn last_end_us(&self) -> i64 {
-        self.publishers.lock().ended_us.get(&self.channel_id).copied().unwrap_or(i64::MIN)
+        let channels = self.publishers.lock();
+        channels.remembered.get(&self.channel_id).and_then(|channel| channel.ended_us).unwrap_or(i64::MIN)
     }
 
     /// Remembers where a session ended.
     pub(crate) fn session_ended(&self, end_us: i64) {
-        self.publishers.lock().ended_us.insert(self.channel_id, end_us);
+        self.publishers.lock().remembered.entry(self.channel_id).or_default().ended_us = Some(end_us);
+    }
+
+    /// Counts a session that has begun.
+    pub(super) fn session_began(&self, now_us: i64) -> Paced {
+        self.publishers.lock().remembered.entry(self.channel_id).or_default().pace.begun(now_us)
+    }
+
+    /// Before when no session may begin, microseconds of the monotonic clock.
+    pub(crate) fn not_before_us(&self) -> i64 {
+        let channels = self.publishers.lock();
+        channels.remembered.get(&self.channel_id).map_or(i64::MIN, |channel| channel.pace.not_before_us())
     }
 }
 

@@ -10,26 +10,36 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use world::Clock;
 
-use super::admission::{Admission, TurnedAway};
+use super::admission::Seats;
 use super::connection::{Connection, Shared};
 use super::connections::Connections;
 use super::link::Link;
+use super::refusals::{Refusals, Refused};
 use super::registry::Publishers;
 use crate::gate::Gate;
-use crate::limits::{ACCEPT_BACKLOG, ACCEPT_RETRY, SHUTDOWN_TIMEOUT, TURNED_AWAY_LOG_INTERVAL};
+use crate::limits::{ACCEPT_BACKLOG, ACCEPT_RETRY, REFUSAL_LOG_INTERVAL, SHUTDOWN_TIMEOUT};
 
 /// Where to listen and what to bear.
 #[derive(Clone, Debug)]
 pub struct RtmpConfig {
     /// Address and port; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Connections at the same time.
+    /// Connections that publish at the same time. Nothing else takes one of these places.
     pub max_connections: usize,
-    /// Connections at the same time from one address, or one IPv6 /64 network.
+    /// The same from one address, or one IPv6 /64 network.
     pub max_connections_per_address: usize,
+    /// Connections that play at the same time.
+    pub max_players: usize,
+    /// The same from one address or network.
+    pub max_players_per_address: usize,
+    /// Connections that neither publish nor play yet, TLS handshakes among them. Where there are more, the one goes that has waited
+    /// longest, of the address that has most of them.
+    pub max_waiting: usize,
+    /// The same from one address or network, where the oldest goes.
+    pub max_waiting_per_address: usize,
     /// Until a connection publishes; [`FIRST_MEDIA_FACTOR`](crate::limits::FIRST_MEDIA_FACTOR) times as long from then
     /// until its first media.
     pub establish_timeout: Duration,
@@ -45,6 +55,10 @@ impl RtmpConfig {
             listen,
             max_connections: 2000,
             max_connections_per_address: 500,
+            max_players: 1000,
+            max_players_per_address: 200,
+            max_waiting: 1024,
+            max_waiting_per_address: 512,
             establish_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
         }
@@ -56,7 +70,7 @@ pub struct RtmpServer {
     listener: TcpListener,
     /// RTMPS: the same server on a second port.
     secure: Option<(TcpListener, Arc<ServerConfig>)>,
-    admission: Admission,
+    seats: Seats,
     shared: Arc<Shared>,
 }
 
@@ -68,16 +82,17 @@ impl RtmpServer {
     /// When the address is in use or not ours. Must be called inside a Tokio runtime.
     pub fn bind(config: RtmpConfig, gate: Arc<dyn Gate>, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let listener = listen(config.listen)?;
-        let admission = Admission::new(config.max_connections, config.max_connections_per_address);
+        let seats = Seats::new(&config);
         let shared = Shared {
             config,
             gate,
             clock,
             publishers: Publishers::default(),
             connections: Connections::default(),
+            refusals: Refusals::default(),
             grid: Instant::now(),
         };
-        Ok(Self { listener, secure: None, admission, shared: Arc::new(shared) })
+        Ok(Self { listener, secure: None, seats, shared: Arc::new(shared) })
     }
 
     /// Listens for RTMPS as well. Both ports share every limit; the handshake is part of what
@@ -126,7 +141,8 @@ impl RtmpServer {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let (stop, stopped) = watch::channel(false);
         let mut connections = JoinSet::new();
-        let mut turned_away = TurnedAwayLog::default();
+        let mut refusals_due = tokio::time::interval(REFUSAL_LOG_INTERVAL);
+        refusals_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut number = 0u64;
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
@@ -139,6 +155,10 @@ impl RtmpServer {
                     }
                     continue;
                 }
+                _ = refusals_due.tick() => {
+                    self.shared.refusals.tell();
+                    continue;
+                }
                 accepted = self.accept() => accepted,
             };
             let (stream, peer, tls) = match accepted {
@@ -149,30 +169,30 @@ impl RtmpServer {
                     continue;
                 }
             };
-            match self.admission.enter(peer.ip()) {
-                Ok(ticket) => {
-                    number += 1;
-                    self.prepare(&stream, peer);
-                    let link = match tls {
-                        None => Link::plain(stream),
-                        Some(tls) => match Link::secure(stream, tls) {
-                            Ok(link) => link,
-                            Err(error) => {
-                                tracing::error!(%peer, %error, "cannot begin a TLS connection");
-                                continue;
-                            }
-                        },
-                    };
-                    let connection = Connection::new(number, peer, link, self.shared.clone());
-                    let stopped = stopped.clone();
-                    connections.spawn(async move {
-                        connection.run(stopped).await;
-                        drop(ticket);
-                    });
+            // Whoever it is, its socket is closed before its seat is free again.
+            let seat = match self.seats.enter(peer.ip()) {
+                Ok(seat) => seat,
+                Err(reason) => {
+                    self.shared.refusals.note(Refused::TurnedAway, peer, &reason);
+                    continue;
                 }
-                Err(reason) => turned_away.note(peer, reason),
-            }
+            };
+            number += 1;
+            self.prepare(&stream, peer);
+            let link = match tls {
+                None => Link::plain(stream),
+                Some(tls) => match Link::secure(stream, tls) {
+                    Ok(link) => link,
+                    Err(error) => {
+                        tracing::error!(%peer, %error, "cannot begin a TLS connection");
+                        continue;
+                    }
+                },
+            };
+            let connection = Connection::new(number, peer, link, seat, self.shared.clone());
+            connections.spawn(connection.run(stopped.clone()));
         }
+        self.shared.refusals.tell();
         // New connections are refused from here on, not left waiting.
         drop((self.listener, self.secure));
         stop.send_replace(true);
@@ -210,27 +230,4 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(ACCEPT_BACKLOG)
-}
-
-/// Says that connections were turned away without letting a flood write the log.
-#[derive(Default)]
-struct TurnedAwayLog {
-    last: Option<Instant>,
-    unreported: u64,
-}
-
-impl TurnedAwayLog {
-    fn note(&mut self, peer: SocketAddr, reason: TurnedAway) {
-        self.unreported += 1;
-        let now = Instant::now();
-        if self.last.is_some_and(|last| now.duration_since(last) < TURNED_AWAY_LOG_INTERVAL) {
-            return;
-        }
-        let key = match reason {
-            TurnedAway::Total => "rtmp.max_connections",
-            TurnedAway::PerAddress => "rtmp.max_connections_per_address",
-        };
-        tracing::warn!(%peer, connections = self.unreported, limit = key, "turned RTMP connections away");
-        (self.last, self.unreported) = (Some(now), 0);
-    }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use media::flv::{AudioTag, VideoTag};
+use media::flv::{AudioTag, TagRun, VideoTag};
 use media::mp4::demux::{Mp4File, locate_moov};
 use media::rtmp::client::{ClientConfig, ClientEvent, ClientSession};
 use media::rtmp::{RtmpUrl, StreamKey};
@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::rustls::ServerConfig;
-use turepe_ingest::{BoxFuture, Gate, Publication, Publishers, Refusal, RtmpConfig, RtmpServer, Sink};
+use turepe_ingest::{BoxFuture, Feed, Gate, Publication, Publishers, Refusal, RtmpConfig, RtmpServer, Sink};
 use uuid::Uuid;
 use world::{Clock, SystemClock};
 
@@ -101,6 +101,24 @@ impl Gate for KnownKeys {
             let channel_id = channel(number.ok_or(Refusal::UnknownKey)?);
             Ok(Publication { channel_id, sink: Box::new(Collector { channel_id, told }) })
         })
+    }
+
+    fn play(&self, name: &StreamKey, _peer: SocketAddr) -> BoxFuture<'_, Option<Box<dyn Feed>>> {
+        let feed = (name.expose() == "court").then(|| Box::new(Silence) as Box<dyn Feed>);
+        Box::pin(std::future::ready(feed))
+    }
+}
+
+/// A court where nothing happens.
+struct Silence;
+
+impl Feed for Silence {
+    fn channel_id(&self) -> Uuid {
+        channel(0)
+    }
+
+    fn next(&mut self) -> BoxFuture<'_, Option<Arc<TagRun>>> {
+        Box::pin(std::future::pending())
     }
 }
 
@@ -364,15 +382,20 @@ pub async fn closed(stream: &mut TcpStream) {
 
 /// Says what makes a server play, and reads no more than the handshake.
 pub async fn play_blindly(stream: &mut TcpStream, name: &str) {
+    try_to_play(stream, name).await.unwrap();
+}
+
+/// The same; the server may close the connection meanwhile.
+pub async fn try_to_play(stream: &mut TcpStream, name: &str) -> std::io::Result<()> {
     use media::amf0::Value;
     use media::rtmp::{MessageHeader, Transmit, chunk::ChunkWriter, message_type};
     use tokio::io::AsyncReadExt as _;
     let mut hello = vec![3];
     hello.resize(1 + 1536, 0);
-    stream.write_all(&hello).await.unwrap();
+    stream.write_all(&hello).await?;
     let mut answer = vec![0; 1 + 2 * 1536];
-    stream.read_exact(&mut answer).await.unwrap();
-    stream.write_all(&answer[1..1 + 1536]).await.unwrap();
+    stream.read_exact(&mut answer).await?;
+    stream.write_all(&answer[1..1 + 1536]).await?;
     let mut writer = ChunkWriter::new();
     let mut out = Transmit::default();
     let object = Value::object([("app", Value::string("live"))]);
@@ -388,6 +411,7 @@ pub async fn play_blindly(stream: &mut TcpStream, name: &str) {
         writer.write(&header, &[], body.freeze(), &mut out);
     }
     while let Some(piece) = out.pop() {
-        stream.write_all(&piece).await.unwrap();
+        stream.write_all(&piece).await?;
     }
+    Ok(())
 }

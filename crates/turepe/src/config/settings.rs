@@ -110,10 +110,18 @@ pub(crate) struct Rtmp {
     pub(crate) tls_listen: Option<SocketAddr>,
     /// What people enter in OBS; derived from the ports when it is not set.
     pub(crate) public_url: String,
-    /// In all.
+    /// That publish, in all.
     pub(crate) max_connections: u32,
-    /// From one address.
+    /// That publish, from one address.
     pub(crate) max_connections_per_address: u32,
+    /// That play, in all.
+    pub(crate) max_players: u32,
+    /// That play, from one address.
+    pub(crate) max_players_per_address: u32,
+    /// That do neither yet, in all.
+    pub(crate) max_waiting: u32,
+    /// That do neither yet, from one address.
+    pub(crate) max_waiting_per_address: u32,
     /// Until publishing.
     pub(crate) establish_timeout: Span,
     /// Without a byte.
@@ -235,6 +243,12 @@ impl Config {
                 max_connections: keys.parse("rtmp.max_connections", |text| number(text, 1, 1_000_000))?,
                 max_connections_per_address: keys
                     .parse("rtmp.max_connections_per_address", |text| number(text, 1, 1_000_000))?,
+                max_players: keys.parse("rtmp.max_players", |text| number(text, 1, 1_000_000))?,
+                max_players_per_address: keys
+                    .parse("rtmp.max_players_per_address", |text| number(text, 1, 1_000_000))?,
+                max_waiting: keys.parse("rtmp.max_waiting", |text| number(text, 16, 1_000_000))?,
+                max_waiting_per_address: keys
+                    .parse("rtmp.max_waiting_per_address", |text| number(text, 1, 1_000_000))?,
                 establish_timeout: keys.span("rtmp.establish_timeout", "100ms", "5m")?,
                 idle_timeout: keys.span("rtmp.idle_timeout", "100ms", "1h")?,
             },
@@ -329,6 +343,10 @@ impl Config {
                 "public_url": self.rtmp.public_url,
                 "max_connections": self.rtmp.max_connections,
                 "max_connections_per_address": self.rtmp.max_connections_per_address,
+                "max_players": self.rtmp.max_players,
+                "max_players_per_address": self.rtmp.max_players_per_address,
+                "max_waiting": self.rtmp.max_waiting,
+                "max_waiting_per_address": self.rtmp.max_waiting_per_address,
                 "establish_timeout": self.rtmp.establish_timeout.to_string(),
                 "idle_timeout": self.rtmp.idle_timeout.to_string(),
             },

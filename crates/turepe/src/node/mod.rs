@@ -375,6 +375,10 @@ fn rtmp_config(config: &Config, listen: SocketAddr) -> RtmpConfig {
     RtmpConfig {
         max_connections: config.rtmp.max_connections as usize,
         max_connections_per_address: config.rtmp.max_connections_per_address as usize,
+        max_players: config.rtmp.max_players as usize,
+        max_players_per_address: config.rtmp.max_players_per_address as usize,
+        max_waiting: config.rtmp.max_waiting as usize,
+        max_waiting_per_address: config.rtmp.max_waiting_per_address as usize,
         establish_timeout: config.rtmp.establish_timeout.duration(),
         idle_timeout: config.rtmp.idle_timeout.duration(),
         ..RtmpConfig::new(listen)
