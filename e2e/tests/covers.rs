@@ -131,15 +131,15 @@ fn covers_appear_change_and_give_way_to_the_slate() {
 fn no_ffmpeg_outlives_a_node_that_is_killed() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().expect("a folder");
-    let (program, started) = (folder.path().join("hangs"), folder.path().join("started"));
-    let script = format!(
-        "#!/bin/sh\n[ \"$2\" = -version ] && exit 0\necho $$ > {0}.new; mv {0}.new {0}\nexec sleep 600\n",
-        started.display()
-    );
+    let program = folder.path().join("hangs");
+    // It can write to its working folder and nowhere else.
+    let script =
+        "#!/bin/sh\n[ \"$2\" = -version ] && exit 0\necho $$ > new; mv new started\nexec sleep 600\n";
     std::fs::write(&program, script).expect("a script");
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("its mode");
     let ffmpeg = ("TUREPE_NODE_FFMPEG".to_owned(), program.display().to_string());
     let mut node = Node::start(NodeOptions { settings: vec![ffmpeg], ..NodeOptions::default() });
+    let started = node.data.join("covers/.work/started");
     node.add_club("club", 60);
     let court = node.add_court("club", "uno");
     let publisher = Publisher::turepe(Clip::H264, &node.rtmp_url(&court.key));

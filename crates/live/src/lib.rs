@@ -2,7 +2,7 @@
 //!
 //! - **In**: timeline events of one publisher per channel, and its own FLV tags where it has any.
 //! - **Out**: the same fragments to every subscriber and outlet; the same tags to every player and relay; the live window for
-//!   HLS; who is live since when, and how much came; [`covers`].
+//!   HLS; who is live since when, and how much came; [`covers`]; the [`sandbox`] in which ffmpeg decodes.
 //! - **Invariants**: a sample is muxed once; a slow reader loses what lies before the next keyframe and is counted, and never
 //!   slows the channel; memory per channel has limits with names; a publisher that was replaced does not take the channel down
 //!   when it goes; asking for a channel that nobody publishes makes nothing.
@@ -26,6 +26,7 @@ mod channel;
 pub mod covers;
 pub mod limits;
 mod live;
+pub mod sandbox;
 mod subscription;
 mod tags;
 mod window;

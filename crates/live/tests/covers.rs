@@ -375,20 +375,17 @@ fn script(folder: &Path, text: &str) -> PathBuf {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ffmpeg_that_hangs_is_ended_and_costs_the_others_nothing() {
     let scripts = tempfile::tempdir().unwrap();
-    let started = scripts.path().join("started");
-    // It hangs on what a marker stands in.
-    let hang = format!(
-        "for word in \"$@\"; do case \"$word\" in *.mp4)\n\
-         if grep -q HANGHANG \"$word\"; then echo $$ >> {}; exec sleep 600; fi;; esac; done\n\
-         exec ffmpeg \"$@\"",
-        started.display()
-    );
-    let program = script(scripts.path(), &hang);
+    // It hangs on what a marker stands in. Its working folder is all that it can write to.
+    let hang = "for word in \"$@\"; do case \"$word\" in *.mp4)\n\
+         if grep -q HANGHANG \"$word\"; then echo $$ >> started; exec sleep 600; fi;; esac; done\n\
+         exec ffmpeg \"$@\"";
+    let program = script(scripts.path(), hang);
     let mut node = Node::new(|config| {
         config.ffmpeg = program;
         config.batch_timeout = Duration::from_secs(3);
         config.single_timeout = Duration::from_secs(3);
     });
+    let started = node.folder.path().join("covers/.work/started");
     let red = h264("red");
     let hangs = red.clone().poisonous(b"HANGHANG");
     let mut cameras: Vec<Camera> = (0..4).map(|number| node.camera(number)).collect();
@@ -401,11 +398,16 @@ async fn an_ffmpeg_that_hangs_is_ended_and_costs_the_others_nothing() {
     until("the one that hangs to be known", async || node.covers.status().suspects == 1).await;
     assert_eq!(node.colour(0).await, None);
     // Once more it is tried, and then everything ends, and it with it.
-    let pids = || std::fs::read_to_string(&started).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
-    until("another try", async || pids().len() >= 3).await;
+    let mut pids = Vec::new();
+    until("another try", async || {
+        pids = std::fs::read_to_string(&started).unwrap().lines().map(str::to_owned).collect();
+        pids.len() >= 3
+    })
+    .await;
+    // The folder goes with the covers.
     node.end().await;
     until("no process to be left", async || {
-        pids().iter().all(|pid| {
+        pids.iter().all(|pid| {
             let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
             name.trim() != "sleep"
         })

@@ -42,6 +42,8 @@ pub struct ServeConfig {
     pub data: PathBuf,
     /// The ffmpeg program, by path or by name; without it pictures are neutral ones.
     pub ffmpeg: PathBuf,
+    /// What no program that is started may see beside the data folder.
+    pub private: Vec<PathBuf>,
     /// The disk on which both are.
     pub disk: Arc<dyn Disk>,
     /// What players have to know of the bucket.
@@ -87,6 +89,7 @@ impl ServeConfig {
         Self {
             data: data.into(),
             ffmpeg: PathBuf::from("ffmpeg"),
+            private: Vec::new(),
             disk,
             bucket: BucketAccess::default(),
             hubs: live::Live::new(),

@@ -171,6 +171,22 @@ pub const MAX_FFMPEG: usize = 2;
 /// How long a picture may wait for its turn.
 pub const FRAME_TURN_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// Pictures that one client (IPv6: /64) may have asked for and not got yet: more than a page shows.
+pub const MAX_FRAMES_WAITING_PER_CLIENT: usize = 64;
+
+/// Clients that may wait for pictures at once.
+pub const MAX_FRAME_CLIENTS: usize = 1_024;
+
+/// Pictures are of moments that are multiples of the first of these that lies in the range: so a range that differs by a second has the same
+/// picture, and one footage has so many pictures at most.
+pub const FRAME_STEPS_US: [i64; 2] = [10 * 1_000_000, 1_000_000];
+
+/// A picture that could not be made is not tried again for this long.
+pub const FRAME_RETRY: Duration = Duration::from_secs(30);
+
+/// Most pictures of which that is remembered.
+pub const MAX_FAILED_FRAMES: usize = 1_024;
+
 /// How long one ffmpeg may run.
 pub const FFMPEG_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -200,6 +216,7 @@ pub const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
 
 // The whole shutdown fits into the three seconds that the node promises.
 const _: () = assert!(SHUTDOWN_GRACE.as_millis() < 3_000);
+const _: () = assert!(FRAME_STEPS_US[0] <= FRAME_LEAD_US && FRAME_STEPS_US[1] < FRAME_STEPS_US[0]);
 // A picture is answered before its request runs out of time.
 const _: () = assert!(FRAME_TURN_TIMEOUT.as_secs() + FFMPEG_TIMEOUT.as_secs() < ANSWER_TIMEOUT.as_secs());
 // A reload that waits is answered before its request runs out of time.

@@ -1,7 +1,9 @@
 //! The log: one line an event on standard error, for people or for machines.
 
-use std::io::IsTerminal as _;
+use std::borrow::Cow;
+use std::io::{self, IsTerminal as _, Write};
 
+use catalog::is_direction;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
@@ -22,11 +24,68 @@ pub(crate) fn start_quiet(log: &Log) {
 fn start_with(log: &Log, filter: &str) {
     // The filter was checked with the configuration.
     let filter = EnvFilter::try_new(filter).unwrap_or_default();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let has_colours = log.format == LogFormat::Text && io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(move || OneLine { to: io::stderr(), has_colours });
     let started = match log.format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Text => builder.with_ansi(has_colours).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
     };
     // A second start changes nothing.
     drop(started);
+}
+
+/// An event is one line whatever its values hold: names, ids and addresses come from outside.
+struct OneLine<W> {
+    to: W,
+    /// Then escape characters are the formatter's own; it takes them out of values by itself.
+    has_colours: bool,
+}
+
+impl<W: Write> Write for OneLine<W> {
+    /// The formatter hands over a whole event at a time, with the end of its line.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        self.to.write_all(one_line(&String::from_utf8_lossy(event), self.has_colours).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// The text with control characters, and marks that turn its direction, told as Rust escapes them; but for the end of the line.
+fn one_line(event: &str, has_colours: bool) -> Cow<'_, str> {
+    let (line, end) = event.strip_suffix('\n').map_or((event, ""), |line| (line, "\n"));
+    let is_odd = |c: char| (c.is_control() && !(has_colours && c == '\u{1b}')) || is_direction(c);
+    if !line.contains(is_odd) {
+        return event.into();
+    }
+    let mut told = String::with_capacity(event.len() + 16);
+    for c in line.chars() {
+        if is_odd(c) { told.extend(c.escape_default()) } else { told.push(c) }
+    }
+    (told + end).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_makes_a_second_line() {
+        assert_eq!(one_line("publisher accepted\n", false), "publisher accepted\n");
+        assert_eq!(one_line("refused: Cancha Ñ 🎾\n", false), "refused: Cancha Ñ 🎾\n");
+        let forged = "refused client_id=a\r\n2026-12-01 ERROR disk gone\t\u{7}\u{85}\u{202e}\n";
+        assert_eq!(
+            one_line(forged, false),
+            "refused client_id=a\\r\\n2026-12-01 ERROR disk gone\\t\\u{7}\\u{85}\\u{202e}\n"
+        );
+        assert_eq!(one_line("\u{1b}[31mred\n", false), "\\u{1b}[31mred\n");
+        assert_eq!(one_line("\u{1b}[31mERROR\u{1b}[0m\n", true), "\u{1b}[31mERROR\u{1b}[0m\n");
+        let mut out = Vec::new();
+        OneLine { to: &mut out, has_colours: false }.write_all(b"a\nb\n").unwrap();
+        assert_eq!(out, b"a\\nb\n");
+    }
 }

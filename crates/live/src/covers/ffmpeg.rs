@@ -10,10 +10,8 @@ use tokio::{
     process::Command,
 };
 
-use super::{
-    limits::{COVER_WIDTH, MAX_COMPLAINT_BYTES, MAX_PIXELS, MAX_REASON_CHARS},
-    sandbox::Sandbox,
-};
+use super::limits::{COVER_WIDTH, MAX_COMPLAINT_BYTES, MAX_PIXELS, MAX_REASON_CHARS};
+use crate::sandbox::Sandbox;
 
 /// Why a run did not end well. Pictures may have come out all the same.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +49,7 @@ pub(super) async fn pictures(
     let mut command = sandbox.command();
     command.current_dir(folder).args(arguments(names)).stderr(Stdio::piped());
     // The process is dropped with its future, and killed with it.
-    tokio::time::timeout(limit, run(command)).await.unwrap_or(Err(RunError::TooSlow(limit)))
+    tokio::time::timeout(limit, run(sandbox, command)).await.unwrap_or(Err(RunError::TooSlow(limit)))
 }
 
 fn arguments(names: &[Names]) -> Vec<String> {
@@ -79,8 +77,9 @@ fn arguments(names: &[Names]) -> Vec<String> {
     arguments
 }
 
-async fn run(mut command: Command) -> Result<(), RunError> {
-    let mut child = command.spawn()?;
+async fn run(sandbox: &Sandbox, command: Command) -> Result<(), RunError> {
+    let mut confined = sandbox.spawn(command).await?;
+    let child = &mut confined.child;
     let stderr = child.stderr.take().ok_or_else(|| io::Error::other("no pipe"))?;
     let complaint = hear(stderr).await?;
     let status = child.wait().await?;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::sandbox::limits::{FFMPEG_FILE_BYTES, FFMPEG_FILES};
+
 /// A live channel's cover is made anew this often.
 pub const PERIOD: Duration = Duration::from_secs(10);
 
@@ -42,21 +44,6 @@ pub const MAX_KEYFRAME_PICTURES: usize = 300;
 /// Largest picture that is decoded, in pixels: 8K, in either direction.
 pub const MAX_PIXELS: u64 = 8192 * 4608;
 
-/// Memory that one ffmpeg may take, in bytes: sixteen pictures of 4K, or one of 8K, and room to spare.
-pub const FFMPEG_MEMORY_BYTES: u64 = 1024 * 1024 * 1024;
-
-/// Stack of each of its threads, in bytes: newer versions run several for each input, and their stacks count as its memory.
-pub const FFMPEG_STACK_BYTES: u64 = 2 * 1024 * 1024;
-
-/// CPU time of one ffmpeg, in seconds, should nobody be left to end it.
-pub const FFMPEG_CPU_S: u64 = 20;
-
-/// Files that one ffmpeg may have open: its libraries are closed again once they are mapped.
-pub const FFMPEG_FILES: usize = 128;
-
-/// How much ffmpeg yields to everything else.
-pub const NICENESS: u32 = 10;
-
 /// Most of ffmpeg's complaint that is kept, in bytes.
 pub const MAX_COMPLAINT_BYTES: u64 = 2 * 1024;
 
@@ -65,12 +52,6 @@ pub const MAX_REASON_CHARS: usize = 200;
 
 /// Below this much free space no covers are made, in bytes: the recording needs it more.
 pub const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
-
-/// How long to wait before an ffmpeg that could not be run is tried again.
-pub const PROBE_RETRY: Duration = Duration::from_secs(60);
-
-/// How long the check may take whether ffmpeg can be run.
-pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often the channels that there are, are asked for.
 pub const ROSTER_PERIOD: Duration = Duration::from_secs(5);
@@ -82,3 +63,4 @@ const _: () = assert!(SUSPECT_PROCESSES < PROCESSES);
 const _: () = assert!(BACK_OFF_MAX.as_millis() >= 2 * PERIOD.as_millis());
 // An input and an output for each channel, and what the program itself has open.
 const _: () = assert!(2 * BATCH_CHANNELS + 32 <= FFMPEG_FILES);
+const _: () = assert!(MAX_COVER_BYTES <= FFMPEG_FILE_BYTES);

@@ -9,13 +9,12 @@
 //! - **Never**: decoding in this process, a stream key.
 //!
 //! A process start costs several times what a keyframe does, so the keyframes that are due go through one ffmpeg together
-//! (`schedule` says which, `ffmpeg` runs it in a `sandbox`). What a batch leaves undone is done again one by one (`workshop`).
+//! (`schedule` says which, `ffmpeg` runs it in a [`Sandbox`](crate::sandbox::Sandbox)). What a batch leaves undone is done again one by one (`workshop`).
 
 mod ffmpeg;
 mod folder;
 pub mod limits;
 mod runner;
-mod sandbox;
 mod schedule;
 mod slots;
 mod workshop;
@@ -103,6 +102,8 @@ pub struct CoversConfig {
     pub is_shared: bool,
     /// The ffmpeg program, by path or by name; without it there are slates.
     pub ffmpeg: PathBuf,
+    /// Folders that ffmpeg must not see, wherever they lie: those of the node.
+    pub private: Vec<PathBuf>,
     /// How long a channel may be offline before the slate takes the place of its cover.
     pub slate_after: Duration,
     /// The slate, a JPEG of at most [`limits::MAX_COVER_BYTES`]; see [`check_slate`].
@@ -123,6 +124,7 @@ impl CoversConfig {
             folder: folder.into(),
             is_shared: false,
             ffmpeg: PathBuf::from("ffmpeg"),
+            private: Vec::new(),
             slate_after: limits::SLATE_AFTER,
             slate: Bytes::from_static(SLATE),
             period: limits::PERIOD,

@@ -14,11 +14,11 @@ use super::{
     Counters, CoverId, CoversConfig,
     ffmpeg::{self, Names, RunError},
     folder::Folder,
-    limits::{MAX_KEYFRAME_BYTES, MAX_PIXELS, PROBE_RETRY},
-    sandbox::Sandbox,
+    limits::{MAX_KEYFRAME_BYTES, MAX_PIXELS},
     schedule::{Outcome, Run},
     slots::{Keyframe, Slots},
 };
+use crate::sandbox::{Needs, Sandbox, limits::PROBE_RETRY};
 
 /// Where covers are made.
 pub(super) struct Workshop {
@@ -26,6 +26,7 @@ pub(super) struct Workshop {
     slots: Arc<Slots>,
     counters: Arc<Counters>,
     program: PathBuf,
+    needs: Needs,
     batch_timeout: Duration,
     single_timeout: Duration,
     /// Held while ffmpeg is looked for, so that it is looked for once.
@@ -58,7 +59,9 @@ impl Workshop {
         counters: Arc<Counters>,
         config: &CoversConfig,
     ) -> Self {
+        let needs = Needs { folder: Some(folder.work().to_owned()), private: config.private.clone() };
         Self {
+            needs,
             folder,
             slots,
             counters,
@@ -235,7 +238,7 @@ impl Workshop {
             Found::Missing(until) if Instant::now() < *until => return None,
             Found::Missing(_) | Found::Unknown => {}
         }
-        let probed = Sandbox::probe(&self.program).await;
+        let probed = Sandbox::probe(&self.program, &self.needs).await;
         let was_usable = self.counters.is_ffmpeg_usable.swap(probed.is_some(), Ordering::Relaxed);
         let Some(sandbox) = probed else {
             if was_usable {
@@ -250,9 +253,9 @@ impl Workshop {
         if !was_usable {
             tracing::info!("ffmpeg can be run: covers are made again");
         }
-        if !sandbox.missing.is_empty() {
+        if !sandbox.missing().is_empty() {
             tracing::info!(
-                without = sandbox.missing.join("; "),
+                without = sandbox.missing().join("; "),
                 "this machine does not confine ffmpeg in every way"
             );
         }

@@ -1,12 +1,11 @@
-//! One ffmpeg for one keyframe: foreign bytes are decoded in a process of their own that is bounded in every way.
+//! One ffmpeg for one keyframe: foreign bytes are decoded in a process of their own that is bounded in every way. It has pipes, and
+//! neither files nor sockets ([`Sandbox`]).
 
 use crate::limits::{FFMPEG_TIMEOUT, FRAME_WIDTH, MAX_FFMPEG_COMPLAINT_BYTES, MAX_FRAME_BYTES};
 use bytes::Bytes;
-use std::{io, path::Path, process::Stdio};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    process::Command,
-};
+use live::sandbox::Sandbox;
+use std::{io, process::Stdio};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Why there is no picture.
 #[derive(Debug, thiserror::Error)]
@@ -26,17 +25,17 @@ pub(super) enum FfmpegError {
 }
 
 /// A JPEG of a frame of these bytes, [`FRAME_WIDTH`] wide: the first, or the one after `skip_us` where they build up.
-pub(super) async fn jpeg(ffmpeg: &Path, media: [Bytes; 2], skip_us: i64) -> Result<Bytes, FfmpegError> {
-    match tokio::time::timeout(FFMPEG_TIMEOUT, run(ffmpeg, media, skip_us)).await {
+pub(super) async fn jpeg(sandbox: &Sandbox, media: [Bytes; 2], skip_us: i64) -> Result<Bytes, FfmpegError> {
+    match tokio::time::timeout(FFMPEG_TIMEOUT, run(sandbox, media, skip_us)).await {
         Ok(result) => result,
         // The process was dropped with its future, and is killed with it.
         Err(_) => Err(FfmpegError::TooSlow),
     }
 }
 
-async fn run(ffmpeg: &Path, media: [Bytes; 2], skip_us: i64) -> Result<Bytes, FfmpegError> {
+async fn run(sandbox: &Sandbox, media: [Bytes; 2], skip_us: i64) -> Result<Bytes, FfmpegError> {
     let scale = format!("scale={FRAME_WIDTH}:-2");
-    let mut command = Command::new(ffmpeg);
+    let mut command = sandbox.command();
     command.args(["-hide_banner", "-loglevel", "error", "-threads", "1"]);
     // Decode times count from the epoch, the filter from the first frame. What builds up is never called whole by a decoder
     // that was told nothing.
@@ -51,15 +50,11 @@ async fn run(ffmpeg: &Path, media: [Bytes; 2], skip_us: i64) -> Result<Bytes, Ff
         .args(["-max_pixels", "67108864", "-protocol_whitelist", "pipe", "-f", "mov", "-i", "pipe:0"])
         .args(["-an", "-frames:v", "1", "-vf", &filter, "-c:v", "mjpeg", "-q:v", "5", "-threads", "1"])
         .args(["-f", "image2pipe", "pipe:1"])
-        .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    if let Some(path) = std::env::var_os("PATH") {
-        command.env("PATH", path);
-    }
-    let mut child = command.spawn()?;
+        .stderr(Stdio::piped());
+    let mut confined = sandbox.spawn(command).await?;
+    let child = &mut confined.child;
     let (Some(mut stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
@@ -106,20 +101,15 @@ async fn run(ffmpeg: &Path, media: [Bytes; 2], skip_us: i64) -> Result<Bytes, Ff
 mod tests {
     use super::{FfmpegError, jpeg};
     use bytes::Bytes;
+    use live::sandbox::{Needs, Sandbox};
     use std::path::Path;
 
     #[tokio::test]
-    async fn a_missing_ffmpeg_is_an_error_and_not_a_wait() {
-        let error =
-            jpeg(Path::new("/nonexistent/ffmpeg"), [Bytes::new(), Bytes::new()], 0).await.unwrap_err();
-        assert!(matches!(error, FfmpegError::Run(_)), "{error}");
-    }
-
-    #[tokio::test]
     async fn rubbish_is_an_error() {
+        let sandbox = Sandbox::probe(Path::new("ffmpeg"), &Needs::default()).await.unwrap();
         let rubbish = Bytes::from(vec![0x55; 100_000]);
-        let result = jpeg(Path::new("ffmpeg"), [rubbish.clone(), rubbish], 0).await;
-        assert!(matches!(result, Err(FfmpegError::Failed(_) | FfmpegError::Run(_))));
+        let result = jpeg(&sandbox, [rubbish.clone(), rubbish], 0).await;
+        assert!(matches!(result, Err(FfmpegError::Failed(_))), "{result:?}");
     }
 
     #[tokio::test]
@@ -129,11 +119,13 @@ mod tests {
         let program = folder.path().join("wild");
         {
             use std::os::unix::fs::PermissionsExt;
+            let script = "#!/bin/sh\ncase \"$2\" in -version) exit;; esac\nexec yes\n";
             #[expect(clippy::disallowed_methods, reason = "a test works on real files")]
-            std::fs::write(&program, "#!/bin/sh\nexec yes\n").unwrap();
+            std::fs::write(&program, script).unwrap();
             std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
-        let result = jpeg(&program, [Bytes::new(), Bytes::new()], 0).await;
+        let sandbox = Sandbox::probe(&program, &Needs::default()).await.unwrap();
+        let result = jpeg(&sandbox, [Bytes::new(), Bytes::new()], 0).await;
         assert!(matches!(result, Err(FfmpegError::TooLarge)), "{result:?}");
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     app::App,
     door::{Visitor, cookie},
     handout::{HandOutError, LinkTo, make_codes, make_link, slot_subject},
-    http::Peer,
+    http::{Peer, client_of},
     limits::{CODE_PAUSE, JSON_TIMEOUT, LINK_LIFE_US, MAX_JSON_BYTES, TURN_TIMEOUT},
     operators::OperatorByToken,
     problem::{Problem, ProblemCode, ProblemDocument},
@@ -183,20 +183,10 @@ async fn by_code(
 /// As which attempts of an address are counted: IPv4 whole, IPv6 by its /64 network. `None` for a proxy on this machine that does not
 /// say for whom it asks: everybody would be one.
 fn address_subject(peer: Option<SocketAddr>, headers: &HeaderMap) -> Option<String> {
-    let peer = peer?.ip().to_canonical();
-    let address = if peer.is_loopback() {
-        // What is last was added by the proxy here; what is before it anybody can have written.
-        let said = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
-        said.rsplit(',').next()?.trim().parse::<IpAddr>().ok()?.to_canonical()
-    } else {
-        peer
-    };
-    Some(match address {
+    let client = client_of(peer?, headers);
+    (!client.is_loopback()).then(|| match client {
         IpAddr::V4(address) => format!("address {address}"),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("address {a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
+        IpAddr::V6(network) => format!("address {network}/64"),
     })
 }
 

@@ -236,7 +236,7 @@ impl Drop for Answering {
 }
 
 /// What counts as one address: an IPv6 host owns its whole /64 (RFC 4291 §2.5.4); a mapped address is its IPv4 one.
-fn network_of(address: IpAddr) -> IpAddr {
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))

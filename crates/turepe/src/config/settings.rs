@@ -314,6 +314,11 @@ impl Config {
         all.into_iter().filter_map(|(key, port)| Some((key, port?))).collect()
     }
 
+    /// What no program that this node starts may see.
+    pub(crate) fn private_folders(&self) -> Vec<PathBuf> {
+        vec![self.node.data.clone(), self.store.folder.clone()]
+    }
+
     /// Where segments grow.
     pub(crate) fn spool(&self) -> PathBuf {
         self.node.data.join("spool")

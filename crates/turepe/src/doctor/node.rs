@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::Catalog;
+use live::sandbox::{Needs, Sandbox};
 use tokio::process::Command;
 use world::{Disk as _, SystemClock, SystemDisk};
 
@@ -115,6 +116,25 @@ fn port(key: &str, address: SocketAddr, is_running: bool) -> Finding {
     }
 }
 
+/// What stands between foreign video and this machine while ffmpeg decodes it.
+async fn sandbox(patient: &Patient<'_>) -> Finding {
+    let node = &patient.config.node;
+    let needs = Needs { folder: None, private: vec![node.data.clone()] };
+    match Sandbox::probe(&node.ffmpeg, &needs).await {
+        Some(sandbox) if sandbox.missing().is_empty() => {
+            Finding::good("it runs with files, sockets, memory and rights of its own alone")
+        }
+        Some(sandbox) => Finding::warning(
+            format!("foreign video is decoded without: {}", sandbox.missing().join("; ")),
+            "a kernel of 5.13 or newer with Landlock (`lsm=landlock,…`), seccomp, and sudo apt-get install util-linux",
+        ),
+        None => Finding::warning(
+            format!("{} cannot be run in its sandbox", node.ffmpeg.display()),
+            "look at the log of the node: it names what is missing",
+        ),
+    }
+}
+
 pub(super) async fn ffmpeg(patient: &Patient<'_>) -> Vec<Finding> {
     let program = &patient.config.node.ffmpeg;
     let mut command = Command::new(program);
@@ -124,7 +144,7 @@ pub(super) async fn ffmpeg(patient: &Patient<'_>) -> Vec<Finding> {
         Ok(Ok(output)) if output.status.success() => {
             let text = String::from_utf8_lossy(&output.stdout);
             let version: Vec<&str> = text.split_whitespace().take(3).collect();
-            return vec![Finding::good(version.join(" "))];
+            return vec![Finding::good(version.join(" ")), sandbox(patient).await];
         }
         Ok(Ok(output)) => format!("it ended with {}", output.status),
         Ok(Err(error)) => error.to_string(),

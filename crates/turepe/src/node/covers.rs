@@ -16,6 +16,7 @@ use crate::failure::{Failure, Kind};
 pub(super) fn open(config: &Config, disk: Arc<dyn Disk>) -> Result<Covers, Failure> {
     let mut covers = CoversConfig {
         ffmpeg: config.node.ffmpeg.clone(),
+        private: config.private_folders(),
         slate_after: config.covers.slate_after.duration(),
         is_shared: config.covers.shared.is_some(),
         ..CoversConfig::new(config.covers.shared.clone().unwrap_or_else(|| config.node.data.join("covers")))

@@ -143,6 +143,7 @@ impl Node {
             free_range_us: config.http.free_range.micros(),
             data: config.node.data.clone(),
             ffmpeg: config.node.ffmpeg.clone(),
+            private: config.private_folders(),
             disk,
             bucket,
             hubs: live.clone(),
