@@ -193,6 +193,10 @@ pub(super) async fn expire(core: &Arc<Core>) -> Result<(), KeeperError> {
                 .await?;
         }
     }
+    if core.is_gone.is_cancelled() {
+        // Perhaps not all of it went: a word that was given stays for the next run.
+        return Ok(());
+    }
     // A word that was given to another node is that node's to keep.
     if !word.items.is_empty() && !before.items.is_empty() {
         if word.has_clock() && word.seen_us.saturating_sub(now_us).saturating_abs() < MAX_UNCONFIRMED_LEAD_US
