@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use access::Scope;
 use databases::{Engine, Home};
 use media::EndCause;
 use sea_orm::{ConnectionTrait as _, Database};
 use turepe_catalog::{
     Catalog, CatalogError, CopyProgress, DatabaseOptions, DeletionReason, Maintenance, NewChannel,
-    NewProtection, NewRelayTarget, Place, SealedSegment, Source, copy,
+    NewProtection, NewRelayTarget, NewSlotCode, NewViewingLink, Place, SealedSegment, Source, copy,
 };
 
 mod common;
@@ -102,6 +103,24 @@ async fn fill(catalog: &Catalog) {
         catalog.close_gap(court_channel.id, end_us).await.unwrap();
     }
     catalog.secret("media").await.unwrap();
+    let court_id = court_channel.court_id;
+    let link = NewViewingLink {
+        club_id: club.id,
+        court_id,
+        scope: Scope::All,
+        note: Some("El entrenador".into()),
+        expires_us: i64::MAX,
+    };
+    catalog.create_link(link).await.unwrap();
+    let code = NewSlotCode {
+        court_id: court_id.unwrap(),
+        start_us: DAY,
+        end_us: DAY + QUARTER,
+        expires_us: i64::MAX,
+    };
+    catalog.create_slot_code(code).await.unwrap();
+    let attempt = [("address 203.0.113.7".to_owned(), access::PER_ADDRESS)];
+    catalog.count_attempt(&attempt).await.unwrap().unwrap();
     let node = catalog.for_node(catalog.new_id());
     node.begin_run("norte", catalog.new_id()).await.unwrap();
     node.insert_segment(new_segment(catalog, court_channel.id, DAY - 3 * QUARTER)).await.unwrap();
@@ -121,7 +140,13 @@ async fn everything(catalog: &Catalog) -> Vec<String> {
         format!("{:?}", catalog.init("0123456789abcdef0123456789abcdef").await.unwrap()),
         format!("{:?}", catalog.secret("media").await.unwrap()),
     ];
+    for club in catalog.clubs().await.unwrap() {
+        all.push(format!("{:?}", catalog.links(club.id).await.unwrap()));
+    }
     for channel in catalog.channels().await.unwrap() {
+        if let Some(court_id) = channel.court_id {
+            all.push(format!("{:?}", catalog.slot_codes(court_id, 0, i64::MAX).await.unwrap()));
+        }
         let segments = catalog.segments_in_range(channel.id, 0, i64::MAX).await.unwrap();
         let ids: Vec<_> = segments.iter().map(|segment| segment.id).collect();
         all.push(format!("{segments:?}"));
@@ -146,7 +171,7 @@ async fn a_copy_has_everything_and_is_counted(home: Home) {
         assert!(now.done <= now.total && before.is_none_or(|before| before.done <= now.done));
     };
     let copied = copy(&options(&source), &options(&home), &mut progress).await.unwrap();
-    assert_eq!(copied.len(), 17);
+    assert_eq!(copied.len(), 20);
     assert!(copied.iter().all(|table| table.rows > 0), "the test fills every table: {copied:?}");
     for table in &copied {
         let last = seen[table.table];
