@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use world::Clock;
 
-use crate::dial::Dialler;
+use crate::dial::{Dialler, is_own_ingest};
 use crate::limits::{MAX_RELAYS, SHUTDOWN_TIMEOUT};
 use crate::plan::{Book, Pair, Published};
 use crate::state::{Progress, State, Status};
@@ -146,12 +146,21 @@ impl Relays {
         }
     }
 
-    /// The targets of a channel with the addresses that they have for a publisher with this key.
+    /// The targets of a channel with the addresses that they have for a publisher with this key, for somebody else to serve:
+    /// without this node's own ingest, and without those that a relay has given up.
     #[must_use]
     pub fn addresses(&self, channel_id: Uuid, key: &StreamKey) -> Vec<(Target, RtmpUrl)> {
+        let own = self.inner.own.get().copied();
         let tables = self.tables();
-        let targets = tables.book.targets(channel_id);
-        targets.filter_map(|target| Some((target.clone(), target.address.of(Some(key))?))).collect()
+        let is_given_up = |target: &Target| {
+            let relay = tables.running.get(&(channel_id, target.id.clone()));
+            relay.is_some_and(|running| matches!(running.progress.state(), State::Stopped { .. }))
+        };
+        let targets = tables.book.targets(channel_id).filter(|target| !is_given_up(target));
+        targets
+            .filter_map(|target| Some((target.clone(), target.address.of(Some(key))?)))
+            .filter(|(_, url)| own.is_none_or(|own| !is_own_ingest(&url.host, url.port, own)))
+            .collect()
     }
 
     /// What is counted since the start.

@@ -291,3 +291,18 @@ async fn this_very_node_is_no_target() {
     assert!(reason.contains("this node's own ingest"), "{reason}");
     drop((publication, publisher));
 }
+
+/// Who forwards in this node's place is told no target that it would not serve itself.
+#[tokio::test]
+async fn somebody_else_is_given_no_target_that_this_node_would_stop() {
+    let key = StreamKey::new("some-key");
+    let given = |node: &Node| -> Vec<String> {
+        node.relays.addresses(CHANNEL, &key).into_iter().map(|(target, _)| target.id).collect()
+    };
+    let node = Node::start(Vec::new());
+    node.relays.set_own_ingest("127.0.0.1:1935".parse().unwrap());
+    node.relays.set_targets(of_channel("rtmp://127.0.0.1:1935/live/own-key"));
+    assert!(given(&node).is_empty(), "its own ingest, before anything is relayed");
+    node.relays.set_targets(of_channel("rtmp://127.0.0.1:1936/live/own-key"));
+    assert_eq!(given(&node), ["own"]);
+}
