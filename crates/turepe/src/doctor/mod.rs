@@ -74,6 +74,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("database", |patient| Box::pin(node::database(patient))),
     ("key", |patient| Box::pin(private::key(patient))),
     ("operators", |patient| Box::pin(private::operators(patient))),
+    ("access", |patient| Box::pin(node::access(patient))),
     ("identity", |patient| Box::pin(node::identity(patient))),
     ("ports", |patient| Box::pin(node::ports(patient))),
     ("tls", |patient| Box::pin(tls::check(patient))),

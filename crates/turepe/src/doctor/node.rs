@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::Policy;
 use catalog::Catalog;
 use live::sandbox::{Needs, Sandbox};
 use tokio::process::Command;
@@ -15,6 +16,9 @@ use world::{Disk as _, SystemClock, SystemDisk};
 use super::{Finding, Patient};
 use crate::identity::{self, Identity};
 use crate::installation;
+
+/// Clubs that are told by name.
+const MAX_CLUBS_NAMED: usize = 10;
 
 /// How long ffmpeg may take to tell its version.
 const FFMPEG_PATIENCE: Duration = Duration::from_secs(5);
@@ -48,6 +52,28 @@ pub(super) async fn database(patient: &Patient<'_>) -> Vec<Finding> {
             },
         ),
     }]
+}
+
+/// Which clubs show everything to everybody: that is a choice, and one should know of it.
+pub(super) async fn access(patient: &Patient<'_>) -> Vec<Finding> {
+    // That it cannot be opened is told by the check of the database.
+    let opened = Catalog::open_existing(&patient.config.database.options, Arc::new(SystemClock)).await;
+    let Ok(Some(catalog)) = opened else { return Vec::new() };
+    let Ok(clubs) = catalog.clubs().await else { return Vec::new() };
+    if clubs.is_empty() {
+        return Vec::new();
+    }
+    let open: Vec<&str> =
+        clubs.iter().filter(|club| club.access == Policy::Open).map(|club| club.slug.as_str()).collect();
+    let more = open.len().saturating_sub(MAX_CLUBS_NAMED);
+    let named = open.iter().take(MAX_CLUBS_NAMED).copied().collect::<Vec<_>>().join(", ");
+    vec![Finding::good(match (open.len(), more) {
+        (0, _) => "no club shows its matches to everybody".to_owned(),
+        (_, 0) => format!("everybody may watch: {named} (turepe admin club set --access link|code)"),
+        _ => {
+            format!("everybody may watch: {named} and {more} more (turepe admin club set --access link|code)")
+        }
+    })]
 }
 
 /// Whether the folder is the node that it was, and has what that node recorded.

@@ -173,3 +173,19 @@ fn doctor_says_what_is_wrong_and_how_it_is_mended() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(said.matches("a node runs on this data folder").count(), 2, "{said}");
 }
+
+#[test]
+fn doctor_tells_which_clubs_everybody_may_watch() {
+    let tool = Tool::new();
+    let said = || {
+        let report: Value = serde_json::from_slice(&tool.run(&["doctor", "--json"]).stdout).unwrap();
+        let all = report["findings"].as_array().unwrap();
+        all.iter().find(|finding| finding["check"] == "access").map(|finding| finding["says"].to_string())
+    };
+    assert_eq!(said(), None, "there is no club yet");
+    tool.club();
+    let open = said().unwrap();
+    assert!(open.contains("everybody may watch: c ") && open.contains("--access link|code"), "{open}");
+    tool.text(&["admin", "club", "set", "--club", "c", "--access", "code"]);
+    assert!(said().unwrap().contains("no club shows"));
+}
