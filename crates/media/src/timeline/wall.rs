@@ -16,6 +16,8 @@ const START_US: i64 = DEAD_BAND_US / 2;
 const STOP_US: i64 = DEAD_BAND_US / 10;
 /// Media time moves against wall time by at most one part in this many.
 const SLOWEST: i64 = 1_000;
+/// Media time between two frames counts as at most this: what is held of before such a leap is dated after it.
+const LONGEST_PASS_US: i64 = 5_000_000;
 /// Lateness is remembered in so many buckets …
 const BUCKETS: usize = 10;
 /// … of this length.
@@ -65,7 +67,7 @@ impl Wall {
         let error_us = least_us.saturating_sub(self.correction_us);
         let limit_us = if self.is_correcting { STOP_US } else { START_US };
         self.is_correcting = error_us.saturating_abs() > limit_us;
-        let passed_us = (media_us - self.last_media_us).max(0);
+        let passed_us = (media_us - self.last_media_us).clamp(0, LONGEST_PASS_US);
         if self.is_correcting {
             let most_us = passed_us / SLOWEST;
             self.correction_us += error_us.clamp(-most_us, most_us);
