@@ -22,7 +22,7 @@ fn strangers_at_every_door_cost_no_frame() {
         lasting: Duration::from_secs(asked("SOAK_SECONDS", 20)),
         memory: 1 << 30,
         // Caches of about 100 MB (docs/operations.md), and what the allocator keeps for a while.
-        memory_kept: 160 << 20,
+        memory_kept: 128 << 20,
     };
     println!("{plan:?}");
     let report = attack(&plan);

@@ -1054,7 +1054,7 @@ proptest! {
             prop_assert!(publisher.timeline.held_frames() <= 2048);
             publisher.drain();
         }
-        // Reordered by up to 20 s, while the wall clock is corrected by a thousandth of that.
-        publisher.end_with(20_000);
+        // Reordered by up to 10 s, while the wall clock is corrected by a thousandth of that.
+        publisher.end_with(10_000);
     }
 }
