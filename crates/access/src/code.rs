@@ -1,7 +1,7 @@
 //! Codes of slots: how they look, and the only form in which they are kept.
 //!
-//! A code is short, so that it is read out at a counter and typed on a phone: six of 31 characters, 30 bits. Whoever has a
-//! plain hash of it tries all of them in a second. So what is kept is Argon2id, keyed with a secret of the installation, salted with
+//! A code is short enough to be read out at a counter and typed on a phone: six characters of an alphabet of 31, 30 bits. From a
+//! plain hash it would be found in a second, by trying them all. So what is kept is Argon2id, keyed with a secret of the installation, salted with
 //! the id of the code: a copy of the database without that secret gives nothing away, and with the secret each code costs [`CODES`] / 2
 //! times some 20 ms and 19 MiB, about four months of one core. It protects matches for as long as a code lives ([`LIFE_US`]), not a
 //! password that is used elsewhere. Parameters: OWASP Password Storage Cheat Sheet (m = 19 MiB, t = 2, p = 1).

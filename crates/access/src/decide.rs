@@ -70,7 +70,7 @@ pub struct Pass {
 pub enum Scope {
     /// Every match, and what is broadcast.
     All,
-    /// What lies in a range.
+    /// Footage of a range of time.
     Range(Range),
     /// What is broadcast, and back to an instant.
     Live {
@@ -203,7 +203,7 @@ pub fn decide(
 fn opened(grant: &Grant, wish: Wish, now_us: i64) -> Option<(i64, Option<i64>)> {
     let until_us = grant.until_us;
     match (grant.scope, wish) {
-        // Other sites show covers: whoever looks at them there has nothing to show.
+        // Covers are embedded in other sites, where a browser sends no cookie: no link or code can open them.
         (_, Wish::Cover) => None,
         (Scope::All, _) => Some((until_us, None)),
         (Scope::Live { from_us }, Wish::Live) => Some((until_us, Some(from_us))),

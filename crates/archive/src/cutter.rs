@@ -41,8 +41,8 @@ pub(crate) fn judge(current: Option<Current>, fragment: &Fragment, segment_us: i
     if !is_contiguous {
         return if fragment.is_key { Verdict::BeginAfterHole } else { Verdict::End };
     }
-    // Where no keyframe comes, the next segment begins without one. Playback that comes from the segment before it goes on
-    // whole; playback that starts in it shows what the decoder makes of it.
+    // Without a keyframe in time the next segment begins with another picture. Who plays on from the segment before sees every
+    // picture whole; who starts in this one sees what the decoder makes of it.
     let (wait_us, most_bytes) = if fragment.is_key {
         (0, MAX_SEGMENT_BYTES)
     } else {

@@ -1,7 +1,7 @@
 //! Where cuts are worked out: a few threads of their own, one cut at a time each.
 //!
-//! A cut of a day takes a hundred megabytes of tables for a moment. On whichever thread happens to be free, an allocator with a
-//! heap for each would keep that much on many of them; here it is used again for the next cut. And whoever asks for many cuts at
+//! A cut of a day needs a hundred megabytes of tables for a moment. The allocator keeps a heap for each thread: if cuts ran on any
+//! thread of the runtime, many heaps would keep that much. These few threads use theirs again. And whoever asks for many cuts at
 //! once waits for a turn instead of filling the memory. Not here: what a cut is made of (`reading`).
 
 use std::{

@@ -88,19 +88,24 @@ impl Reader {
         range: Range<u64>,
         into: ReadInto,
     ) -> io::Result<Bytes> {
-        let buffers = Arc::clone(&self.buffers);
         let len = usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?;
-        // Where it is let go as well: memory that comes from one thread and goes on another comes back late.
-        let whole = (into == ReadInto::Whole || len > READ_BYTES).then(|| vec![0; len]);
+        // Here, where it is let go as well, and not where it is filled: what a thread allocates and another one frees comes back
+        // when the first one allocates again, and those that only read hardly ever do.
+        let mut memory = if into == ReadInto::Whole || len > READ_BYTES {
+            Filled::Whole(vec![0; len])
+        } else {
+            Filled::Chunk(Chunk { buffer: self.buffers.take(), len, buffers: Arc::clone(&self.buffers) })
+        };
         self.run(move || {
-            let file = open()?;
-            if let Some(mut bytes) = whole {
-                read_exact_at(file.as_ref(), &mut bytes, range.start)?;
-                return Ok(bytes.into());
-            }
-            let mut chunk = Chunk { buffer: buffers.take(), len, buffers };
-            read_exact_at(file.as_ref(), chunk.buffer.get_mut(..len).unwrap_or_default(), range.start)?;
-            Ok(Bytes::from_owner(chunk))
+            let bytes = match &mut memory {
+                Filled::Whole(bytes) => bytes.as_mut_slice(),
+                Filled::Chunk(chunk) => chunk.buffer.get_mut(..len).unwrap_or_default(),
+            };
+            read_exact_at(open()?.as_ref(), bytes, range.start)?;
+            Ok(match memory {
+                Filled::Whole(bytes) => bytes.into(),
+                Filled::Chunk(chunk) => Bytes::from_owner(chunk),
+            })
         })
         .await
     }
@@ -126,7 +131,13 @@ impl Buffers {
     }
 }
 
-/// A filled buffer.
+/// What a read fills.
+enum Filled {
+    Whole(Vec<u8>),
+    Chunk(Chunk),
+}
+
+/// A buffer of the pool, which goes back to it.
 struct Chunk {
     buffer: Vec<u8>,
     len: usize,
