@@ -13,6 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::Stream;
+use memmap2::MmapMut;
 use tokio::sync::Semaphore;
 use world::{DiskFile, read_exact_at};
 
@@ -89,17 +90,17 @@ impl Reader {
         into: ReadInto,
     ) -> io::Result<Bytes> {
         let len = usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?;
-        // Here, where it is let go as well, and not where it is filled: what a thread allocates and another one frees comes back
-        // when the first one allocates again, and those that only read hardly ever do.
+        // Here, and not where it is filled: what one thread allocates and another one frees comes back when the first one allocates
+        // again, and threads that only read hardly ever do.
         let mut memory = if into == ReadInto::Whole || len > READ_BYTES {
             Filled::Whole(vec![0; len])
         } else {
-            Filled::Chunk(Chunk { buffer: self.buffers.take(), len, buffers: Arc::clone(&self.buffers) })
+            Filled::Chunk(Chunk::new(&self.buffers, len)?)
         };
         self.run(move || {
             let bytes = match &mut memory {
                 Filled::Whole(bytes) => bytes.as_mut_slice(),
-                Filled::Chunk(chunk) => chunk.buffer.get_mut(..len).unwrap_or_default(),
+                Filled::Chunk(chunk) => chunk.as_mut(),
             };
             read_exact_at(open()?.as_ref(), bytes, range.start)?;
             Ok(match memory {
@@ -118,17 +119,13 @@ impl Reader {
     }
 }
 
-/// Buffers of [`READ_BYTES`] that wait for their next use: neither zeroed nor mapped anew for each read.
+/// Buffers of [`READ_BYTES`] that wait for their next use: neither zeroed nor mapped again for each read.
+///
+/// They are pages of their own, not the allocator's: readers let them go on any thread and all at once, and an allocator keeps
+/// what it gets in that way. What is too much here goes back to the kernel at once.
 #[derive(Default)]
 struct Buffers {
-    free: Mutex<Vec<Vec<u8>>>,
-}
-
-impl Buffers {
-    fn take(&self) -> Vec<u8> {
-        let kept = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.unwrap_or_else(|| vec![0; READ_BYTES])
-    }
+    free: Mutex<Vec<MmapMut>>,
 }
 
 /// What a read fills.
@@ -139,14 +136,28 @@ enum Filled {
 
 /// A buffer of the pool, which goes back to it.
 struct Chunk {
-    buffer: Vec<u8>,
+    /// There until it is dropped.
+    buffer: Option<MmapMut>,
     len: usize,
     buffers: Arc<Buffers>,
 }
 
+impl Chunk {
+    /// A buffer for `len` bytes, at most [`READ_BYTES`].
+    fn new(buffers: &Arc<Buffers>, len: usize) -> io::Result<Self> {
+        let kept = buffers.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let buffer = kept.map_or_else(|| MmapMut::map_anon(READ_BYTES), Ok)?;
+        Ok(Self { buffer: Some(buffer), len, buffers: Arc::clone(buffers) })
+    }
+
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.buffer.as_mut().and_then(|buffer| buffer.get_mut(..self.len)).unwrap_or_default()
+    }
+}
+
 impl AsRef<[u8]> for Chunk {
     fn as_ref(&self) -> &[u8] {
-        self.buffer.get(..self.len).unwrap_or_default()
+        self.buffer.as_ref().and_then(|buffer| buffer.get(..self.len)).unwrap_or_default()
     }
 }
 
@@ -154,7 +165,7 @@ impl Drop for Chunk {
     fn drop(&mut self) {
         let mut free = self.buffers.free.lock().unwrap_or_else(PoisonError::into_inner);
         if free.len() < READ_BUFFERS_KEPT {
-            free.push(std::mem::take(&mut self.buffer));
+            free.extend(self.buffer.take());
         }
     }
 }
