@@ -5,20 +5,33 @@ use std::collections::BTreeMap;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may use whom, by package name without its `turepe-`.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("access", &[]),
     ("media", &[]),
+    ("refusals", &[]),
     ("world", &[]),
     ("catalog", &["access", "media", "world"]),
-    ("ingest", &["media", "world"]),
+    ("ingest", &["media", "refusals", "world"]),
     ("live", &["media", "world"]),
     ("relay", &["live", "media", "world"]),
     ("directory", &["world"]),
     ("archive", &["catalog", "media", "world"]),
-    ("serve", &["access", "archive", "catalog", "live", "media", "world"]),
+    ("serve", &["access", "archive", "catalog", "live", "media", "refusals", "world"]),
     (
         "turepe",
-        &["access", "archive", "catalog", "directory", "ingest", "live", "media", "relay", "serve", "world"],
+        &[
+            "access",
+            "archive",
+            "catalog",
+            "directory",
+            "ingest",
+            "live",
+            "media",
+            "refusals",
+            "relay",
+            "serve",
+            "world",
+        ],
     ),
 ];
 

@@ -87,12 +87,6 @@ pub const ACCEPT_BACKLOG: u32 = 1024;
 /// Pause after `accept` failed, for example because file descriptors ran out.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Of one address and one kind, connections that come to nothing are logged at most this often, with their number.
-pub const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Addresses whose refusals are counted apart at the same time; all beyond them are counted as one.
-pub const MAX_REFUSING_NETWORKS: usize = 256;
-
 /// How long connections may take to say goodbye when the node stops.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 

@@ -28,9 +28,6 @@ pub const LOOPBACK_CONNECTIONS: usize = 64;
 /// Connections at once from one address, or one IPv6 /64 network: a club's players behind one router, six for each browser.
 pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 512;
 
-/// Turned-away connections are logged at most this often, with their number.
-pub const TURNED_AWAY_LOG_INTERVAL: Duration = Duration::from_secs(1);
-
 /// Answers that are being worked out at once in each group of routes (not counting bodies that are being sent): the API
 /// with its media, pictures, covers, operations.
 pub const MAX_REQUESTS_IN_WORK: usize = 128;

@@ -10,8 +10,9 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use refusals::{Kind, Refusals};
 use serde::Serialize;
-use std::borrow::Cow;
+use std::{borrow::Cow, net::SocketAddr, sync::LazyLock};
 use utoipa::ToSchema;
 
 /// What went wrong, as a word that programs compare and interfaces translate.
@@ -269,6 +270,33 @@ struct Inner {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
+/// Requests that the server's own trouble made fail. While a database is away each request is one, and who asks is anybody: they are
+/// gathered by what they wanted.
+static FAILURES: LazyLock<Refusals<Failure>> = LazyLock::new(Refusals::default);
+
+/// What failed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Failure {
+    /// It is to be asked again.
+    Passing(&'static str),
+    /// Somebody has to look at it.
+    Lasting(&'static str),
+}
+
+impl Kind for Failure {
+    fn say(self, _: Option<SocketAddr>, requests: u64, error: &str) {
+        match self {
+            Self::Passing(what) => tracing::warn!(what, requests, error, "request refused for now"),
+            Self::Lasting(what) => tracing::error!(what, requests, error, "request failed"),
+        }
+    }
+}
+
+/// Says how many more requests failed since it was said last.
+pub(crate) fn tell_failures() {
+    FAILURES.tell();
+}
+
 impl Problem {
     /// A problem with its explanation.
     #[must_use]
@@ -293,11 +321,11 @@ impl Problem {
             next = cause.source();
         }
         if is_temporary(error) {
-            tracing::warn!(what, error = %causes, "request refused for now");
+            FAILURES.note(Failure::Passing(what), None, &causes);
             return Self::new(ProblemCode::Busy, "the database does not answer right now; try again soon")
                 .with_header(header::RETRY_AFTER, HeaderValue::from_static(DATABASE_RETRY_AFTER_S));
         }
-        tracing::error!(what, error = %causes, "request failed");
+        FAILURES.note(Failure::Lasting(what), None, &causes);
         Self::new(ProblemCode::Internal, "the server could not do this; the reason is in its log")
     }
 

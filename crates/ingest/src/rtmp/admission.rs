@@ -6,7 +6,7 @@
 //! most of them there. So whoever floods it pushes out its own, and a camera, which says who it is within a moment, gets through.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -81,7 +81,7 @@ impl Seats {
     ///
     /// When connections come faster than those that were displaced can be closed.
     pub(super) fn enter(&self, address: IpAddr) -> Result<Seat, NoSeat> {
-        let network = network(address);
+        let network = refusals::network(address);
         let mut taken = self.lock();
         if taken.leaving >= self.limits.waiting.in_all {
             return Err(NoSeat::Full("rtmp.max_waiting"));
@@ -320,14 +320,6 @@ impl Pool {
     }
 }
 
-/// What counts as one address: an IPv6 host owns its whole /64 (RFC 4291 §2.5.4).
-pub(super) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -416,13 +408,5 @@ mod tests {
         assert!(other.is_displaced() && !publisher.is_displaced());
         let _third = seats.enter(host(1)).unwrap();
         publisher.displaced().await;
-    }
-
-    #[test]
-    fn an_ipv6_network_is_one_address_and_a_mapped_one_is_ipv4() {
-        let network = |address: &str| network(address.parse().unwrap());
-        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:2"));
-        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
-        assert_eq!(network("::ffff:10.0.0.1"), network("10.0.0.1"));
     }
 }

@@ -15,6 +15,7 @@ use media::timeline::{
     Arrival, AudioProblem, Timeline, TimelineConfig, TimelineError, TimelineEvent, TimelineNotice,
 };
 use media::{EndCause, TrackKind};
+use refusals::Refusals;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -26,7 +27,7 @@ use super::error::ConnectionError;
 use super::link::Link;
 use super::playing::Sending;
 use super::reading::Reading;
-use super::refusals::{Refusals, Refused};
+use super::refused::Refused;
 use super::registry::{Dismissed, Lease, NoLease, Publishers};
 use super::scratch;
 use super::server::RtmpConfig;
@@ -44,7 +45,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) publishers: Publishers,
     pub(super) connections: Connections,
-    pub(super) refusals: Refusals,
+    pub(super) refusals: Refusals<Refused>,
     pub(super) grid: Instant,
 }
 

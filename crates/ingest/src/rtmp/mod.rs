@@ -10,7 +10,7 @@ mod link;
 mod pace;
 mod playing;
 mod reading;
-mod refusals;
+mod refused;
 mod registry;
 mod scratch;
 mod server;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use refusals::Refusals;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -17,10 +18,10 @@ use super::admission::Seats;
 use super::connection::{Connection, Shared};
 use super::connections::Connections;
 use super::link::Link;
-use super::refusals::{Refusals, Refused};
+use super::refused::Refused;
 use super::registry::Publishers;
 use crate::gate::Gate;
-use crate::limits::{ACCEPT_BACKLOG, ACCEPT_RETRY, REFUSAL_LOG_INTERVAL, SHUTDOWN_TIMEOUT};
+use crate::limits::{ACCEPT_BACKLOG, ACCEPT_RETRY, SHUTDOWN_TIMEOUT};
 
 /// Where to listen and what to bear.
 #[derive(Clone, Debug)]
@@ -141,7 +142,7 @@ impl RtmpServer {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let (stop, stopped) = watch::channel(false);
         let mut connections = JoinSet::new();
-        let mut refusals_due = tokio::time::interval(REFUSAL_LOG_INTERVAL);
+        let mut refusals_due = tokio::time::interval(refusals::INTERVAL);
         refusals_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut number = 0u64;
         let mut shutdown = std::pin::pin!(shutdown);

@@ -11,8 +11,9 @@ use super::{
 use crate::direct::Peer;
 use crate::limits::{
     ACCEPT_RETRY, HEAD_TIMEOUT, IDLE_TIMEOUT, MAX_HEAD_BYTES, MAX_HEADERS, MAX_STREAM_BUFFER_BYTES,
-    MAX_STREAMS, SHUTDOWN_GRACE, TLS_HANDSHAKE_TIMEOUT, TURNED_AWAY_LOG_INTERVAL, WRITE_STALL_TIMEOUT,
+    MAX_STREAMS, SHUTDOWN_GRACE, TLS_HANDSHAKE_TIMEOUT, WRITE_STALL_TIMEOUT,
 };
+use crate::problem;
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
@@ -25,6 +26,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use refusals::{Kind, Refusals};
 use rustls::ServerConfig;
 use std::{
     convert::Infallible,
@@ -42,7 +44,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    time::{Instant, Sleep},
+    time::{Instant, MissedTickBehavior, Sleep},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -109,17 +111,24 @@ async fn serve_at(
 ) {
     let connections = TaskTracker::new();
     let stop = CancellationToken::new();
-    let mut turned_away = TurnedAwayLog::default();
+    let turned_away = Refusals::default();
+    let mut refusals_due = tokio::time::interval(refusals::INTERVAL);
+    refusals_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut shutdown = pin!(shutdown);
     loop {
         let (stream, peer, tls) = tokio::select! {
             () = &mut shutdown => break,
+            _ = refusals_due.tick() => {
+                turned_away.tell();
+                problem::tell_failures();
+                continue;
+            }
             accepted = accept(&listeners) => accepted,
         };
         let seat = match seats.enter(peer.ip()) {
             Ok(seat) => Arc::new(seat),
             Err(reason) => {
-                turned_away.note(peer, reason);
+                turned_away.note(reason, peer, &reason);
                 if tls.is_none() {
                     // As far as the socket takes it at once: nobody without a seat is waited for.
                     let _ = stream.try_write(NO_SEAT);
@@ -135,6 +144,8 @@ async fn serve_at(
             }
         });
     }
+    turned_away.tell();
+    problem::tell_failures();
     drop(listeners);
     stop.cancel();
     connections.close();
@@ -162,22 +173,10 @@ async fn accept(listeners: &Listeners) -> (TcpStream, SocketAddr, Option<TlsAcce
     }
 }
 
-/// Says that connections were turned away without letting a flood write the log.
-#[derive(Default)]
-struct TurnedAwayLog {
-    last: Option<Instant>,
-    unreported: u64,
-}
-
-impl TurnedAwayLog {
-    fn note(&mut self, peer: SocketAddr, reason: TurnedAway) {
-        self.unreported += 1;
-        let now = Instant::now();
-        if self.last.is_some_and(|last| now.duration_since(last) < TURNED_AWAY_LOG_INTERVAL) {
-            return;
-        }
-        tracing::warn!(%peer, connections = self.unreported, ?reason, "turned HTTP connections away");
-        (self.last, self.unreported) = (Some(now), 0);
+impl Kind for TurnedAway {
+    fn say(self, peer: Option<SocketAddr>, connections: u64, reason: &str) {
+        let peer = peer.map(tracing::field::display);
+        tracing::warn!(peer, connections, reason, "turned HTTP connections away");
     }
 }
 

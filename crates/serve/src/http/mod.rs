@@ -23,7 +23,7 @@ pub(crate) fn client_of(peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
         last.rsplit(',').next()?.trim().parse().ok()
     };
     let peer = peer.ip().to_canonical();
-    seats::network_of(if peer.is_loopback() { forwarded().unwrap_or(peer) } else { peer })
+    refusals::network(if peer.is_loopback() { forwarded().unwrap_or(peer) } else { peer })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -43,11 +43,13 @@ impl SeatLimits {
 }
 
 /// Why a connection is closed before a byte is read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub(crate) enum TurnedAway {
     /// All seats are taken by connections whose answers get on.
+    #[error("there are as many connections as there may be")]
     Total,
     /// The address has as many as it may, and the answers of all of them get on.
+    #[error("this address has as many connections as one may have")]
     PerAddress,
 }
 
@@ -95,7 +97,7 @@ impl Seats {
 
     /// A seat for a connection from `address`, kept until it is dropped or needed for somebody else.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Seat, TurnedAway> {
-        let network = network_of(address);
+        let network = refusals::network(address);
         let mut table = self.lock();
         let here = table.by_network.get(&network).copied().unwrap_or(0);
         if !network.is_loopback() {
@@ -235,16 +237,6 @@ impl Drop for Answering {
     }
 }
 
-/// What counts as one address: an IPv6 host owns its whole /64 (RFC 4291 §2.5.4); a mapped address is its IPv4 one.
-pub(crate) fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
-        }
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -346,20 +338,5 @@ mod tests {
         assert!(enter(&seats, address(2)).is_err());
         drop(second);
         assert!(enter(&seats, address(2)).is_ok());
-    }
-
-    #[test]
-    fn an_ipv6_network_is_one_address_and_a_mapped_one_is_ipv4() {
-        for (one, other, is_same) in [
-            ("2001:db8::1", "2001:db8::ffff:2", true),
-            ("2001:db8::1", "2001:db8:0:1::1", false),
-            ("::ffff:192.0.2.1", "192.0.2.1", true),
-            ("::1", "::2", false),
-        ] {
-            let same = network_of(one.parse().unwrap()) == network_of(other.parse().unwrap());
-            assert_eq!(same, is_same, "{one} {other}");
-        }
-        assert!(network_of("::1".parse().unwrap()).is_loopback());
-        assert!(network_of("::ffff:127.0.0.1".parse().unwrap()).is_loopback());
     }
 }

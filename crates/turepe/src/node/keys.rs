@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use catalog::{Catalog, ChannelRoute, Publishers};
 use directory::Directory;
 use ingest::Refusal;
 use media::rtmp::StreamKey;
+use refusals::Refusals;
 use serve::KeysAway;
 use uuid::Uuid;
 
@@ -25,11 +27,29 @@ pub(super) struct StreamKeys {
     /// Channels of the directory that were let in, whose keys it judges itself: they are let in again while the database
     /// is away. No larger than what the directory may own.
     outside: Mutex<HashMap<Uuid, ChannelRoute>>,
+    failures: Refusals<Lookup>,
+}
+
+/// What could not be looked up. While the database is away each connection asks, also those of strangers: it is said once in a
+/// while, with their number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Lookup {
+    Key,
+    Channel,
+}
+
+impl refusals::Kind for Lookup {
+    fn say(self, _: Option<SocketAddr>, connections: u64, error: &str) {
+        match self {
+            Self::Key => tracing::error!(connections, error, "cannot look stream keys up"),
+            Self::Channel => tracing::error!(connections, error, "cannot look channels of the directory up"),
+        }
+    }
 }
 
 impl StreamKeys {
     pub(super) fn new(publishers: Arc<Publishers>, catalog: Catalog, directory: Option<Directory>) -> Self {
-        Self { publishers, catalog, directory, outside: Mutex::default() }
+        Self { publishers, catalog, directory, outside: Mutex::default(), failures: Refusals::default() }
     }
 
     /// The channel that a key opens, and where it belongs.
@@ -52,7 +72,7 @@ impl StreamKeys {
             Ok(Some(route)) => Ok(route),
             Ok(None) => Err(Refusal::UnknownKey),
             Err(error) => {
-                tracing::error!(%error, "cannot look a stream key up");
+                self.failures.note(Lookup::Key, None, &error);
                 Err(Refusal::Unavailable)
             }
         }
@@ -74,7 +94,7 @@ impl StreamKeys {
                 Ok(route)
             }
             Err(error) => {
-                tracing::error!(%error, channel = %channel.id, "cannot look a channel of the directory up");
+                self.failures.note(Lookup::Channel, None, &error);
                 let outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner);
                 outside.get(&channel.id).cloned().ok_or(Refusal::Unavailable)
             }
