@@ -24,6 +24,10 @@ const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(60);
 const SEGMENTS: usize = 5;
 /// Bytes that a stalled reader lets the kernel keep for it.
 const SMALL_WINDOW: u32 = 4096;
+/// What a node may write to its log while it is attacked: each kind of refusal of each address once in ten seconds, with their number.
+const LOG_LINES: usize = 100;
+/// See above; seven addresses, and five kinds.
+const LOG_LINES_PER_S: usize = 4;
 /// Ticks and microseconds are rounded, and a session begins at a keyframe.
 const TOLERANCE_US: i64 = 3_000_000;
 
@@ -57,6 +61,8 @@ pub struct HostileReport {
     pub memory: [u64; 3],
     /// Open descriptors, at the same times.
     pub descriptors: [u64; 3],
+    /// Lines that the node wrote to its log meanwhile.
+    pub log_lines: usize,
     /// Recorded time over all channels, and what it should be.
     pub recorded_us: i64,
     /// See above.
@@ -113,6 +119,7 @@ pub fn attack(plan: &HostilePlan) -> HostileReport {
     });
     let mut report = HostileReport::default();
     (report.memory[0], report.descriptors[0]) = usage(&node);
+    let said = node.log().lines().count();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -144,6 +151,11 @@ pub fn attack(plan: &HostilePlan) -> HostileReport {
     }
     attack.is_over.store(true, Ordering::Relaxed);
     runtime.shutdown_background();
+    report.log_lines = node.log().lines().count() - said;
+    let most = LOG_LINES + LOG_LINES_PER_S * usize::try_from(plan.lasting.as_secs()).unwrap_or_default();
+    if report.log_lines > most {
+        report.faults.push(format!("{} lines of log, {most} are explained", report.log_lines));
+    }
     report.answered = attack.answered.load(Ordering::Relaxed);
     report.refused = attack.refused.load(Ordering::Relaxed);
 

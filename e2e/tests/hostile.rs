@@ -21,7 +21,7 @@ fn strangers_at_every_door_cost_no_frame() {
         crowd: whole("SOAK_CROWD", 100),
         lasting: Duration::from_secs(asked("SOAK_SECONDS", 20)),
         memory: 1 << 30,
-        // Caches of about 100 MB (docs/operations.md), and what the allocator keeps for a while.
+        // Caches (docs/operations.md), and what the allocator keeps of what was in use at the same time (docs/security.md).
         memory_kept: 128 << 20,
     };
     println!("{plan:?}");
@@ -29,7 +29,7 @@ fn strangers_at_every_door_cost_no_frame() {
     let megabytes = report.memory.map(|bytes| bytes >> 20);
     println!(
         "{} of {} camera-seconds recorded; /healthz answered {} times, the slowest in {:.0} ms; {} answers given, {} refused; \
-         memory {megabytes:?} MB, descriptors {:?} (before, highest, after)",
+         memory {megabytes:?} MB, descriptors {:?} (before, highest, after), {} lines of log",
         report.recorded_us / 1_000_000,
         report.elapsed_us / 1_000_000,
         report.healthy,
@@ -37,6 +37,7 @@ fn strangers_at_every_door_cost_no_frame() {
         report.answered,
         report.refused,
         report.descriptors,
+        report.log_lines,
     );
     assert_eq!(report.faults, Vec::<String>::new());
     assert!(report.answered > 0 && report.refused > 0, "the attack met the node");

@@ -122,16 +122,14 @@ impl Fields {
         self.get("window")?.map(|text| whole_number("window", text)).transpose()
     }
 
-    /// The instant from which a rewind playlist is told, in UTC microseconds.
-    pub(crate) fn rewind_from_us(&self) -> Result<i64, Problem> {
-        let text = self.get("from")?.ok_or_else(|| {
+    /// The field `token`: what a rewind playlist grants.
+    pub(crate) fn token(&self) -> Result<&str, Problem> {
+        self.get("token")?.ok_or_else(|| {
             Problem::new(
                 ProblemCode::BadRequest,
-                "the field from is missing; open the live address with window=",
+                "the field token is missing; open the live address with window=",
             )
-        })?;
-        let us = whole_number("from", text)?;
-        i64::try_from(us).map_err(|_| Problem::new(ProblemCode::BadRequest, "the field from is no instant"))
+        })
     }
 
     /// The field `via`: `node` asks for bytes from this program even where the bucket has them.

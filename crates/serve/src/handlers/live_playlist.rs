@@ -11,7 +11,7 @@ use crate::{
     limits::{LIVE_WAIT, MAX_REWIND_AGE_US, MAX_REWIND_US, REWIND_POLL},
     problem::{Problem, ProblemCode},
     query::{Fields, Reload},
-    token::{Grant, TokenKind, expiry_us},
+    token::{Grant, TokenError, TokenKind, expiry_us},
     viewing::{Permit, not_live},
 };
 use bytes::Bytes;
@@ -127,7 +127,7 @@ pub(super) async fn variants(
     // Not into what another node has: a playlist of both could not be played.
     let elsewhere = views.iter().rposition(|view| !view.is_here).map_or(0, |last| last + 1);
     let address = match views.get(elsewhere) {
-        Some(view) => format!("rewind.m3u8?from={}", view.start_us),
+        Some(view) => format!("rewind.m3u8?token={}", app.signer.sign(&rewind_grant(permit, view.start_us))),
         // Nothing is on disk yet: there is nothing to go back to.
         None => "index.m3u8".to_owned(),
     };
@@ -154,6 +154,15 @@ pub(super) async fn variants(
     Ok(text.into())
 }
 
+/// What a viewer who goes back to an instant may read from there on. He does not choose it: who could, would go back further than
+/// [`MAX_REWIND_US`].
+fn rewind_grant(permit: Permit, from_us: i64) -> Grant {
+    let to_us = from_us.saturating_add(MAX_REWIND_AGE_US);
+    // Counted from the instant that stays, so that the addresses stay as well.
+    let expires_us = expiry_us(from_us, to_us, from_us);
+    Grant { kind: TokenKind::Rewind, channel: permit.channel, from_us, to_us, expires_us, by: permit.by }
+}
+
 /// Everything recorded since an instant, up to the live edge.
 pub(super) async fn rewind(
     app: &App,
@@ -161,26 +170,17 @@ pub(super) async fn rewind(
     permit: Permit,
     fields: &Fields,
 ) -> Result<Bytes, Problem> {
-    let (from_us, reload) = (fields.rewind_from_us()?, fields.reload()?);
-    let now_us = app.clock.now_us();
+    let (token, reload) = (fields.token()?, fields.reload()?);
+    let grant = app.granted(token, &[TokenKind::Rewind]).await?;
+    // Of another court, or from before what this visitor may see.
     let floor_us = permit.from_us.unwrap_or(i64::MIN);
-    if !((now_us - MAX_REWIND_AGE_US).max(floor_us)..=now_us).contains(&from_us) {
-        return Err(Problem::new(
-            ProblemCode::BadRequest,
-            "this is too long ago; open the live address again",
-        ));
+    if grant.channel != permit.channel || grant.from_us < floor_us {
+        return Err(TokenError::Invalid.into());
     }
-    let to_us = from_us.saturating_add(MAX_REWIND_AGE_US);
-    // Counted from the instant that stays, so that the addresses stay as well.
-    let expires_us = expiry_us(from_us, to_us, from_us);
-    let (channel, by) = (permit.channel, permit.by);
-    let grant = Grant { kind: TokenKind::Rewind, channel, from_us, to_us, expires_us, by };
-    let token = app.signer.sign(&grant);
     let deadline = Instant::now() + LIVE_WAIT;
     loop {
         let seen = window.snapshot().map(|snapshot| snapshot.next());
-        if let Some(text) =
-            recorded(app, &token, &grant, floor_us, reload, Instant::now() >= deadline).await?
+        if let Some(text) = recorded(app, token, &grant, floor_us, reload, Instant::now() >= deadline).await?
         {
             return Ok(text);
         }

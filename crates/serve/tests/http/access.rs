@@ -35,7 +35,7 @@ struct Stage {
     other: Club,
     covers: Covers,
     camera: Camera,
-    _hubs: Live,
+    hubs: Live,
 }
 
 struct One(Uuid);
@@ -67,7 +67,7 @@ async fn stage(policy: Policy) -> Stage {
     node.live.set(channel.id);
     let mut camera = Camera::new(&hubs, channel.id, node.now_us());
     camera.frames(9);
-    Stage { node, club, court, channel, other, covers, camera, _hubs: hubs }
+    Stage { node, club, court, channel, other, covers, camera, hubs }
 }
 
 /// A visitor as his browser sends him.
@@ -135,6 +135,14 @@ impl Stage {
             assert!(set.contains(part), "{set}");
         }
         Visitor { cookie: Some(set.split(';').next().unwrap().to_owned()), token: None }
+    }
+
+    /// The address of the playlist that goes so far back, if there is one.
+    async fn rewind(&self, live: &str, seconds: u64) -> Option<String> {
+        let variants = self.node.bytes(&format!("{live}?window={seconds}")).await;
+        let variants = String::from_utf8(variants.to_vec()).unwrap();
+        let address = variants.lines().find(|line| line.starts_with("rewind.m3u8"))?;
+        Some(live.replace("index.m3u8", address))
     }
 
     async fn with_link(&self, what: Value) -> (Visitor, String) {
@@ -303,9 +311,8 @@ async fn a_code_opens_its_match_and_the_court_while_it_is_played() {
     assert!(!stage.node.bytes(&live).await.is_empty());
     problem(stage.get(&present, MATCH).send().await.unwrap(), 403, "code_required").await;
     // Back to the beginning of the match and no further: there the court is somebody else's.
-    let before = at("2026-11-21T11:00:00Z") - SECOND;
-    let rewind = live.replace("index.m3u8", &format!("rewind.m3u8?from={before}"));
-    problem(stage.node.get(&rewind).send().await.unwrap(), 400, "bad_request").await;
+    let rewind = stage.rewind(&live, 7 * 3600).await;
+    assert!(rewind.is_none(), "nothing of this match is on disk, and the one before is somebody else's");
     stage.node.clock.advance(31 * 60 * SECOND);
     let over = stage.node.get(&live).send().await.unwrap();
     problem(over, 410, "token_expired").await;
@@ -315,6 +322,28 @@ async fn a_code_opens_its_match_and_the_court_while_it_is_played() {
     stage.node.catalog.set_access(stage.club.id, Policy::Link).await.unwrap();
     stage.node.clock.advance(A_MOMENT);
     problem(stage.get(&past, MATCH).send().await.unwrap(), 403, "link_required").await;
+}
+
+#[tokio::test]
+async fn a_live_viewer_goes_back_four_hours_and_chooses_no_instant() {
+    let stage = stage(Policy::Open).await;
+    let live = stage.live_url(&Visitor::default()).await.unwrap();
+    stage.node.clock.advance(2 * 3600 * SECOND);
+    for (seconds, first) in [(36_000, "09:30"), (14_400, "09:30"), (13_000, "09:50"), (12_600, "10:00")] {
+        let address = stage.rewind(&live, seconds).await.unwrap();
+        let playlist = String::from_utf8(stage.node.bytes(&address).await.to_vec()).unwrap();
+        let begin = playlist.split("PROGRAM-DATE-TIME:").nth(1).unwrap();
+        assert_eq!(&begin[..16], format!("2026-11-21T{first}"), "{seconds}");
+        // A token belongs to its court.
+        let elsewhere = Uuid::now_v7();
+        let _camera = Camera::new(&stage.hubs, elsewhere, stage.node.now_us());
+        let elsewhere = address.replace(&stage.channel.id.to_string(), &elsewhere.to_string());
+        assert!(matches!(stage.status(&Visitor::default(), &elsewhere).await, 403 | 404));
+    }
+    for chosen in ["2026-11-21T08:50:00Z", "2026-11-21T10:00:00Z"] {
+        let chosen = live.replace("index.m3u8", &format!("rewind.m3u8?from={}", at(chosen)));
+        problem(stage.node.get(&chosen).send().await.unwrap(), 400, "bad_request").await;
+    }
 }
 
 #[tokio::test]
