@@ -62,7 +62,8 @@ pub struct Node {
     _folder: Option<tempfile::TempDir>,
 }
 
-/// The binary under test, built once.
+/// The binary under test: the one that `cargo test --workspace` has built for the tests of the command line. Built alone it has other
+/// features of the same dependencies.
 ///
 /// `TUREPE_BIN` names another one.
 pub fn program() -> &'static Path {
@@ -71,8 +72,17 @@ pub fn program() -> &'static Path {
         if let Some(path) = std::env::var_os("TUREPE_BIN") {
             return path.into();
         }
-        let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--package", "turepe", "--message-format", "json-render-diagnostics"])
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        // What cargo says to a test about its package: build scripts (ring's) take it for a change, and all that follows is built again.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                cargo.env_remove(&name);
+            }
+        }
+        let output = cargo
+            .args(["test", "--workspace", "--no-run", "--test", "cli"])
+            .args(["--message-format", "json-render-diagnostics"])
             .current_dir(root())
             .stderr(Stdio::inherit())
             .output()
@@ -81,7 +91,7 @@ pub fn program() -> &'static Path {
         let text = String::from_utf8_lossy(&output.stdout);
         let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let found = messages
-            .filter(|message| message["target"]["name"] == "turepe")
+            .filter(|message| message["target"]["kind"][0] == "bin" && message["target"]["name"] == "turepe")
             .find_map(|message| message["executable"].as_str().map(PathBuf::from));
         found.expect("cargo names the executable")
     })
