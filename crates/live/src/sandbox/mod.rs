@@ -69,7 +69,9 @@ impl Sandbox {
             sandbox.missing.push(NO_FILES);
         }
         if !sandbox.walls.calls {
-            sandbox.missing.push("no new sockets (seccomp)");
+            sandbox
+                .missing
+                .push("no new sockets, and no way to other processes and modes of files (seccomp)");
         }
         sandbox.add_wrappers().await;
         if sandbox.runs().await {
@@ -270,6 +272,16 @@ mod tests {
         } else {
             assert_eq!(text, "rowswhole\n");
         }
+        // Nor by what the rules for files say nothing of; and the node itself is out of reach. These are answered by the other wall.
+        assert!(sandbox.walls.calls, "{:?}", sandbox.missing);
+        let other = format!(
+            "chmod 000 {catalog} && echo mode; chown root {catalog} && echo owner; touch -d 2020-01-01 {catalog} && echo time; \
+             truncate -s 0 {catalog} && echo cut; prlimit --pid $PPID --nofile=4 && echo limits; renice -n 5 -p $PPID && echo priority; \
+             kill -0 $PPID && echo signal; taskset -p 1 $PPID && echo processors; \
+             prlimit --nofile=40 -- sh -c 'ulimit -n'; nice true && echo whole"
+        );
+        assert_eq!(shell(&sandbox, &other).await, "40\nwhole\n");
+        assert_eq!(std::fs::metadata(data.path().join("catalog.db")).unwrap().len(), 4);
         // Beside programs and libraries as well.
         let own =
             Sandbox::probe(Path::new("true"), &Needs { private: vec!["/usr/share".into()], ..needs }).await;

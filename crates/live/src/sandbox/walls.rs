@@ -14,7 +14,10 @@ use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
     RulesetCreatedAttr as _, RulesetStatus, Scope,
 };
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
 use tokio::{
     process::{Child, Command},
     runtime::Handle,
@@ -42,9 +45,10 @@ const READ: [&str; 7] = [
 ];
 
 /// Kernel calls that no decoder needs. Sockets of every kind, and what makes them without the calls for sockets; what reaches into other
-/// processes; what builds other views of files, on which the rules for files would not hold. A pair of sockets reaches nobody else, and
-/// the standard library starts processes with one.
-const REFUSED: [i64; 39] = [
+/// processes of the same user, signals among it; what builds other views of files, on which the rules for files would not hold; what
+/// changes files by their names and is no matter of Landlock (modes, owners, times, attributes) or of its older versions (`truncate`).
+/// A pair of sockets reaches nobody else, and the standard library starts processes with one.
+const REFUSED: [i64; 73] = [
     libc::SYS_socket,
     libc::SYS_connect,
     libc::SYS_bind,
@@ -84,7 +88,63 @@ const REFUSED: [i64; 39] = [
     libc::SYS_delete_module,
     libc::SYS_reboot,
     libc::SYS_swapon,
+    libc::SYS_kill,
+    libc::SYS_tkill,
+    libc::SYS_tgkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
+    libc::SYS_pidfd_open,
+    libc::SYS_pidfd_send_signal,
+    libc::SYS_process_madvise,
+    libc::SYS_process_mrelease,
+    libc::SYS_sched_setaffinity,
+    libc::SYS_sched_setattr,
+    libc::SYS_sched_setparam,
+    libc::SYS_sched_setscheduler,
+    libc::SYS_ioprio_set,
+    libc::SYS_migrate_pages,
+    libc::SYS_move_pages,
+    libc::SYS_truncate,
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    FCHMODAT2,
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_utimensat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    SETXATTRAT,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    REMOVEXATTRAT,
+    FILE_SETATTR,
+    libc::SYS_quotactl,
+    libc::SYS_acct,
 ];
+
+// Of newer kernels than `libc` knows for every architecture; the numbers are the same on all of them.
+const FCHMODAT2: i64 = 452;
+const SETXATTRAT: i64 = 463;
+const REMOVEXATTRAT: i64 = 466;
+const FILE_SETATTR: i64 = 469;
+
+/// The same by their old names, which newer architectures do not have.
+#[cfg(target_arch = "x86_64")]
+const REFUSED_OLD: [i64; 6] = [
+    libc::SYS_chmod,
+    libc::SYS_chown,
+    libc::SYS_lchown,
+    libc::SYS_utime,
+    libc::SYS_utimes,
+    libc::SYS_futimesat,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const REFUSED_OLD: [i64; 0] = [];
+
+/// Calls that are refused where this argument is not 0, which stands for the caller itself: limits and priorities of other processes.
+const REFUSED_FOR_OTHERS: [(i64, u8); 2] = [(libc::SYS_prlimit64, 0), (libc::SYS_setpriority, 1)];
 
 /// The second set of numbers of the same calls on x86-64 (`Documentation/arch/x86/x86_64/x32`).
 const X32: i64 = 0x4000_0000;
@@ -236,16 +296,23 @@ fn without(folder: &Path, private: &[PathBuf], budget: &mut usize) -> io::Result
     *budget = left;
     let mut parts = Vec::new();
     for entry in folder.read_dir()? {
-        parts.extend(without(&entry?.path(), private, budget)?);
+        // A link leads where its name does not say.
+        parts.extend(without(&real(&entry?.path()), private, budget)?);
     }
     Ok(parts)
 }
 
 fn refused_calls() -> Result<BpfProgram, seccompiler::BackendError> {
     let architecture: TargetArch = std::env::consts::ARCH.try_into()?;
-    let mut rules: BTreeMap<i64, Vec<_>> = REFUSED.map(|call| (call, Vec::new())).into();
+    let mut rules: BTreeMap<i64, Vec<_>> =
+        REFUSED.into_iter().chain(REFUSED_OLD).map(|call| (call, Vec::new())).collect();
+    for (call, process) in REFUSED_FOR_OTHERS {
+        let is_another = SeccompCondition::new(process, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0)?;
+        rules.insert(call, vec![SeccompRule::new(vec![is_another])?]);
+    }
     if architecture == TargetArch::x86_64 {
-        rules.extend(REFUSED.map(|call| (X32 | call, Vec::new())));
+        let again: Vec<_> = rules.iter().map(|(call, rules)| (X32 | call, rules.clone())).collect();
+        rules.extend(again);
     }
     let refusal = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     SeccompFilter::new(rules, SeccompAction::Allow, refusal, architecture)?.try_into()
