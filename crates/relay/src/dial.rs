@@ -1,7 +1,7 @@
 //! The way to a target: its name, TCP, TLS.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use media::rtmp::RtmpUrl;
@@ -74,8 +74,21 @@ pub fn is_own_ingest(host: &str, port: u16, listen: SocketAddr) -> bool {
     let ip =
         if host.eq_ignore_ascii_case("localhost") { Ok(IpAddr::from([127, 0, 0, 1])) } else { host.parse() };
     let Ok(ip) = ip else { return false };
-    let is_heard = if listen.ip().is_unspecified() { ip.is_loopback() } else { listen.ip() == ip };
-    port == listen.port() && is_heard
+    if port != listen.port() {
+        return false;
+    }
+    if listen.ip().is_unspecified() { ip.is_loopback() || is_of_this_machine(ip) } else { listen.ip() == ip }
+}
+
+/// Whether an address is one of this machine's: then that is where it would be called from. Nothing is sent.
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    // The port is the one for what is to be discarded (RFC 863).
+    let asked = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((ip, 9))?;
+        socket.local_addr()
+    });
+    asked.is_ok_and(|own| own.ip() == ip)
 }
 
 /// Trusts what this machine trusts.
@@ -97,6 +110,7 @@ mod tests {
 
     #[test]
     fn our_own_ingest_is_recognised() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
         for (host, port, listen, is_ours) in [
             ("127.0.0.1", 1935, "0.0.0.0:1935", true),
             ("localhost", 1935, "0.0.0.0:1935", true),
@@ -110,8 +124,15 @@ mod tests {
         ] {
             assert_eq!(is_own_ingest(host, port, listen.parse().unwrap()), is_ours, "{host}:{port} {listen}");
         }
+        // Wherever this machine would call another one from; 192.0.2.1 is for documentation and nobody's.
+        let probe = UdpSocket::bind("0.0.0.0:0").unwrap();
+        if probe.connect("192.0.2.1:9").is_ok() {
+            let own = probe.local_addr().unwrap().ip().to_string();
+            assert!(is_own_ingest(&own, 1935, at("0.0.0.0:1935")), "{own}");
+            assert!(!is_own_ingest(&own, 1936, at("0.0.0.0:1935")), "{own}");
+        }
+        assert!(!is_own_ingest("192.0.2.1", 1935, at("0.0.0.0:1935")));
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
         assert!(is_own(at("0.0.0.0:1935"), ip("10.0.0.2"), at("10.0.0.2:1935")));
         assert!(is_own(at("[::]:1935"), ip("::ffff:10.0.0.2"), at("10.0.0.2:1935")));
         assert!(!is_own(at("0.0.0.0:1935"), ip("10.0.0.2"), at("10.0.0.3:1935")));
