@@ -56,9 +56,6 @@ enum Found {
     Missing(Instant),
 }
 
-/// It was not this one's turn in time.
-struct NoTurn;
-
 impl Frames {
     /// Opens the cache below the data folder. A cache that cannot be read is an empty one.
     pub(crate) async fn open(config: &ServeConfig) -> Self {
@@ -93,9 +90,11 @@ impl Frames {
         if self.failed().get(&name).is_some_and(|until| Instant::now() < *until) {
             return None;
         }
+        // Before the cell: who makes a picture that others want as well lets none of them wait in his line.
+        let turn = self.turns.take(client).await?;
         let cell = Arc::clone(self.making().entry(name.clone()).or_default());
-        let made = cell.get_or_try_init(|| self.make(archive, channel, at_us, client, &name)).await;
-        let picture = made.ok().cloned().flatten();
+        let picture = cell.get_or_init(|| self.make(archive, channel, at_us, &name)).await.clone();
+        drop(turn);
         let mut making = self.making();
         // Who waits holds the cell itself; who comes later finds the file.
         if making.get(&name).is_some_and(|other| Arc::ptr_eq(other, &cell)) {
@@ -104,41 +103,32 @@ impl Frames {
         picture
     }
 
-    async fn make(
-        &self,
-        archive: &Archive,
-        channel: Uuid,
-        at_us: i64,
-        client: IpAddr,
-        name: &str,
-    ) -> Result<Option<Bytes>, NoTurn> {
-        let turn = self.turns.take(client).await.ok_or(NoTurn)?;
+    async fn make(&self, archive: &Archive, channel: Uuid, at_us: i64, name: &str) -> Option<Bytes> {
         // Others may have made it while this one waited.
         if let Some(jpeg) = self.cache.get(name).await {
-            return Ok(Some(jpeg));
+            return Some(jpeg);
         }
         let keyframe = match archive.keyframe(channel, at_us).await {
             Ok(Some(keyframe)) => keyframe,
             // Nothing is wrong with pictures: this one is made there.
-            Ok(None) | Err(ArchiveError::Elsewhere { .. }) => return Ok(None),
+            Ok(None) | Err(ArchiveError::Elsewhere { .. }) => return None,
             Err(error) => {
                 self.report(&error.to_string());
-                return Ok(None);
+                return None;
             }
         };
         let Some(sandbox) = self.sandbox().await else {
             self.report("ffmpeg cannot be run");
-            return Ok(None);
+            return None;
         };
         let made = ffmpeg::jpeg(&sandbox, [keyframe.init, keyframe.fragment], keyframe.skip_us).await;
-        drop(turn);
         match made {
             Ok(jpeg) => {
                 if self.is_reported.swap(false, Ordering::Relaxed) {
                     tracing::info!("pictures can be made again");
                 }
                 self.cache.put(name.to_owned(), jpeg.clone()).await;
-                Ok(Some(jpeg))
+                Some(jpeg)
             }
             Err(error) => {
                 if matches!(error, FfmpegError::Run(_)) {
@@ -146,7 +136,7 @@ impl Frames {
                 }
                 self.report(&error.to_string());
                 self.remember_failure(name);
-                Ok(None)
+                None
             }
         }
     }
