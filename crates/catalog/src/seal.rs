@@ -1,7 +1,7 @@
 //! Secrets of the catalog, sealed with a key that does not lie in it: whoever has a copy of the database, a dump or a backup of
 //! it, and not the key, learns none of them.
 //!
-//! Sealed are the addresses of relay targets, which have the keys that targets gave, and the secrets that sign links. Stream keys
+//! Sealed are the addresses of relay targets, which have the keys that targets gave, and the secrets that sign addresses and key codes. Stream keys
 //! are kept as hashes and need no seal.
 //!
 //! ChaCha20-Poly1305 (RFC 8439) with a nonce by chance; what a value belongs to (table and row) is authenticated with it, so that
@@ -22,7 +22,7 @@ use sea_orm::{
 
 use crate::Catalog;
 use crate::engine::Engine;
-use crate::entity::{relay_target, setting};
+use crate::entity::{relay_target, setting, slot_code};
 use crate::error::CatalogError;
 use crate::keys::hex;
 
@@ -252,8 +252,9 @@ impl Catalog {
         Ok(Self { seal, ..self })
     }
 
-    /// Gives up what is sealed, where its key is lost: relay targets go, and the secrets that sign links are made anew, so links that
-    /// were handed out end. Whoever comes next seals with a key of his own. How many relay targets there were.
+    /// Gives up what is sealed, where its key is lost: relay targets go, and codes of matches, which nothing opens any more; the secrets
+    /// that sign addresses are made again, so those that were handed out end. Links are kept as hashes, and stay. Who comes next seals with
+    /// a key of his own. How many relay targets there were.
     pub async fn forget_sealed(&self) -> Result<u64, CatalogError> {
         self.write(|| async {
             let transaction = self.begin().await?;
@@ -266,6 +267,7 @@ impl Catalog {
                 .exec(&transaction)
                 .await?;
             setting::Entity::delete_by_id(CHECK).exec(&transaction).await?;
+            slot_code::Entity::delete_many().exec(&transaction).await?;
             transaction.commit().await?;
             Ok(sealed.rows_affected)
         })

@@ -6,7 +6,7 @@ use std::path::Path;
 use databases::{Engine, Home};
 use turepe_catalog::{
     Catalog, CatalogError, CatalogKey, DatabaseOptions, MAX_RELAY_URL_BYTES, NewChannel, NewRelayTarget,
-    Source, copy,
+    NewSlotCode, Source, copy,
 };
 use uuid::Uuid;
 
@@ -87,6 +87,10 @@ async fn without_its_key_a_catalog_does_all_but_its_secrets(home: Home) {
     let one = channel(&sealed).await;
     sealed.add_relay_target(target(one)).await.unwrap();
     sealed.secret("media").await.unwrap();
+    let sur = sealed.create_club(new_club("sur")).await.unwrap();
+    let court = sealed.create_court(sur.id, "central", "Central").await.unwrap().id;
+    let code = NewSlotCode { court_id: court, start_us: 0, end_us: 1, expires_us: i64::MAX };
+    sealed.create_slot_code(code).await.unwrap();
     sealed.close().await.unwrap();
 
     let wrong = catalog(&home).await.unlocked(key().0).await;
@@ -103,12 +107,14 @@ async fn without_its_key_a_catalog_does_all_but_its_secrets(home: Home) {
         assert!(matches!(refused, Err(CatalogError::KeyNeeded)), "{refused:?}");
     }
     // The way out, where the key is lost.
+    assert!(locked.slot_code(court, 0).await.unwrap().is_some());
     assert_eq!(locked.forget_sealed().await.unwrap(), 1);
+    assert!(locked.slot_code(court, 0).await.unwrap().is_none(), "a code that nothing opens any more");
     locked.close().await.unwrap();
     let anew = catalog(&home).await.unlocked(key().0).await.unwrap();
     assert_eq!(anew.relay_targets().await.unwrap(), []);
     anew.secret("media").await.unwrap();
-    assert_eq!((anew.clubs().await.unwrap().len(), anew.channels().await.unwrap().len()), (1, 1));
+    assert_eq!((anew.clubs().await.unwrap().len(), anew.channels().await.unwrap().len()), (2, 1));
 }
 
 /// Two nodes start at once, and each has made a key: one counts.

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use crate::cli;
 use crate::config::{Config, near};
 use crate::failure::{Failure, Kind};
-use crate::{operators, output};
+use crate::{data_folder, operators, output};
 
 /// How long a node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,11 +25,11 @@ const MONITORING: &str = "/api/v1/";
 /// Asks, and prints what comes back.
 pub(crate) async fn run(arguments: &cli::Ask, config: &Config) -> Result<(), Failure> {
     let path = arguments.path.as_str();
-    let address = address(config, path)?;
     let token = operators::token(config)?.ok_or_else(|| {
         let file = config.http.operators_token_file.display();
         Failure::new(Kind::NotFound, format!("there is no operators' token in {file}: no node has started here, or --data names another folder"))
     })?;
+    let address = address(config, path)?;
     let method = if arguments.delete { "DELETE" } else { "GET" };
     let answer = tokio::time::timeout(PATIENCE, exchange(address, method, path, &token))
         .await
@@ -52,20 +52,20 @@ pub(crate) async fn run(arguments: &cli::Ask, config: &Config) -> Result<(), Fai
     Err(Failure::new(kind, format!("the node answers with status {status}: {}", body.trim_end())))
 }
 
+/// Where the node is, by its own word: whoever else has a port of the settings is not shown the token.
 fn address(config: &Config, path: &str) -> Result<SocketAddr, Failure> {
-    let address = if path.starts_with(MONITORING) {
-        config.srs_api.listen.ok_or_else(|| {
-            Failure::usage("the monitoring is switched off (`srs_api.listen`): nothing answers /api/v1/")
-        })?
-    } else {
-        config.http.listen
-    };
-    if address.port() == 0 {
-        return Err(Failure::usage(
-            "the node has chosen its port itself (port 0): where it is cannot be known here",
-        ));
+    let listening = data_folder::listening(config).ok_or_else(|| {
+        let data = config.node.data.display();
+        Failure::new(Kind::NotFound, format!("no node runs on {data}, or it has just begun: nobody is asked"))
+    })?;
+    if !path.starts_with(MONITORING) {
+        return Ok(near(listening.http));
     }
-    Ok(near(address))
+    listening.monitoring.map(near).ok_or_else(|| {
+        Failure::usage(
+            "the node has no port for monitoring (`srs_api.listen`): it is switched off, or somebody else had it at the start",
+        )
+    })
 }
 
 /// HTTP/1.0: the answer is whole when the connection ends.

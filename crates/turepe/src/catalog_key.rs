@@ -6,11 +6,22 @@ use catalog::{Catalog, CatalogError, CatalogKey};
 
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
+use crate::identity::is_catalog_private;
 use crate::installation::OpenError;
 use crate::secret_file;
 
-/// The same catalog with its key. Where it was never sealed, a key is made, durable before the first secret is sealed with it.
+/// The same catalog with its key, for a command. A shared database that was never sealed stays so: a command that names it from
+/// somewhere else would seal it with a key that no node has.
 pub(crate) async fn unlock(config: &Config, catalog: Catalog) -> Result<Catalog, OpenError> {
+    if catalog.is_locked() || is_catalog_private(config) {
+        unlock_or_seal(config, catalog).await
+    } else {
+        Ok(catalog)
+    }
+}
+
+/// The same catalog with its key, for a node. Where it was never sealed, a key is made, durable before the first secret is sealed with it.
+pub(crate) async fn unlock_or_seal(config: &Config, catalog: Catalog) -> Result<Catalog, OpenError> {
     let path = &config.database.key_file;
     let shown = path.display();
     let failed = |error| {
@@ -26,7 +37,13 @@ pub(crate) async fn unlock(config: &Config, catalog: Catalog) -> Result<Catalog,
         None => {
             let (fresh, text) = CatalogKey::generate()?;
             is_new = secret_file::make(path, &text).map_err(failed)?;
-            if is_new { fresh } else { known(config).map_err(OpenError::Failure)?.unwrap_or(fresh) }
+            if is_new {
+                fresh
+            } else {
+                // Somebody was quicker. A link that leads nowhere is in the way as well, and shows nothing.
+                let known = known(config).map_err(OpenError::Failure)?;
+                known.ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?
+            }
         }
     };
     if is_new {
@@ -52,8 +69,8 @@ pub(crate) async fn unlock(config: &Config, catalog: Catalog) -> Result<Catalog,
 
 /// What to do, whatever is wrong with the key.
 const REMEDY: &str = "copy that file from a node that shares the catalog, or from your backup. Where it is lost for good, \
-                      `turepe migrate forget-secrets` gives up what is sealed: relay targets of single channels and links that were handed out; \
-                      footage and stream keys stay";
+                      `turepe migrate forget-secrets` gives up what is sealed: relay targets of single channels and codes of matches are gone, and addresses that were handed out \
+                      and browsers' cookies end; links, footage and stream keys stay";
 
 fn missing(config: &Config) -> Failure {
     Failure::new(

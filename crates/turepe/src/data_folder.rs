@@ -1,5 +1,6 @@
 //! The data folder: made when missing, taken by one node at a time, home of the catalog by default.
 
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,10 +29,19 @@ pub(crate) fn make(config: &Config) -> Result<(), Failure> {
     })
 }
 
-/// Closes the folder to everybody but its user, and says so where there was something to close. From then on nobody reaches what is in
-/// it, so the modes of that, of years of footage perhaps, are seen to beside the start and not before it.
+/// Closes the data folder, and a store beside it, to everybody but their user, and says so where there was something to close.
 fn close(config: &Config) {
-    let folder = config.node.data.clone();
+    close_folder(&config.node.data);
+    let store = &config.store.folder;
+    if !store.starts_with(&config.node.data) && SystemDisk.exists(store) {
+        close_folder(store);
+    }
+}
+
+/// Once a folder is closed nobody reaches what is in it, so the modes of that, of years of footage perhaps, are seen to beside the start
+/// and not before it.
+fn close_folder(folder: &Path) {
+    let folder = folder.to_owned();
     match world::close_one_to_others(&folder) {
         Ok(false) => return,
         Ok(true) => {}
@@ -39,7 +49,7 @@ fn close(config: &Config) {
             return tracing::error!(
                 %error,
                 folder = %folder.display(),
-                "the data folder cannot be closed to other users of this machine; `turepe doctor` says more"
+                "a folder cannot be closed to other users of this machine; `turepe doctor` says more"
             );
         }
     }
@@ -50,11 +60,11 @@ fn close(config: &Config) {
             folder = %folder.display(),
             closed,
             failed,
-            "the data folder was open to other users of this machine: it is closed now, and what is in it"
+            "a folder was open to other users of this machine: it is closed now, and what is in it"
         );
     });
     if let Err(error) = closing {
-        tracing::warn!(%error, "the data folder is closed to other users of this machine; what is in it keeps its modes");
+        tracing::warn!(%error, "a folder is closed to other users of this machine; what is in it keeps its modes");
     }
 }
 
@@ -117,7 +127,7 @@ pub(crate) async fn await_catalog(config: &Config) -> Result<Catalog, Failure> {
     make(config)?;
     let mut is_told = false;
     loop {
-        match Box::pin(installation::open(config)).await {
+        match Box::pin(installation::open_and_seal(config)).await {
             Err(OpenError::Catalog(error)) if error.is_temporary() => {
                 if !is_told {
                     tracing::warn!(%error, "waiting for the database");
@@ -137,13 +147,25 @@ pub(crate) async fn await_catalog(config: &Config) -> Result<Catalog, Failure> {
 /// Pause between two looks for a database that does not answer.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Holds the process id of the node that has the folder.
+/// Holds the process id of the node that has the folder, and where it listens, a line each.
 const LOCK_FILE: &str = "turepe.lock";
 
 /// One node per data folder: two would write into each other's segments. The folder is ours while this lives. The kernel lets go with the process, however it ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: OwnedFd,
+    file: OwnedFd,
+}
+
+/// Longest lock file that is read, in bytes.
+const MAX_LOCK_BYTES: usize = 256;
+
+/// Where the node that has a data folder listens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Listening {
+    /// For HTTP.
+    pub(crate) http: SocketAddr,
+    /// For monitoring; `None` where it is switched off, or somebody else has its port.
+    pub(crate) monitoring: Option<SocketAddr>,
 }
 
 impl Lock {
@@ -161,10 +183,31 @@ impl Lock {
             Err(Errno::WOULDBLOCK) => return Err(taken(folder, &file)),
             Err(error) => return Err(problem(error)),
         }
-        let pid = std::process::id().to_string();
+        let pid = format!("{}\n", std::process::id());
         ftruncate(&file, 0).and_then(|()| write(&file, pid.as_bytes())).map_err(problem)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
+
+    /// Notes where the node listens, for commands that ask it something: a port in the settings may be somebody else's.
+    pub(crate) fn note(&self, listening: Listening) -> Result<(), Failure> {
+        let Listening { http, monitoring } = listening;
+        let monitoring = monitoring.map(|address| address.to_string()).unwrap_or_default();
+        write(&self.file, format!("{http}\n{monitoring}\n").as_bytes())
+            .map(drop)
+            .map_err(|error| Failure::context("cannot note where the node listens", error))
+    }
+}
+
+/// Where the node listens that has the folder; `None` where none has it, or it has just begun.
+pub(crate) fn listening(config: &Config) -> Option<Listening> {
+    if !is_taken(config) {
+        return None;
+    }
+    let path = config.node.data.join(LOCK_FILE);
+    let bytes = world::read_whole(&SystemDisk, &path, MAX_LOCK_BYTES).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let mut lines = text.lines().skip(1);
+    Some(Listening { http: lines.next()?.parse().ok()?, monitoring: lines.next()?.parse().ok() })
 }
 
 /// Whether a node has the folder now. Makes nothing, and takes nothing for longer than the look.
@@ -178,7 +221,8 @@ fn taken(folder: &Path, file: &OwnedFd) -> Failure {
     let mut text = [0; 20];
     // Without its number the sentence is still right.
     let count = pread(file, &mut text, 0).unwrap_or(0);
-    let pid = String::from_utf8_lossy(text.get(..count).unwrap_or_default()).into_owned();
+    let text = String::from_utf8_lossy(text.get(..count).unwrap_or_default());
+    let pid = text.lines().next().unwrap_or_default();
     let who = if pid.is_empty() { String::new() } else { format!(" (process {pid})") };
     let message = format!(
         "another turepe{who} uses the data folder {}: stop it, or choose another folder with --data",

@@ -84,21 +84,30 @@ fn judge(facts: &Facts) -> Judgement {
 }
 
 /// Opens a catalog that belongs to the footage beside it, and brings its schema up to date. Makes one only where there is
-/// no footage, and changes nothing where there is an error.
+/// no footage, and changes nothing where there is an error. Its secrets are with it if their key is here; a shared database
+/// is not sealed.
 pub(crate) async fn open(config: &Config) -> Result<Catalog, OpenError> {
+    catalog_key::unlock(config, belonging(config).await?).await
+}
+
+/// As [`open`], for a node: what is not sealed yet is sealed.
+pub(crate) async fn open_and_seal(config: &Config) -> Result<Catalog, OpenError> {
+    catalog_key::unlock_or_seal(config, belonging(config).await?).await
+}
+
+async fn belonging(config: &Config) -> Result<Catalog, OpenError> {
     let (facts, catalog) = Box::pin(gather(config)).await?;
     if let Some(problem) = problem(judge(&facts), &facts, config) {
         close(catalog).await;
         return Err(OpenError::Failure(Failure::new(Kind::Faults, problem)));
     }
-    let catalog = match catalog {
+    Ok(match catalog {
         Some(catalog) => catalog,
         None => {
             let opening = Catalog::open_with(&config.database.options, Arc::new(SystemClock));
             Box::pin(opening).await?
         }
-    };
-    catalog_key::unlock(config, catalog).await
+    })
 }
 
 /// What keeps a catalog from being opened, for whoever only looks; nothing where the database does not answer.

@@ -113,8 +113,9 @@ async fn forget_secrets(config: &Config, as_json: bool) -> Result<(), Failure> {
         return output::json(&json!({ "relayTargets": targets }));
     }
     output::line(format_args!(
-        "Given up: {targets} relay targets (add them again with turepe admin relay add) and the secrets that sign links. The next start \
-         seals with the key in {}, or with a new one where there is none.",
+        "Given up: {targets} relay targets (add them again with turepe admin relay add), codes of matches (make them again with turepe \
+         admin code create) and the secrets that sign addresses. Links stay. The next start of a node seals with the key in {}, or with a \
+         new one where there is none.",
         config.database.key_file.display()
     ))
 }

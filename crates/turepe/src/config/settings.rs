@@ -316,7 +316,16 @@ impl Config {
 
     /// What no program that this node starts may see.
     pub(crate) fn private_folders(&self) -> Vec<PathBuf> {
-        vec![self.node.data.clone(), self.store.folder.clone()]
+        let key = self.tls.as_ref().map(|tls| tls.key.clone());
+        [
+            self.node.data.clone(),
+            self.store.folder.clone(),
+            self.database.key_file.clone(),
+            self.http.operators_token_file.clone(),
+        ]
+        .into_iter()
+        .chain(key)
+        .collect()
     }
 
     /// Where segments grow.

@@ -145,7 +145,7 @@ fn port(key: &str, address: SocketAddr, is_running: bool) -> Finding {
 /// What stands between foreign video and this machine while ffmpeg decodes it.
 async fn sandbox(patient: &Patient<'_>) -> Finding {
     let node = &patient.config.node;
-    let needs = Needs { folder: None, private: vec![node.data.clone()] };
+    let needs = Needs { folder: None, private: patient.config.private_folders() };
     match Sandbox::probe(&node.ffmpeg, &needs).await {
         Some(sandbox) if sandbox.missing().is_empty() => {
             Finding::good("it runs with files, sockets, memory and rights of its own alone")

@@ -40,7 +40,7 @@ pub(crate) use self::listen::PortSearch;
 use self::metrics::RoomMetrics;
 use self::relays::NodeRelays;
 use crate::config::Config;
-use crate::data_folder::{self, Lock};
+use crate::data_folder::{self, Listening, Lock};
 use crate::descriptors::Descriptors;
 use crate::failure::Failure;
 use crate::identity::{self, Held, Identity};
@@ -181,6 +181,8 @@ impl Node {
         let files = dvr.clone().map(|dvr| Arc::new(dvr) as Arc<dyn DvrFiles>);
         let srs = Srs::new(config.srs.config(addresses.rtmp), keys, node_relays, files, clock.clone());
         let srs_api = listen::srs_api(&config.srs_api)?;
+        let monitoring = srs_api.as_ref().and_then(|listener| listener.local_addr().ok());
+        lock.note(Listening { http: addresses.http, monitoring })?;
         let facts = NodeFacts {
             live: live.clone(),
             connections: rtmp.connections(),

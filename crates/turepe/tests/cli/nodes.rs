@@ -121,10 +121,13 @@ fn footage_of_two_nodes_stays(engine: Engine) {
     let home = Home::new(engine);
     let (a, b) = (Node::new("norte", Some(&home)), Node::new("sur", Some(&home)));
     a.club();
+    // A command seals nothing that others share: the first node does.
+    let key = |node: &Node| node.tool.folder().join("data/catalog.key");
+    assert!(!key(&a).exists() && !key(&b).exists());
+    drop(a.serve());
     // The second node needs the key of what the first one has sealed, and says so.
     let said = b.fails(2, &["serve"]);
     assert!(said.contains("catalog.key") && said.contains("copy that file"), "{said}");
-    let key = |node: &Node| node.tool.folder().join("data/catalog.key");
     std::fs::copy(key(&a), key(&b)).unwrap();
     let (court_a, court_b) = (a.court("a"), a.court("b"));
     let (mut node_a, _, rtmp_a) = a.serve();

@@ -50,6 +50,24 @@ fn the_first_start_makes_a_token_and_the_command_line_takes_it_from_there() {
     assert!(tool.fails(3, &[&["ask", "/api/node/nothing"][..], &sets].concat()).contains("404"));
     drop(node);
 
+    // Whoever has the port meanwhile learns nothing, and so does who had the other one first.
+    let other = std::net::TcpListener::bind(http.to_string()).unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    for listener in [&other, &taken] {
+        listener.set_nonblocking(true).unwrap();
+    }
+    assert!(tool.fails(3, &[&["ask", "/metrics"][..], &sets].concat()).contains("no node runs"));
+    assert_eq!(other.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    drop(other);
+    let elsewhere = format!("srs_api.listen={}", taken.local_addr().unwrap());
+    let without = [&["serve"][..], &sets, &["--set", "srs_api.listen="]].concat();
+    let mut node = tool.start(&without);
+    node.wait_for("Website");
+    let asked = [&["ask", "/api/v1/clients"][..], &sets, &["--set", &elsewhere]].concat();
+    assert!(tool.fails(2, &asked).contains("no port for monitoring"));
+    assert_eq!(taken.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    drop(node);
+
     // The next start keeps it; another one may be written into it.
     let mut node = tool.start(&[&["serve"][..], &sets].concat());
     node.wait_for("Website");

@@ -173,6 +173,34 @@ fn a_copy_of_the_catalog_without_its_key_tells_no_secret_and_starts_no_node() {
     assert_eq!(found("key"), "bad", "{report}");
     std::fs::write(&key, &text).unwrap();
     assert!(tool.text(&["admin", "relay", "list"]).contains("target.example"));
+    // A mount that is not there yet: nothing is sealed with a key that is kept nowhere.
+    std::fs::remove_file(&key).unwrap();
+    let other = Tool::new();
+    let dangling = other.folder().join("key");
+    std::os::unix::fs::symlink(other.folder().join("not/mounted"), &dangling).unwrap();
+    let set = format!("database.key_file={}", dangling.display());
+    let said = other.fails(
+        1,
+        &[
+            "admin",
+            "club",
+            "add",
+            "--slug",
+            "c",
+            "--name",
+            "C",
+            "--zone",
+            "UTC",
+            "--open",
+            "08:00-23:00",
+            "--appointment-duration",
+            "60",
+            "--set",
+            &set,
+        ],
+    );
+    assert!(said.contains("catalog's key"), "{said}");
+    std::fs::write(&key, &text).unwrap();
     // Lost for good: what is sealed is given up, and the rest goes on.
     std::fs::remove_file(&key).unwrap();
     assert_eq!(tool.json(&["migrate", "forget-secrets", "--json"])["relayTargets"], 1);
