@@ -11,6 +11,7 @@ mod admin;
 mod config;
 mod demo;
 mod directory;
+mod folders;
 mod lost;
 mod metrics;
 mod migrate;
