@@ -399,7 +399,7 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let deleted = top.path().join("deleted");
         fs::create_dir(&deleted).unwrap();
-        let held = File::open(&deleted).unwrap();
+        let held = OpenOptions::new().read(true).open(&deleted).unwrap();
         fs::remove_dir(&deleted).unwrap();
         let by_descriptor = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held));
         std::os::unix::fs::symlink("/nowhere/at/all", top.path().join("dangling")).unwrap();

@@ -138,6 +138,7 @@ impl Node {
             );
         }
         let serve_config = ServeConfig {
+            watch: None,
             memory_bytes: config.http.memory.bytes(),
             max_connections: descriptors.max_viewers(),
             free_range_us: config.http.free_range.micros(),
