@@ -247,6 +247,37 @@ fn a_match_mixes_local_uploading_and_remote_segments() {
     assert_eq!(frames, counters(&node.url(url(&remote["playlistUrl"])), &[]));
 }
 
+/// B2 drops an upload now and then, or says so of one that it has.
+#[test]
+fn an_upload_that_the_bucket_does_not_know_begins_anew_and_leaves_nothing_behind() {
+    let bucket = BucketService::start();
+    let node = node_with(&bucket, "5s", &[]);
+    let court = court_of(&node);
+    let begin = now_us();
+    let publisher = Publisher::turepe(Clip::Heavy, &node.rtmp_url(&court.key));
+    recorded(&node, &court, begin, 2);
+    let upload = || node.ledger()["upload"].clone();
+    for (call, fault) in [
+        (S3Call::Complete, WireFault::NoSuchUpload),
+        (S3Call::UploadPart, WireFault::NoSuchUpload),
+        (S3Call::ListParts, WireFault::NoSuchUpload),
+        (S3Call::Complete, WireFault::Page(200)),
+    ] {
+        bucket.proxy.inject(call, fault, 1);
+        let enough = upload()["storedSegments"].as_u64().expect("a number") + 2;
+        wait_until(&format!("two segments stored after {call:?} {fault:?}"), PATIENCE, || {
+            (upload()["storedSegments"].as_u64() >= Some(enough)).then_some(())
+        });
+    }
+    publisher.stop();
+    bucket.proxy.heal();
+    node.ended(&court, begin);
+    let ledger = wait_stored(&node);
+    assert!(ledger["upload"]["restarts"].as_u64() >= Some(2), "{ledger}");
+    assert_eq!(bucket.service.pending_uploads(), 0, "every upload that was given up is aborted");
+    assert!(is_calm(&ledger), "{ledger}");
+}
+
 /// A download as a phone takes it: what came, and whether that was all.
 fn taken(url: &str) -> (Vec<u8>, bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

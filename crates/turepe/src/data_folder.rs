@@ -28,6 +28,17 @@ pub(crate) fn make(config: &Config) -> Result<(), Failure> {
     })
 }
 
+/// Makes the folder that sealed segments go to: one that cannot be made is an error of the start, and not of the first seal.
+pub(crate) fn make_store(config: &Config) -> Result<(), Failure> {
+    let path = &config.store.folder;
+    SystemDisk.create_dir_all(path).map_err(|error| {
+        Failure::new(
+            Kind::Failed,
+            format!("cannot make the folder of footage {} (`store.url`): {error}", path.display()),
+        )
+    })
+}
+
 /// What the data folder of an installation holds, and no other folder: one of these at least. Footage counts, too: what is left
 /// when all else is lost (`installation` tells of that).
 const MARKS: [&str; 8] = [

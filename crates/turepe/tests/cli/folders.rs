@@ -68,6 +68,9 @@ fn doctor_looks_at_every_folder_that_a_start_makes() {
             finding["check"] == "data" && finding["verdict"] == "bad" && says.contains("/proc/nope")
         };
         assert!(findings.iter().any(|finding| is_told(&finding)), "{setting}: {report:#}");
+        let ports = ["http", "rtmp"].map(|name| format!("{name}.listen={}", crate::tool::free_port()));
+        let output = ended(&tool, &["serve", "--set", setting, "--set", &ports[0], "--set", &ports[1]]);
+        assert!(!output.status.success() && stderr(&output).contains("/proc/nope"), "{}", stderr(&output));
     }
 }
 

@@ -28,3 +28,4 @@ mod srs;
 mod tls;
 mod tool;
 mod upkeep;
+mod watching;
