@@ -73,6 +73,13 @@ pub enum WireFault {
     ErrorInside200,
     /// A redirect to another region.
     Redirect,
+    /// A whole answer with the first half of the range that was asked for, and a `content-range` that says so: RFC 9110, section 15.3.7,
+    /// lets a server give less.
+    ShortRange,
+    /// A page for people with this status, in place of the service: a proxy, or a provider's portal.
+    Page(u16),
+    /// `404 NoSuchUpload`, as of an upload that was forgotten; nothing is done.
+    NoSuchUpload,
 }
 
 /// A request that came through.
@@ -212,6 +219,24 @@ impl Message {
         }
     }
 
+    /// An answer with the first half of its range. One byte stays.
+    fn shorten(&mut self) {
+        let given = self.header("content-range").and_then(|range| {
+            let (range, of) = range.strip_prefix("bytes ")?.split_once('/')?;
+            Some((range.split_once('-')?.0.parse::<usize>().ok()?, of.to_owned()))
+        });
+        let Some((first, of)) = given else { return };
+        self.body.truncate((self.body.len() / 2).max(1));
+        let last = first + self.body.len() - 1;
+        for (name, value) in &mut self.headers {
+            match name.as_str() {
+                "content-range" => *value = format!("bytes {first}-{last}/{of}"),
+                "content-length" => *value = self.body.len().to_string(),
+                _ => {}
+            }
+        }
+    }
+
     /// What B2 would not take of it.
     fn refused_by_b2(&self) -> Option<String> {
         let is_header_refused = |name: &str| {
@@ -279,6 +304,15 @@ async fn serve(
                 let region = "x-amz-bucket-region: eu-central-003\r\nlocation: http://127.0.0.1:9/\r\n";
                 Some(error(301, "PermanentRedirect", "elsewhere", region, is_head))
             }
+            Some(WireFault::NoSuchUpload) => {
+                Some(error(404, "NoSuchUpload", "The specified upload does not exist.", "", is_head))
+            }
+            Some(WireFault::Page(status)) => {
+                let page = "<!doctype html><title>Welcome</title><p>Please sign in to the hotel's network.";
+                let head = format!("HTTP/1.1 {status} X\r\ncontent-type: text/html; charset=utf-8\r\n");
+                let body = if is_head { "" } else { page };
+                Some(format!("{head}content-length: {}\r\n\r\n{body}", page.len()).into_bytes())
+            }
             _ => None,
         };
         if let Some(own) = own {
@@ -299,6 +333,7 @@ async fn serve(
                 }
             }
             Some(WireFault::TruncatedBody) => answer.body.truncate(answer.body.len() / 2),
+            Some(WireFault::ShortRange) => answer.shorten(),
             _ => {}
         }
         // The service was asked to close, and says so: the client does not use this connection again.

@@ -1,6 +1,8 @@
-//! What somebody has to know at once: derived from the state of the archive, never stored.
+//! What somebody has to know at once: its names, and what of it the archive's own state tells. Never stored.
 
 use std::time::Duration;
+
+use uuid::Uuid;
 
 use crate::{
     clock_watch::ClockStep,
@@ -30,11 +32,27 @@ pub enum AlarmKind {
     RetentionWaits,
     /// There are recordings here that the catalog does not know.
     FootageUnknown,
+    /// The database does not answer: what is recorded is listed when it does.
+    CatalogAway,
+    /// The database answers and takes nothing: it is read-only, a table is gone, a right was taken.
+    CatalogRefuses,
+    /// The data folder, or the catalog's file in it, is not the one any more that the node began with.
+    DataFolderGone,
+    /// The disk does not answer.
+    DiskHangs,
+    /// The disk takes nothing.
+    DiskRefuses,
+    /// No more files may be opened: cameras are turned away.
+    DescriptorsUsedUp,
+    /// A channel's frames come and are not recorded.
+    ChannelNotRecorded,
+    /// A camera has stopped while its club is open.
+    CameraSilent,
 }
 
 impl AlarmKind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 17] = [
         Self::RecordingStopped,
         Self::FootageLost,
         Self::BucketRefuses,
@@ -44,7 +62,40 @@ impl AlarmKind {
         Self::CopiesUnconfirmed,
         Self::RetentionWaits,
         Self::FootageUnknown,
+        Self::CatalogAway,
+        Self::CatalogRefuses,
+        Self::DataFolderGone,
+        Self::DiskHangs,
+        Self::DiskRefuses,
+        Self::DescriptorsUsedUp,
+        Self::ChannelNotRecorded,
+        Self::CameraSilent,
     ];
+
+    /// Whether a node with this alarm does not do its work: what comes is not recorded, or nobody will find it. Others are to be seen
+    /// to, and recording goes on.
+    #[must_use]
+    pub fn stops_recording(self) -> bool {
+        match self {
+            Self::RecordingStopped
+            | Self::CatalogAway
+            | Self::CatalogRefuses
+            | Self::DataFolderGone
+            | Self::DiskHangs
+            | Self::DiskRefuses
+            | Self::DescriptorsUsedUp
+            | Self::ChannelNotRecorded => true,
+            Self::FootageLost
+            | Self::BucketRefuses
+            | Self::BucketAway
+            | Self::ClockSet
+            | Self::BucketLost
+            | Self::CopiesUnconfirmed
+            | Self::RetentionWaits
+            | Self::FootageUnknown
+            | Self::CameraSilent => false,
+        }
+    }
 
     /// The word for it.
     #[must_use]
@@ -59,6 +110,14 @@ impl AlarmKind {
             Self::CopiesUnconfirmed => "copiesUnconfirmed",
             Self::RetentionWaits => "retentionWaits",
             Self::FootageUnknown => "footageUnknown",
+            Self::CatalogAway => "catalogAway",
+            Self::CatalogRefuses => "catalogRefuses",
+            Self::DataFolderGone => "dataFolderGone",
+            Self::DiskHangs => "diskHangs",
+            Self::DiskRefuses => "diskRefuses",
+            Self::DescriptorsUsedUp => "descriptorsUsedUp",
+            Self::ChannelNotRecorded => "channelNotRecorded",
+            Self::CameraSilent => "cameraSilent",
         }
     }
 }
@@ -68,6 +127,8 @@ impl AlarmKind {
 pub struct Alarm {
     /// What is wrong.
     pub kind: AlarmKind,
+    /// Which channel it is about, where it is one.
+    pub channel_id: Option<Uuid>,
     /// Since when, UTC microseconds, where that is known.
     pub since_us: Option<i64>,
     /// What and what to do, in words.
@@ -90,6 +151,7 @@ pub(crate) fn clock_alarm(step: Option<ClockStep>, monotonic_us: i64) -> Option<
     let which = if step.by_us < 0 { "back" } else { "forwards" };
     Some(Alarm {
         kind: AlarmKind::ClockSet,
+        channel_id: None,
         since_us: Some(step.at_us),
         message: format!(
             "this node's clock was set {which} by {by_s:.1} s: footage before and after is dated by different clocks. Keep it by NTP"
@@ -131,6 +193,7 @@ pub(crate) fn alarms(
     if keeper.is_stopped {
         alarms.push(Alarm {
             kind: AlarmKind::RecordingStopped,
+            channel_id: None,
             since_us: None,
             message: "the disk is full and nothing may be given up: make room, shorten the retention or set [retention] on_full"
                 .into(),
@@ -139,6 +202,7 @@ pub(crate) fn alarms(
     if let Some(at_us) = last_loss_us.filter(|at_us| now_us - at_us < LOSS_ALARM_US) {
         alarms.push(Alarm {
             kind: AlarmKind::FootageLost,
+            channel_id: None,
             since_us: Some(at_us),
             message: "the disk was full: the oldest footage was given up. Make room or shorten the retention"
                 .into(),
@@ -148,10 +212,10 @@ pub(crate) fn alarms(
         let (since_us, reason) = (Some(trouble.since_us), &trouble.reason);
         if trouble.needs_somebody {
             let message = format!("{reason}. Footage waits on this node; `turepe doctor` tells more");
-            alarms.push(Alarm { kind: AlarmKind::BucketRefuses, since_us, message });
+            alarms.push(Alarm { kind: AlarmKind::BucketRefuses, channel_id: None, since_us, message });
         } else if now_us - trouble.since_us >= AWAY_ALARM_US {
             let message = format!("{reason}. Footage waits on this node and is sent when the bucket answers");
-            alarms.push(Alarm { kind: AlarmKind::BucketAway, since_us, message });
+            alarms.push(Alarm { kind: AlarmKind::BucketAway, channel_id: None, since_us, message });
         }
     }
     alarms.extend(of_keeping(incidents, now_us));
@@ -169,6 +233,7 @@ fn of_keeping(incidents: &Incidents, now_us: i64) -> Vec<Alarm> {
         };
         alarms.push(Alarm {
             kind: AlarmKind::BucketLost,
+            channel_id: None,
             since_us: Some(last_us),
             message: format!(
                 "the bucket had not what it was to have: {again} segments are uploaded again{gone}. Find out who removes \
@@ -184,6 +249,7 @@ fn of_keeping(incidents: &Incidents, now_us: i64) -> Vec<Alarm> {
         };
         alarms.push(Alarm {
             kind: AlarmKind::CopiesUnconfirmed,
+            channel_id: None,
             since_us: None,
             message: format!(
                 "local copies are to go and the bucket does not say whether it has them: {reason}.{gone} Nothing is removed \
@@ -193,6 +259,7 @@ fn of_keeping(incidents: &Incidents, now_us: i64) -> Vec<Alarm> {
     } else if unconfirmed > 0 {
         alarms.push(Alarm {
             kind: AlarmKind::CopiesUnconfirmed,
+            channel_id: None,
             since_us: None,
             message: format!(
                 "{unconfirmed} local copies were given up unseen, and are looked for in the bucket"
@@ -207,6 +274,7 @@ fn of_keeping(incidents: &Incidents, now_us: i64) -> Vec<Alarm> {
         let since_us = waiting.items.iter().map(|item| item.since_us).min();
         alarms.push(Alarm {
             kind: AlarmKind::RetentionWaits,
+            channel_id: None,
             since_us: since_us.filter(|since_us| *since_us >= EARLIEST_FOOTAGE_US),
             message: format!(
                 "{why}: a person decides. `turepe admin retention` shows what waits, `turepe admin retention --confirm` lets \

@@ -170,6 +170,7 @@ impl Unknown {
         let count = state.in_store + state.in_spool.len() as u64;
         (count > 0).then(|| Alarm {
             kind: AlarmKind::FootageUnknown,
+            channel_id: None,
             since_us: Some(state.since_us),
             message: format!(
                 "the catalog does not know {count} recordings that lie here, such as {}: it may be an old backup. \

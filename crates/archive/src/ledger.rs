@@ -70,10 +70,7 @@ impl Archive {
             }
             _ => None,
         };
-        let mut alarms = alarms(&upload, &keeper, &Incidents::of(&core.keeper), now_us);
-        clock_watch::look(core);
-        alarms.extend(clock_alarm(core.clock_state.last_step(), core.clock.monotonic_us()));
-        alarms.extend(core.unknown.alarm());
+        let alarms = self.alarms();
         Ok(Ledger {
             has_bucket,
             unstored_segments: unstored.segments,
@@ -89,6 +86,20 @@ impl Archive {
             keeper,
             alarms,
         })
+    }
+}
+
+impl Archive {
+    /// The alarms that are on, from memory: they are told whatever has become of catalog and disk.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<Alarm> {
+        let core = &self.inner.core;
+        let (upload, keeper) = (core.upload.status(), core.keeper.status());
+        let mut alarms = alarms(&upload, &keeper, &Incidents::of(&core.keeper), core.clock.now_us());
+        clock_watch::look(core);
+        alarms.extend(clock_alarm(core.clock_state.last_step(), core.clock.monotonic_us()));
+        alarms.extend(core.unknown.alarm());
+        alarms
     }
 }
 

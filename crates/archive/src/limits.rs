@@ -126,6 +126,9 @@ pub const READ_PIECES: u64 = 3;
 /// Tries to read the same bytes from the bucket.
 pub const OBJECT_READ_ATTEMPTS: u32 = 4;
 
+/// Answers that one read may be pieced together from where each breaks off: every one of them is a call that is paid for.
+pub const OBJECT_READ_PIECES: usize = 32;
+
 /// Reads that run at once, over all downloads and players.
 pub const READ_CONCURRENCY: usize = 32;
 

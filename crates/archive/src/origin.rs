@@ -3,11 +3,12 @@
 use std::{io, ops::Range, sync::Arc};
 
 use bytes::Bytes;
+use tracing::debug;
 use world::DiskFile;
 
 use crate::{
     bucket::{Bucket, BucketError},
-    limits::OBJECT_READ_ATTEMPTS,
+    limits::{OBJECT_READ_ATTEMPTS, OBJECT_READ_PIECES},
     upload::Pauses,
     whereabouts::Whereabouts,
 };
@@ -50,15 +51,32 @@ impl Object {
         Self { bucket, name: name.into() }
     }
 
-    /// Exactly the range; a bucket that is busy for a moment is asked again.
+    /// Exactly the range. Where an answer breaks off it goes on behind what came; a bucket that is busy for a moment is asked again.
     pub(crate) async fn read(&self, range: Range<u64>) -> io::Result<Bytes> {
-        let mut attempt = 1;
+        let (mut at, mut pieces) = (range.start, Vec::new());
+        // Answers in a row that brought nothing.
+        let mut failures = 0;
         loop {
-            match self.bucket.read(&self.name, range.clone()).await {
-                Ok(bytes) => return Ok(bytes),
-                Err(error) if error.is_transient() && attempt < OBJECT_READ_ATTEMPTS => {
-                    tokio::time::sleep(Pauses::default().after(attempt, range.start)).await;
-                    attempt += 1;
+            match self.bucket.read_some(&self.name, at..range.end).await {
+                Ok(piece) if pieces.is_empty() && at + piece.len() as u64 == range.end => return Ok(piece),
+                Ok(piece) => {
+                    at += piece.len() as u64;
+                    pieces.push(piece);
+                    if at == range.end {
+                        return Ok(pieces.concat().into());
+                    }
+                    if pieces.len() >= OBJECT_READ_PIECES {
+                        return Err(io::Error::other(format!(
+                            "the bucket's answers broke off {OBJECT_READ_PIECES} times"
+                        )));
+                    }
+                    failures = 0;
+                    debug!(object = %self.name, at, end = range.end, "a bucket's answer broke off: the rest is asked for");
+                }
+                Err(error) if error.is_transient() && failures + 1 < OBJECT_READ_ATTEMPTS => {
+                    failures += 1;
+                    debug!(object = %self.name, at, failures, %error, "a bucket's answer did not come: it is asked again");
+                    tokio::time::sleep(Pauses::default().after(failures, at)).await;
                 }
                 Err(error @ BucketError::NotFound { .. }) => {
                     return Err(io::Error::new(io::ErrorKind::NotFound, error));

@@ -222,6 +222,14 @@ impl Archive {
         self.inner.core.registry.of_channel(channel_id).iter().any(|segment| !segment.is_finished())
     }
 
+    /// Up to when the channel is written to its file, UTC microseconds; `None` where no segment of it grows. While it is recorded it
+    /// moves on with each fragment.
+    #[must_use]
+    pub fn recorded_until(&self, channel_id: Uuid) -> Option<i64> {
+        let growing = self.inner.core.registry.of_channel(channel_id);
+        growing.iter().rfind(|segment| !segment.is_finished()).map(|segment| segment.end_us())
+    }
+
     /// A segment's bytes.
     ///
     /// # Errors

@@ -108,6 +108,9 @@ async fn faults_of_every_kind_cost_time_and_nothing_else() {
         ("a wrong tag at the end", BucketFaultRule::on(CompleteUpload, BucketFault::WrongEtag).times(1)),
         ("no answer to the look", BucketFaultRule::on(Head, BucketFault::Unreachable).times(2)),
         ("a part is never taken", BucketFaultRule::on(PutPart, BucketFault::Busy(None)).after(3).times(9)),
+        ("forgotten at the end", BucketFaultRule::on(CompleteUpload, BucketFault::UploadForgotten).times(1)),
+        ("forgotten twice", BucketFaultRule::on(CompleteUpload, BucketFault::UploadForgotten).times(2)),
+        ("not listed", BucketFaultRule::on(Parts, BucketFault::Refused)),
         ("a lost answer to a begin", BucketFaultRule::on(BeginUpload, BucketFault::AnswerLost).times(1)),
     ];
     for (what, rule) in faults {
@@ -123,6 +126,61 @@ async fn faults_of_every_kind_cost_time_and_nothing_else() {
             assert_eq!(row.state, SegmentState::Stored, "{what}");
         }
     }
+}
+
+/// B2 and others drop uploads, and now and then say so of one that they have.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_the_bucket_does_not_know_begins_anew_and_the_old_one_goes() {
+    use BucketOperation::*;
+    for fault in [BucketFault::UploadForgotten, BucketFault::UploadHidden] {
+        for (operation, after, times) in
+            [(CompleteUpload, 0, 1), (CompleteUpload, 1, 3), (Parts, 0, 1), (PutPart, 2, 1), (PutPart, 5, 2)]
+        {
+            let what = format!("{fault:?} {operation:?} {after} {times}");
+            let uploading = Uploading::new().await;
+            uploading.bucket.inject(BucketFaultRule::on(operation, fault).after(after).times(times));
+            let archive = uploading.open();
+            uploading.record(&archive, 7).await;
+            until_stored(&archive, 2).await;
+            uploading.assert_all_stored(&archive).await;
+            assert!(archive.ledger().await.unwrap().upload.restarts > 0, "{what}");
+            assert_eq!(archive.ledger().await.unwrap().alarms, [], "{what}");
+        }
+    }
+}
+
+/// A restart meets the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_was_forgotten_while_nobody_ran_begins_anew() {
+    for fault in [BucketFault::UploadForgotten, BucketFault::UploadHidden] {
+        let uploading = Uploading::new().await;
+        uploading
+            .bucket
+            .inject(BucketFaultRule::on(BucketOperation::CompleteUpload, BucketFault::Unreachable));
+        let archive = uploading.open();
+        uploading.record(&archive, 4).await;
+        until("all parts have arrived", async || uploading.bucket.calls(BucketOperation::CompleteUpload) > 0)
+            .await;
+        drop(archive);
+        uploading.bucket.heal();
+        uploading.bucket.inject(BucketFaultRule::on(BucketOperation::Parts, fault).times(1));
+        let archive = uploading.open();
+        until_stored(&archive, 1).await;
+        uploading.assert_all_stored(&archive).await;
+    }
+}
+
+/// Without the right to abort, a new upload does not wait for the old one to go.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_cannot_be_aborted_holds_up_nothing() {
+    let uploading = Uploading::new().await;
+    uploading.bucket.inject(BucketFaultRule::on(BucketOperation::AbortUpload, BucketFault::Refused));
+    uploading
+        .bucket
+        .inject(BucketFaultRule::on(BucketOperation::CompleteUpload, BucketFault::UploadHidden).times(1));
+    let archive = uploading.open();
+    uploading.record(&archive, 4).await;
+    until_stored(&archive, 1).await;
 }
 
 /// Owncast #3963: nothing remote stands in the way of recording.

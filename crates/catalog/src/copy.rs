@@ -308,8 +308,7 @@ pub(crate) async fn refuse_unfinished(engine: &Engine) -> Result<(), CatalogErro
     if is_unfinished(engine).await? { Err(CatalogError::UnfinishedCopy) } else { Ok(()) }
 }
 
-/// The names of the tables that are copied.
-#[cfg(test)]
+/// The names of all tables.
 pub(crate) fn table_names() -> Vec<&'static str> {
     TABLES.iter().map(|work| work.name).collect()
 }

@@ -32,6 +32,7 @@ mod nodes;
 mod options;
 #[cfg(test)]
 mod plans;
+mod probe;
 mod publishers;
 mod rebuild;
 mod relay_targets;
@@ -59,6 +60,7 @@ pub use live_access::LiveAccess;
 pub use maintenance::{Maintenance, SchemaStatus};
 pub use nodes::{MAX_NODE_NAME_CHARS, Node, NodeHoldings};
 pub use options::{DatabaseOptions, masked_url};
+pub use probe::DatabaseTrouble;
 pub use publishers::{MAX_KNOWN_PUBLISHERS, Publishers};
 pub use rebuild::{FoundChannel, UNKNOWN_APPOINTMENT_DURATION_MIN, UNKNOWN_HOURS, UNKNOWN_ZONE};
 pub use relay_targets::{MAX_RELAY_TARGETS_PER_CHANNEL, MAX_RELAY_URL_BYTES, NewRelayTarget, RelayTarget};

@@ -409,6 +409,15 @@ impl Catalog {
         models.into_iter().map(SegmentRow::try_from).collect()
     }
 
+    /// The segment of a channel that was begun last, growing ones included.
+    pub async fn newest_segment_of(&self, channel_id: Uuid) -> Result<Option<SegmentRow>, CatalogError> {
+        let newest = segment::Entity::find()
+            .filter(segment::Column::ChannelId.eq(channel_id))
+            .order_by_desc(segment::Column::StartUs)
+            .one(self.engine.reader());
+        newest.await?.map(SegmentRow::try_from).transpose()
+    }
+
     /// Inserts sealed segments as fast as the engine takes them, for benchmarks and for rebuilding a catalog; returns
     /// how many. An empty index is not stored. Not atomic: on an error, what came before may be there.
     pub async fn insert_sealed_segments(

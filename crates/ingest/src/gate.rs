@@ -76,6 +76,9 @@ pub enum Refusal {
     /// Keys cannot be judged at the moment; worth another try.
     #[error("stream keys cannot be checked at the moment, try again")]
     Unavailable,
+    /// The node cannot record one more: better not let in than let in and lost.
+    #[error("this server has no room for another recording, try again later")]
+    NoRoom,
 }
 
 impl Refusal {
@@ -88,6 +91,7 @@ impl Refusal {
                 "unknown stream key: the field for it takes the key alone, without a slash, a blank or the rest of the address"
             }
             Self::Unavailable => "stream keys cannot be checked at the moment, try again",
+            Self::NoRoom => "this server has no room for another recording, try again later",
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     token::{Grant, Signer, TokenError, TokenKind},
     viewing::Viewing,
 };
-use archive::Archive;
+use archive::{Alarm, Archive};
 use catalog::Catalog;
 use live::covers::Covers;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -27,6 +27,12 @@ use world::{Clock, Disk};
 pub trait Live: Send + Sync + 'static {
     /// Whether a publisher of this channel is connected and its session runs.
     fn is_live(&self, channel: Uuid) -> bool;
+}
+
+/// Who watches over what the archive cannot see by itself: disk and database, descriptors, cameras.
+pub trait Watch: Send + Sync + 'static {
+    /// The alarms that are on. Answered from memory, whatever hangs.
+    fn alarms(&self) -> Vec<Alarm>;
 }
 
 /// Who knows where channels are relayed to.
@@ -60,6 +66,8 @@ pub struct ServeConfig {
     pub free_range_us: i64,
     /// What else has numbers for `/metrics`.
     pub measured: Vec<Arc<dyn Measured>>,
+    /// Who has alarms beside the archive's; without it, nobody.
+    pub watch: Option<Arc<dyn Watch>>,
     /// The covers of live channels; without them every cover is unknown.
     pub covers: Option<Covers>,
     /// Where channels are relayed to; without it, nowhere.
@@ -98,6 +106,7 @@ impl ServeConfig {
             max_connections: MAX_CONNECTIONS,
             free_range_us: FREE_RANGE_US,
             measured: Vec::new(),
+            watch: None,
             covers: None,
             relays: None,
             of_no_club: access::Policy::Open,
@@ -129,6 +138,7 @@ pub(crate) struct Parts {
     pub(crate) playlists: Playlists,
     pub(crate) free_range_us: i64,
     pub(crate) measured: Vec<Arc<dyn Measured>>,
+    pub(crate) watch: Option<Arc<dyn Watch>>,
     pub(crate) covers: Option<Covers>,
     pub(crate) flv_players: FlvPlayers,
     pub(crate) relays: Option<Arc<dyn Relays>>,
@@ -137,6 +147,13 @@ pub(crate) struct Parts {
 impl App {
     pub(crate) fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// All alarms that are on, from memory.
+    pub(crate) fn alarms(&self) -> Vec<Alarm> {
+        let mut alarms = self.archive.alarms();
+        alarms.extend(self.watch.iter().flat_map(|watch| watch.alarms()));
+        alarms
     }
 
     /// What a token grants, if it is of one of these kinds and what it was handed out for still holds.

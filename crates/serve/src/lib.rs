@@ -32,7 +32,7 @@ mod token;
 mod ui;
 mod viewing;
 
-pub use app::{BucketAccess, Live, Relays, ServeConfig};
+pub use app::{BucketAccess, Live, Relays, ServeConfig, Watch};
 pub use handout::{HandOutError, HandedCode, HandedLink, LinkTo, make_codes, make_link};
 pub use http::listen::Listeners;
 pub use metrics::{Exposition, Measured};

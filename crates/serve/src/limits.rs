@@ -208,6 +208,10 @@ pub const MAX_FRAME_CACHE_FILES: usize = 8_192;
 /// A readiness answer is reused for this long, so that asking often costs nothing.
 pub const READY_CACHE_US: i64 = 1_000_000;
 
+/// How long readiness and metrics wait for the database and the disk: what monitors gives up after a few seconds, and has then to know
+/// more than that nobody answered.
+pub const READY_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Below this much free space the disk does not count as writable, in bytes.
 pub const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
 

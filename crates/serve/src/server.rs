@@ -99,6 +99,7 @@ impl Server {
             playlists: Playlists::default(),
             free_range_us: config.free_range_us,
             measured: config.measured.clone(),
+            watch: config.watch.clone(),
             covers: config.covers.clone(),
             flv_players: FlvPlayers::default(),
             relays: config.relays.clone(),

@@ -24,7 +24,7 @@ pub(crate) struct Cli {
 /// What every command takes.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Options {
-    /// Folder for the catalog and the footage [default: ./data]
+    /// Folder for the catalog and the footage [default: ./data; of demo: ./data/demo]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Configuration file [default: ./turepe.toml where it exists]

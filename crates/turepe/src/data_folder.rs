@@ -13,7 +13,7 @@ use uuid::Uuid;
 use world::{Closed, Disk, SystemClock, SystemDisk};
 
 use crate::catalog_key;
-use crate::config::Config;
+use crate::config::{CATALOG_KEY_FILE, Config, OPERATORS_TOKEN_FILE};
 use crate::failure::{Failure, Kind};
 use crate::identity::{self, Identity};
 use crate::installation::{self, OpenError};
@@ -27,6 +27,88 @@ pub(crate) fn make(config: &Config) -> Result<(), Failure> {
             format!("cannot make the data folder {} (`node.data`): {error}", path.display()),
         )
     })
+}
+
+/// Makes the folder that sealed segments go to: one that cannot be made is an error of the start, and not of the first seal.
+pub(crate) fn make_store(config: &Config) -> Result<(), Failure> {
+    let path = &config.store.folder;
+    SystemDisk.create_dir_all(path).map_err(|error| {
+        Failure::new(
+            Kind::Failed,
+            format!("cannot make the folder of footage {} (`store.url`): {error}", path.display()),
+        )
+    })
+}
+
+/// What the data folder of an installation holds, and no other folder: one of these at least. Footage counts, too: what is left
+/// when all else is lost (`installation` tells of that).
+const MARKS: [&str; 8] = [
+    LOCK_FILE,
+    installation::ID_FILE,
+    identity::FILE,
+    "turepe.db",
+    CATALOG_KEY_FILE,
+    OPERATORS_TOKEN_FILE,
+    "store",
+    "spool",
+];
+
+/// Whether the data folder is one that a node or a first set-up has made.
+pub(crate) fn is_installation(config: &Config) -> bool {
+    MARKS.iter().any(|mark| SystemDisk.exists(&config.node.data.join(mark)))
+}
+
+/// What a command may do where there is no installation yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Setup {
+    /// It sets one up.
+    First,
+    /// Nothing: a mistyped folder is not made, let alone found healthy.
+    Never,
+}
+
+/// Makes the folder for a command that may; says where a new installation is, as it may not be where somebody meant it. For all
+/// others an error where there is no installation.
+fn enter(config: &Config, setup: Setup) -> Result<(), Failure> {
+    if is_installation(config) {
+        return Ok(());
+    }
+    if setup == Setup::First {
+        make(config)?;
+        eprintln!("turepe: {} is a new installation from now on", config.node.data.display());
+        return Ok(());
+    }
+    // A catalog elsewhere, whose key is there: operators may sit where no node is.
+    if !is_catalog_below(config) && SystemDisk.exists(&config.database.key_file) {
+        return Ok(());
+    }
+    Err(no_installation(config))
+}
+
+/// As for a first set-up, for who makes the catalog's tables: nothing where the catalog is elsewhere.
+pub(crate) fn make_for_catalog(config: &Config) -> Result<(), Failure> {
+    if is_catalog_below(config) { enter(config, Setup::First) } else { Ok(()) }
+}
+
+/// Whether the catalog is the file in the data folder, be it there or not.
+fn is_catalog_below(config: &Config) -> bool {
+    config.database.options.url == format!("sqlite:{}", config.node.data.join("turepe.db").display())
+}
+
+/// An error for commands that need one.
+pub(crate) fn no_installation(config: &Config) -> Failure {
+    let data = &config.node.data;
+    let what = if SystemDisk.exists(data) {
+        format!("there is no installation in the data folder {}", data.display())
+    } else {
+        format!("there is no data folder {}", data.display())
+    };
+    Failure::new(
+        Kind::NotFound,
+        format!(
+            "{what}: is `--data` (`node.data`) right? `turepe serve` and `turepe admin club add` set a new one up"
+        ),
+    )
 }
 
 /// Closes the data folder, and a store beside it, to everybody but their user, and says so where there was something to close.
@@ -69,9 +151,10 @@ fn close_folder(folder: &Path) {
 }
 
 /// Opens the catalog and brings it up to date; an error where there is footage of which it knows nothing. The handle speaks for
-/// the node of the data folder; for nobody where that folder is somebody else's, which is no obstacle to naming a club.
-pub(crate) async fn open_catalog(config: &Config) -> Result<Catalog, Failure> {
-    make(config)?;
+/// the node of the data folder; for nobody where that folder is somebody else's, which is no obstacle to naming a club. Where
+/// there is no installation, `setup` says what becomes of it.
+pub(crate) async fn open_catalog(config: &Config, setup: Setup) -> Result<Catalog, Failure> {
+    enter(config, setup)?;
     // On the heap: what opens a database is deep enough by itself.
     let catalog = Box::pin(installation::open(config)).await?;
     Ok(match Identity::of(&config.node.data) {
@@ -85,8 +168,8 @@ pub(crate) async fn open_catalog(config: &Config) -> Result<Catalog, Failure> {
 
 /// As [`open_catalog`], for commands that look at every file: what is here and held by nobody, or by what this folder was
 /// before, is this node's from now on, as at a start.
-pub(crate) async fn open_catalog_with_footage(config: &Config) -> Result<Catalog, Failure> {
-    let catalog = open_catalog(config).await?;
+pub(crate) async fn open_catalog_with_footage(config: &Config, setup: Setup) -> Result<Catalog, Failure> {
+    let catalog = open_catalog(config, setup).await?;
     let identity = Identity::of(&config.node.data)?;
     claim_footage(config, &catalog, &identity).await?;
     Ok(catalog)
@@ -94,7 +177,7 @@ pub(crate) async fn open_catalog_with_footage(config: &Config) -> Result<Catalog
 
 /// As [`open_catalog_with_footage`], whether or not the catalog knows of the footage: for rebuilding a catalog from it.
 pub(crate) async fn open_catalog_to_rebuild(config: &Config) -> Result<Catalog, Failure> {
-    make(config)?;
+    enter(config, Setup::First)?;
     let identity = Identity::of(&config.node.data)?;
     let catalog = Catalog::open_with(&config.database.options, Arc::new(SystemClock))
         .await

@@ -9,7 +9,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, fsync, open, openat, renameat};
 use rustix::io::{Errno, read, write};
@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 
 /// In the data folder.
-const FILE: &str = "node.json";
+pub(crate) const FILE: &str = "node.json";
 
 /// What is being written.
 const NEW_FILE: &str = "node.json.new";
@@ -186,14 +186,20 @@ pub(crate) fn name(config: &Config) -> String {
 
 /// Whether the catalog lies in the data folder: then it goes where the folder goes, and nobody who was left behind has it.
 pub(crate) fn is_catalog_private(config: &Config) -> bool {
-    let Some(path) = config.database.options.url.strip_prefix("sqlite:") else { return false };
-    let path = path.split('?').next().unwrap_or_default();
-    if path == ":memory:" {
+    if config.database.options.url.starts_with("sqlite::memory:") {
         return true;
     }
-    let path = Path::new(path.strip_prefix("//").unwrap_or(path));
+    let Some(path) = sqlite_file(config) else { return false };
     let (Ok(path), Ok(folder)) = (path.canonicalize(), config.node.data.canonicalize()) else { return false };
     path.starts_with(folder)
+}
+
+/// The file of an SQLite catalog; `None` for others, and where its name is encoded.
+pub(crate) fn sqlite_file(config: &Config) -> Option<PathBuf> {
+    let path = config.database.options.url.strip_prefix("sqlite:")?;
+    let path = path.split('?').next().unwrap_or_default();
+    let path = path.strip_prefix("//").unwrap_or(path);
+    (!path.starts_with(":memory:") && !path.contains('%')).then(|| PathBuf::from(path))
 }
 
 /// An id that is in use on this machine. The kernel lets go of it with the process, however that ends.

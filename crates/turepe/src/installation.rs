@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Kind};
 
 /// Holds the id of the catalog that the data folder was last used with.
-const ID_FILE: &str = "turepe.catalog";
+pub(crate) const ID_FILE: &str = "turepe.catalog";
 
 /// Longest such file.
 const MAX_ID_FILE_BYTES: usize = 128;

@@ -81,7 +81,7 @@ async fn print_pending(config: &Config, as_json: bool) -> Result<(), Failure> {
 }
 
 async fn up(config: &Config, as_json: bool) -> Result<(), Failure> {
-    data_folder::make(config)?;
+    data_folder::make_for_catalog(config)?;
     let mut database = Maintenance::open(&config.database.options).await.map_err(failure)?;
     let work = async {
         let before = database.status().await?;

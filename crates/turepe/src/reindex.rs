@@ -5,7 +5,7 @@ use std::sync::Arc;
 use archive::{ReindexReport, Reindexer};
 use catalog::{Catalog, UNKNOWN_APPOINTMENT_DURATION_MIN, UNKNOWN_HOURS, UNKNOWN_ZONE};
 use serde_json::{Value, json};
-use world::{Clock, SystemClock, SystemDisk};
+use world::{Clock, Disk as _, SystemClock, SystemDisk};
 
 use crate::config::Config;
 use crate::data_folder::{self, Lock};
@@ -22,6 +22,10 @@ pub(crate) async fn run(is_dry: bool, is_json: bool, config: &Config) -> Result<
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let bucket = config.store.bucket(&clock);
     let bucket = bucket.map_err(|error| Failure::context("cannot use the bucket", error))?;
+    // A bucket has footage to rebuild from, whatever became of the folder.
+    if bucket.is_none() && !data_folder::is_installation(config) && !SystemDisk.exists(&config.store.folder) {
+        return Err(data_folder::no_installation(config));
+    }
     // Beside a running node the spool is left to that node; without one, none may start meanwhile.
     let is_running = data_folder::is_taken(config);
     let lock = if is_running || is_dry { None } else { Some(Lock::take(config)?) };

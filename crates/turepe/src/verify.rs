@@ -10,7 +10,7 @@ use world::{Clock, SystemClock, SystemDisk};
 use crate::admin::instant;
 use crate::cli;
 use crate::config::Config;
-use crate::data_folder;
+use crate::data_folder::{self, Setup};
 use crate::failure::{Failure, Kind};
 use crate::output;
 use crate::progress::{self, State, megabytes};
@@ -23,7 +23,7 @@ pub(crate) async fn run(arguments: &cli::Verify, config: &Config) -> Result<(), 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let bucket = config.store.bucket(&clock);
     let bucket = bucket.map_err(|error| Failure::context("cannot use the bucket", error))?;
-    let catalog = data_folder::open_catalog_with_footage(config).await?;
+    let catalog = data_folder::open_catalog_with_footage(config, Setup::Never).await?;
     if let Some(club) = &arguments.club {
         let found = catalog.club_by_slug(club).await;
         if found.map_err(|error| Failure::context("cannot read the catalog", error))?.is_none() {

@@ -23,4 +23,4 @@ pub use disk::{DirEntry, Disk, DiskFile, FileFacts, Volume, read_exact_at, read_
 pub use fault::{Fault, FaultRule, Operation};
 pub use simulated::SimulatedDisk;
 pub use system::{Closed, SystemDisk, close_one_to_others, close_to_others};
-pub use usage::Usage;
+pub use usage::{Usage, open_files};

@@ -37,20 +37,28 @@ impl Disk for SystemDisk {
         if path.as_os_str().is_empty() {
             return Ok(());
         }
-        match fs::DirBuilder::new().mode(PRIVATE_FOLDER).create(path) {
-            Ok(()) => {}
-            // Another thread may have been quicker; a file in the way stays an error.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return if fs::metadata(path)?.is_dir() { Ok(()) } else { Err(error) };
-            }
+        let made = match fs::DirBuilder::new().mode(PRIVATE_FOLDER).create(path) {
+            // What is above it first, then once more: where all of that is there and nothing can be made in it (/proc, a folder
+            // that was deleted under us), the second answer is the last.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let parent = path.parent().ok_or(error)?;
                 self.create_dir_all(parent)?;
-                return self.create_dir_all(path);
+                fs::DirBuilder::new().mode(PRIVATE_FOLDER).create(path)
             }
-            Err(error) => return Err(error),
+            made => made,
+        };
+        match made {
+            Ok(()) => self.sync_dir(parent_of(path)),
+            // Another thread may have been quicker; a file in the way stays an error.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if fs::metadata(path)?.is_dir() {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
+            }
+            Err(error) => Err(error),
         }
-        self.sync_dir(parent_of(path))
     }
 
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
@@ -381,6 +389,31 @@ mod tests {
         assert_eq!((mode(&data), mode(&data.join("turepe.db"))), (0o700, 0o600));
         assert_eq!(mode(&data.join("covers/a.jpg")), 0o600);
         assert_eq!(mode(&outside), 0o644, "no link is followed");
+    }
+
+    /// Where nothing can be made, that is an error and not another try: `/proc` (proc(5)), a working folder that was deleted, a
+    /// name that leads nowhere, a file in the way.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_folder_that_cannot_be_made_is_an_error() {
+        let top = tempfile::tempdir().unwrap();
+        let deleted = top.path().join("deleted");
+        fs::create_dir(&deleted).unwrap();
+        let held = OpenOptions::new().read(true).open(&deleted).unwrap();
+        fs::remove_dir(&deleted).unwrap();
+        let by_descriptor = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held));
+        std::os::unix::fs::symlink("/nowhere/at/all", top.path().join("dangling")).unwrap();
+        SystemDisk.create_new(&top.path().join("file")).unwrap();
+        for path in ["/proc/nope", "/proc/nope/deeper/still", "/proc/self/fd/nope", &by_descriptor] {
+            let path = Path::new(path).join("data");
+            let error = SystemDisk.create_dir_all(&path).unwrap_err();
+            assert!(!error.to_string().is_empty() && !path.exists(), "{}", path.display());
+        }
+        for name in ["dangling", "dangling/below", "file", "file/below"] {
+            assert!(SystemDisk.create_dir_all(&top.path().join(name)).is_err(), "{name}");
+        }
+        SystemDisk.create_dir_all(&top.path().join("a/b/c/d")).unwrap();
+        assert!(top.path().join("a/b/c/d").is_dir());
     }
 
     #[test]

@@ -405,8 +405,8 @@ export interface paths {
         };
         /**
          * Whether the server can do its work.
-         * @description That is: the catalog answers, the disk can be written and has room, torn recordings are repaired. Alarms are listed; a
-         *     bucket that is away makes nobody unready.
+         * @description That is: the catalog answers, the disk can be written and has room, torn recordings are repaired, and what comes is recorded. Alarms
+         *     are listed; a bucket that is away, or a camera that stopped, makes nobody unready.
          */
         get: operations["readyz"];
         put?: never;
@@ -772,7 +772,12 @@ export interface components {
         Instant: string;
         /** @description An alarm that is on. */
         LedgerAlarm: {
-            /** @description What is wrong: `recordingStopped`, `footageLost`, `bucketRefuses`, `bucketAway`, `clockSet`, `bucketLost`, `copiesUnconfirmed`, `retentionWaits`, `footageUnknown`; more may come. */
+            /**
+             * Format: uuid
+             * @description Which channel it is about; null where it is about the node.
+             */
+            channelId: string | null;
+            /** @description What is wrong: `recordingStopped`, `footageLost`, `bucketRefuses`, `bucketAway`, `clockSet`, `bucketLost`, `copiesUnconfirmed`, `retentionWaits`, `footageUnknown`, `catalogAway`, `catalogRefuses`, `dataFolderGone`, `diskHangs`, `diskRefuses`, `descriptorsUsedUp`, `channelNotRecorded`, `cameraSilent`; more may come. */
             kind: string;
             /** @description What and what to do, in English. */
             message: string;

@@ -52,6 +52,8 @@ pub enum BucketFault {
     TruncatedRead,
     /// The service has forgotten the upload, as after its lifecycle rule. Only where an upload is named.
     UploadForgotten,
+    /// The service says that it knows no such upload, and has it all the same. Only where an upload is named.
+    UploadHidden,
 }
 
 /// When something fails: the first rule that applies decides.

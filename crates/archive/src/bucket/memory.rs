@@ -194,6 +194,7 @@ impl MemoryBucket {
                 state.uploads.retain(|_, upload| upload.name != name);
                 Err(BucketError::NoSuchUpload)
             }
+            Some(BucketFault::UploadHidden) if names_upload => Err(BucketError::NoSuchUpload),
             Some(BucketFault::AnswerLost | BucketFault::TruncatedRead) => {
                 act(&mut state, None).and(Err(BucketError::unreachable("connection reset")))
             }

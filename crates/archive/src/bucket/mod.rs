@@ -50,6 +50,16 @@ pub trait Bucket: Send + Sync + 'static {
     /// Exactly the range, or an error: whoever answers with the whole object or with less does not get away with it.
     fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> BoxFuture<'a, Result<Bytes, BucketError>>;
 
+    /// What came of the range, from its first byte on: all of it, or less where the answer broke off or the service gave less; one
+    /// byte at least, or an error. Who reads goes on behind it. Buckets that cannot tell give all or an error.
+    fn read_some<'a>(
+        &'a self,
+        name: &'a str,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Bytes, BucketError>> {
+        self.read(name, range)
+    }
+
     /// Stores an object whole, over one of that name.
     fn put<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<ObjectMeta, BucketError>>;
 

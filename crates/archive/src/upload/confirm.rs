@@ -16,12 +16,15 @@ pub(crate) struct Arrived {
     pub(crate) sent: Vec<String>,
     /// The tag in the service's answer to the call that made the object, where that can be relied on.
     pub(crate) told: Option<String>,
+    /// The upload in parts that it came by: where the object is not there after all, that is to be aborted, as it may be there still.
+    pub(crate) upload_id: Option<String>,
 }
 
 impl Arrived {
-    /// An object made of parts with these tags, whose call was answered with `told`.
-    pub(crate) fn of_parts(tags: &BTreeMap<u32, String>, told: Option<String>) -> Self {
-        Self { sent: multipart_etags(tags.values().map(String::as_str)), told }
+    /// An object made of an upload's parts with these tags, whose call was answered with `told`.
+    pub(crate) fn of_parts(upload_id: &str, tags: &BTreeMap<u32, String>, told: Option<String>) -> Self {
+        let sent = multipart_etags(tags.values().map(String::as_str));
+        Self { sent, told, upload_id: Some(upload_id.to_owned()) }
     }
 }
 
@@ -76,10 +79,10 @@ mod tests {
         let of_s3 = multipart_etag(tags.values().map(String::as_str)).unwrap();
         let of_garage = format!("{}-2", md5_etag(tags.values().cloned().collect::<String>().as_bytes()));
         let swapped = multipart_etag(tags.values().rev().map(String::as_str)).unwrap();
-        let told = |told: &str| Arrived::of_parts(&tags, Some(told.to_owned()));
-        let silent = Arrived::of_parts(&tags, None);
+        let told = |told: &str| Arrived::of_parts("u", &tags, Some(told.to_owned()));
+        let silent = Arrived::of_parts("u", &tags, None);
         let opaque: BTreeMap<u32, String> = [(1, "kms-1".to_owned()), (2, "kms-2".to_owned())].into();
-        let encrypted = |told: Option<&str>| Arrived::of_parts(&opaque, told.map(str::to_owned));
+        let encrypted = |told: Option<&str>| Arrived::of_parts("u", &opaque, told.map(str::to_owned));
         let table = [
             ("as S3 does", &silent, 6, of_s3.as_str(), true),
             ("in capitals", &silent, 6, &of_s3.to_uppercase(), true),

@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 pub use self::health::{Pauses, Trouble};
 use self::{
+    confirm::Arrived,
     health::Health,
     pace::Pace,
     plan::{Facts, Progress, Step},
@@ -611,8 +612,11 @@ impl Job {
 
     /// Begins the object anew, after a pause.
     fn restart(&mut self, pause: Duration) {
-        if let Progress::Parts(parts) = std::mem::replace(&mut self.progress, Progress::Idle) {
-            self.stale_upload = Some(parts.upload_id);
+        match std::mem::replace(&mut self.progress, Progress::Idle) {
+            Progress::Parts(parts) => self.stale_upload = Some(parts.upload_id),
+            // The bucket said that it knows no such upload, or that it made the object: neither needs be so.
+            Progress::Arrived(Arrived { upload_id: Some(id), .. }) => self.stale_upload = Some(id),
+            _ => {}
         }
         self.attempts = 0;
         self.not_before = Some(now() + pause);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use catalog::CatalogError;
-use tracing::debug;
+use tracing::{debug, warn};
 use uuid::Uuid;
 use world::read_exact_at;
 
@@ -97,6 +97,8 @@ async fn resume(core: &Core, bucket: &dyn Bucket, order: &Order) -> Result<Outco
         return Ok(at(Progress::Idle, order.part_bytes));
     };
     let noted: BTreeMap<u32, String> = upload.parts.into_iter().collect();
+    let running =
+        |tags| Progress::Parts(Parts { upload_id: upload.upload_id.clone(), tags, ..Parts::default() });
     match bucket.parts(&order.object_name, &upload.upload_id).await {
         Ok(there) => {
             let tags = there
@@ -108,21 +110,32 @@ async fn resume(core: &Core, bucket: &dyn Bucket, order: &Order) -> Result<Outco
                 })
                 .map(|part| (part.number, part.etag))
                 .collect();
-            let parts = Parts { upload_id: upload.upload_id, tags, ..Parts::default() };
-            Ok(at(Progress::Parts(parts), upload.part_bytes))
+            Ok(at(running(tags), upload.part_bytes))
         }
         // Completed without our hearing of it, or aborted by a rule of the bucket.
         Err(BucketError::NoSuchUpload) if order.sealed_bytes.is_some() => {
-            Ok(at(Progress::Arrived(Arrived::of_parts(&noted, None)), upload.part_bytes))
+            let arrived = Arrived::of_parts(&upload.upload_id, &noted, None);
+            Ok(at(Progress::Arrived(arrived), upload.part_bytes))
         }
         Err(BucketError::NoSuchUpload) => Ok(at(Progress::Idle, order.part_bytes)),
+        // A service that does not list parts, or not to this key: what the catalog noted is named at the end, and the bucket compares.
+        Err(error @ (BucketError::Invalid { .. } | BucketError::Refused { .. })) => {
+            debug!(segment_id = %order.id, %error, "the bucket does not list an upload's parts: those that were noted count");
+            Ok(at(running(noted), upload.part_bytes))
+        }
         Err(error) => Err(error.into()),
     }
 }
 
 async fn begin(core: &Core, bucket: &dyn Bucket, order: &Order) -> Result<Outcome, Failure> {
     if let Some(stale) = &order.stale_upload {
-        bucket.abort_upload(&order.object_name, stale).await?;
+        match bucket.abort_upload(&order.object_name, stale).await {
+            // Nothing is won by waiting: the sweep, or a rule of the bucket, clears it away.
+            Err(error) if !error.is_transient() => {
+                warn!(segment_id = %order.id, %error, "an upload that was given up cannot be aborted");
+            }
+            aborted => aborted?,
+        }
     }
     let upload_id = bucket.begin_upload(&order.object_name).await?;
     // Where the catalog is away the upload runs all the same, and is noted with a later part.
@@ -144,7 +157,7 @@ async fn put(core: &Arc<Core>, bucket: &dyn Bucket, order: &Order) -> Result<Out
     let sent = tokio::task::spawn_blocking(move || md5_etag(&summed)).await;
     let sent = sent.map_err(|error| Failure::Local(io::Error::other(error)))?;
     let meta = bucket.put(&order.object_name, body).await?;
-    let progress = Progress::Arrived(Arrived { sent: vec![sent], told: Some(meta.etag) });
+    let progress = Progress::Arrived(Arrived { sent: vec![sent], told: Some(meta.etag), upload_id: None });
     Ok(Outcome::Progress { progress, part_bytes: order.part_bytes, is_noted: true })
 }
 
@@ -171,7 +184,7 @@ async fn part(core: &Arc<Core>, bucket: &dyn Bucket, order: &Order, number: u32)
 async fn complete(bucket: &dyn Bucket, order: &Order) -> Result<Outcome, Failure> {
     let Progress::Parts(parts) = &order.progress else { return Ok(Outcome::Gone) };
     let arrived = |told| Outcome::Progress {
-        progress: Progress::Arrived(Arrived::of_parts(&parts.tags, told)),
+        progress: Progress::Arrived(Arrived::of_parts(&parts.upload_id, &parts.tags, told)),
         part_bytes: order.part_bytes,
         is_noted: true,
     };
@@ -183,8 +196,8 @@ async fn complete(bucket: &dyn Bucket, order: &Order) -> Result<Outcome, Failure
         }
         // An answer to an earlier try was lost: the object is looked for before anything is done again.
         Err(BucketError::NoSuchUpload) => return Ok(arrived(None)),
-        // A service without that list.
-        Err(BucketError::Invalid { .. }) => false,
+        // A service without that list, or one that does not show it to this key.
+        Err(BucketError::Invalid { .. } | BucketError::Refused { .. }) => false,
         Err(error) => return Err(error.into()),
     };
     let list: Vec<_> = parts.tags.iter().map(|(number, etag)| (*number, etag.clone())).collect();

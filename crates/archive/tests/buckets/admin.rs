@@ -17,7 +17,7 @@ fn origins() -> Vec<String> {
 }
 
 /// Everything that is looked at, but for the rules.
-const WORKS: [(Checked, Verdict); 8] = [
+const WORKS: [(Checked, Verdict); 9] = [
     (Checked::Clock, Verdict::Good),
     (Checked::Reachable, Verdict::Good),
     (Checked::List, Verdict::Good),
@@ -26,6 +26,7 @@ const WORKS: [(Checked, Verdict); 8] = [
     (Checked::PresignedGet, Verdict::Good),
     (Checked::Delete, Verdict::Good),
     (Checked::Multipart, Verdict::Good),
+    (Checked::ListUploads, Verdict::Good),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,7 +81,7 @@ async fn a_service_without_rules_is_usable() {
     let bucket = bucket_at(service.address, "tu-repe", "", TimeOuts::default());
     let findings = bucket.check(&origins()).await;
     let mut wanted = WORKS.to_vec();
-    wanted[7] = (Checked::Multipart, Verdict::Bad);
+    wanted[8] = (Checked::ListUploads, Verdict::Warning);
     wanted.extend([(Checked::Cors, Verdict::Warning), (Checked::Lifecycle, Verdict::Warning)]);
     assert_eq!(verdicts(&findings), wanted, "{findings:#?}");
     assert!(bucket.fix_cors(&origins()).await.is_err());
@@ -110,6 +111,28 @@ async fn a_key_without_a_right_is_told_which() {
             "{}",
             bad[0]
         );
+        proxy.heal();
+    }
+    // What uploading can do without is no reason to say that it fails.
+    for (call, fault) in [
+        (S3Call::ListUploads, WireFault::CapExceeded),
+        (S3Call::ListParts, WireFault::CapExceeded),
+        (S3Call::ListUploads, WireFault::InternalError),
+        (S3Call::ListParts, WireFault::NoSuchUpload),
+    ] {
+        proxy.inject(call, fault, 1);
+        let found = verdicts(&bucket.check(&[]).await);
+        let of = |checked| found.iter().find(|(of, _)| *of == checked).map(|(_, verdict)| *verdict);
+        assert_eq!(of(Checked::Multipart), Some(Verdict::Good), "{call:?} {fault:?}: {found:#?}");
+        assert_eq!(of(Checked::ListUploads), Some(Verdict::Warning), "{call:?} {fault:?}: {found:#?}");
+        proxy.heal();
+    }
+    // And the other way round.
+    for call in [S3Call::UploadPart, S3Call::Abort] {
+        proxy.inject(call, WireFault::CapExceeded, 1);
+        let found = verdicts(&bucket.check(&[]).await);
+        assert!(found.contains(&(Checked::Multipart, Verdict::Bad)), "{call:?}: {found:#?}");
+        assert!(!found.contains(&(Checked::ListUploads, Verdict::Warning)), "{call:?}: {found:#?}");
         proxy.heal();
     }
     proxy.set_away(true);

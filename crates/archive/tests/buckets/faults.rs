@@ -99,6 +99,34 @@ async fn nobody_is_listening() {
     assert!(error.to_string().contains("refused"), "{error}");
 }
 
+/// What came of an answer that broke off is not asked for again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_is_read_as_far_as_it_comes() {
+    let line = Line::new().await;
+    let (bucket, proxy, all) = (&line.bucket, &line.proxy, bytes(100, 1));
+    bucket.put("x", all.clone()).await.unwrap();
+    for fault in [WireFault::TruncatedBody, WireFault::ShortRange] {
+        proxy.inject(S3Call::Get, fault, 2);
+        assert_eq!(bucket.read_some("x", 10..60).await.unwrap(), all[10..35], "{fault:?}");
+        assert!(bucket.read("x", 10..60).await.is_err(), "{fault:?}: all or an error");
+        assert_eq!(bucket.read_some("x", 35..60).await.unwrap(), all[35..60]);
+    }
+    for status in [200, 206, 403, 404, 503] {
+        proxy.inject(S3Call::Get, WireFault::Page(status), 1);
+        let error = bucket.read_some("x", 10..60).await.unwrap_err();
+        assert!(error.is_transient() && error.to_string().contains("HTML page"), "{status}: {error}");
+    }
+    for call in [S3Call::Put, S3Call::Head] {
+        proxy.inject(call, WireFault::Page(200), 1);
+        let error = match call {
+            S3Call::Put => bucket.put("x", all.clone()).await.map(drop).unwrap_err(),
+            _ => bucket.head("x").await.map(drop).unwrap_err(),
+        };
+        assert!(error.is_transient(), "{call:?}: {error}");
+    }
+    assert_eq!(bucket.read_some("x", 5..5).await.unwrap(), "");
+}
+
 /// A whole object with 200 in answer to a Range is garbage in the middle of a film.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_ignores_ranges_is_found_out() {

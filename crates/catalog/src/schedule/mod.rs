@@ -26,7 +26,7 @@ pub use hours::{
     DayHours, HoursError, MAX_HOURS_TEXT_BYTES, MAX_PERIODS_PER_DAY, MINUTES_PER_DAY, Period, WEEKDAY_NAMES,
     WeekHours,
 };
-pub use slots::{Slot, SlotError, day_bounds, find_slot, local_date, slot_at, slots};
+pub use slots::{Slot, SlotError, day_bounds, find_slot, local_date, open_since, slot_at, slots};
 
 /// Shortest `appointmentDuration`, in minutes.
 pub const MIN_APPOINTMENT_DURATION_MIN: u32 = 1;

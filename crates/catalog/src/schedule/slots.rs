@@ -171,6 +171,37 @@ pub fn day_bounds(club: &Club, date: Date) -> (i64, i64) {
     })
 }
 
+/// Since when a club has been open at an instant without a break, as far as yesterday's hours tell; `None` where it is closed then.
+#[must_use]
+pub fn open_since(club: &Club, at_us: i64) -> Option<i64> {
+    let zone = zone_of(club);
+    let today = local_date(club, at_us);
+    let dates = [today.yesterday().ok(), Some(today)];
+    let mut open: Vec<(i64, i64)> = in_force(&club.schedules)
+        .flat_map(|(schedule, in_force)| {
+            let all = dates.iter().flatten().flat_map(|date| openings(&zone, schedule, *date));
+            let ruled = all.map(|opening| {
+                let until_us =
+                    in_force.until_us.map_or(opening.close_us, |until_us| opening.close_us.min(until_us));
+                (opening.open_us.max(in_force.from_us), until_us)
+            });
+            ruled.filter(|(from_us, until_us)| from_us < until_us).collect::<Vec<_>>()
+        })
+        .collect();
+    open.sort_unstable();
+    let mut since: Option<(i64, i64)> = None;
+    for (from_us, until_us) in open {
+        since = match since {
+            Some((first_us, last_us)) if from_us <= last_us => Some((first_us, last_us.max(until_us))),
+            _ => Some((from_us, until_us)),
+        };
+        if since.is_some_and(|(first_us, last_us)| (first_us..last_us).contains(&at_us)) {
+            return since.map(|(first_us, _)| first_us);
+        }
+    }
+    None
+}
+
 /// The club-local date at an instant.
 #[must_use]
 pub fn local_date(club: &Club, at_us: i64) -> Date {

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::hours::tests::week;
-use super::{Schedule, Slot, SlotError, WeekHours, day_bounds, find_slot, local_date, slot_at, slots};
+use super::{
+    Schedule, Slot, SlotError, WeekHours, day_bounds, find_slot, local_date, open_since, slot_at, slots,
+};
 use crate::Club;
 
 fn club(zone: &str, hours: &str, appointment_duration_min: u32) -> Club {
@@ -371,5 +373,30 @@ proptest! {
             let time: Time = slot.local.parse().unwrap();
             prop_assert_eq!(&find_slot(&changed, date, time, Some(&slot.offset)).unwrap(), slot);
         }
+    }
+}
+
+#[test]
+fn a_club_is_open_since_its_doors_opened() {
+    let siesta = club("Europe/Madrid", "09:00-14:00,16:15-23:00; sun closed", 90);
+    let night = club("Europe/Madrid", "18:00-02:00", 90);
+    let always = club("UTC", "00:00-24:00", 60);
+    let change = us("2026-11-20T12:00:00Z");
+    let longer = club_with("UTC", vec![schedule(0, "08:00-20:00", 60), schedule(change, "06:00-22:00", 60)]);
+    let shorter = club_with("UTC", vec![schedule(0, "08:00-20:00", 60), schedule(change, "14:00-20:00", 60)]);
+    for (what, club, at, since) in [
+        ("before the siesta", &siesta, "2026-11-20T12:59:59Z", Some("2026-11-20T08:00:00Z")),
+        ("in the siesta", &siesta, "2026-11-20T13:00:00Z", None),
+        ("after it", &siesta, "2026-11-20T16:00:00Z", Some("2026-11-20T15:15:00Z")),
+        ("on Sunday", &siesta, "2026-11-22T12:00:00Z", None),
+        ("after midnight", &night, "2026-11-21T00:30:00Z", Some("2026-11-20T17:00:00Z")),
+        ("at closing", &night, "2026-11-21T01:00:00Z", None),
+        ("always, as far as yesterday tells", &always, "2026-11-20T12:00:00Z", Some("2026-11-19T00:00:00Z")),
+        ("over a change of hours", &longer, "2026-11-20T21:00:00Z", Some("2026-11-20T08:00:00Z")),
+        ("closed by one", &shorter, "2026-11-20T13:00:00Z", None),
+        ("and open again", &shorter, "2026-11-20T15:00:00Z", Some("2026-11-20T14:00:00Z")),
+        ("where the clocks go back at night", &night, "2026-10-25T00:30:00Z", Some("2026-10-24T16:00:00Z")),
+    ] {
+        assert_eq!(open_since(club, us(at)), since.map(us), "{what}");
     }
 }

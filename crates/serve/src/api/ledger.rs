@@ -3,6 +3,7 @@
 use super::Instant;
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// What is safe and what is not yet, on this node.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -94,8 +95,11 @@ pub struct LedgerKeeper {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerAlarm {
-    /// What is wrong: `recordingStopped`, `footageLost`, `bucketRefuses`, `bucketAway`, `clockSet`, `bucketLost`, `copiesUnconfirmed`, `retentionWaits`, `footageUnknown`; more may come.
+    /// What is wrong: `recordingStopped`, `footageLost`, `bucketRefuses`, `bucketAway`, `clockSet`, `bucketLost`, `copiesUnconfirmed`, `retentionWaits`, `footageUnknown`, `catalogAway`, `catalogRefuses`, `dataFolderGone`, `diskHangs`, `diskRefuses`, `descriptorsUsedUp`, `channelNotRecorded`, `cameraSilent`; more may come.
     pub kind: String,
+    /// Which channel it is about; null where it is about the node.
+    #[schema(required)]
+    pub channel_id: Option<Uuid>,
     /// Since when; null where that is not known.
     #[schema(required)]
     pub since: Option<Instant>,
@@ -146,6 +150,7 @@ impl From<archive::Ledger> for NodeLedger {
                 .into_iter()
                 .map(|alarm| LedgerAlarm {
                     kind: alarm.kind.as_str().to_owned(),
+                    channel_id: alarm.channel_id,
                     since: alarm.since_us.map(Instant),
                     message: alarm.message,
                 })

@@ -24,7 +24,9 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
     responses((status = 200, description = "The ledger", body = NodeLedger),
         (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json")))]
 pub(crate) async fn get_ledger(_: Operator, State(app): State<App>) -> Result<Json<NodeLedger>, Problem> {
-    Ok(Json(app.archive.ledger().await?.into()))
+    let mut ledger = app.archive.ledger().await?;
+    ledger.alarms = app.alarms();
+    Ok(Json(ledger.into()))
 }
 
 /// Where channels are relayed to, what state each relay is in, and why.

@@ -1,21 +1,48 @@
 //! The archive's numbers: what is safe, what is on its way, what the disk and the bucket do.
 
 use super::Exposition;
-use crate::app::App;
-use archive::{AlarmKind, ArchiveStatus, Ledger};
+use crate::{app::App, limits::READY_PATIENCE};
+use archive::{Alarm, AlarmKind, ArchiveStatus, Ledger};
 
 /// Microseconds of a second.
 const SECOND_US: f64 = 1e6;
 
 pub(super) async fn measure(app: &App, out: &mut Exposition) {
     status(out, &app.archive.status());
-    let ledger = app.archive.ledger().await;
-    let is_up = if ledger.is_ok() { 1.0 } else { 0.0 };
+    alarms(out, &app.alarms());
+    let ledger = tokio::time::timeout(READY_PATIENCE, app.archive.ledger()).await;
+    let is_up = if matches!(ledger, Ok(Ok(_))) { 1.0 } else { 0.0 };
     out.gauge("turepe_catalog_up", "Whether the catalog answers; without it the ledger is not told.", is_up);
     match ledger {
-        Ok(told) => self::ledger(out, &told),
-        Err(error) => tracing::warn!(%error, "the ledger cannot be told"),
+        Ok(Ok(told)) => self::ledger(out, &told),
+        Ok(Err(error)) => tracing::warn!(%error, "the ledger cannot be told"),
+        Err(_) => tracing::warn!(
+            waited_s = READY_PATIENCE.as_secs(),
+            "the ledger cannot be told: the catalog does not answer"
+        ),
     }
+}
+
+/// Alarms come from memory: they are told when nothing else can be.
+fn alarms(out: &mut Exposition, alarms: &[Alarm]) {
+    let is_on = |kind| alarms.iter().any(|alarm| alarm.kind == kind);
+    out.gauges(
+        "turepe_alarm",
+        "Whether an alarm is on.",
+        "alarm",
+        AlarmKind::ALL.map(|kind| (kind.as_str(), if is_on(kind) { 1.0 } else { 0.0 })),
+    );
+    // Off ones are left out: there are as many as channels.
+    let of_channels: Vec<(&str, String)> = alarms
+        .iter()
+        .filter_map(|alarm| Some((alarm.kind.as_str(), alarm.channel_id?.to_string())))
+        .collect();
+    out.gauges_of_two(
+        "turepe_channel_alarm",
+        "1 for each alarm that is on for a channel, by the channel's id.",
+        ["alarm", "channel"],
+        of_channels.iter().map(|(alarm, channel)| ([*alarm, channel.as_str()], 1.0)),
+    );
 }
 
 fn status(out: &mut Exposition, status: &ArchiveStatus) {
@@ -173,12 +200,5 @@ fn ledger(out: &mut Exposition, ledger: &Ledger) {
         "turepe_bucket_missing_segments_total",
         "Segments that the bucket was to have and had not when it was asked, since the start.",
         keeper.missing_segments as f64,
-    );
-    let is_on = |kind| ledger.alarms.iter().any(|alarm| alarm.kind == kind);
-    out.gauges(
-        "turepe_alarm",
-        "Whether an alarm is on.",
-        "alarm",
-        AlarmKind::ALL.map(|kind| (kind.as_str(), if is_on(kind) { 1.0 } else { 0.0 })),
     );
 }

@@ -35,6 +35,26 @@ impl Exposition {
         }
     }
 
+    /// A gauge for each pair of values of two labels.
+    pub fn gauges_of_two<'a>(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        labels: [&'static str; 2],
+        values: impl IntoIterator<Item = ([&'a str; 2], f64)>,
+    ) {
+        self.head(name, help, "gauge");
+        for (of, value) in values {
+            let [(one, first), (other, second)] = [(labels[0], of[0]), (labels[1], of[1])];
+            let _ = writeln!(
+                self.text,
+                "{name}{{{one}=\"{}\",{other}=\"{}\"}} {value}",
+                escaped(first),
+                escaped(second)
+            );
+        }
+    }
+
     /// A counter for each value of a label.
     pub fn counters<'a>(
         &mut self,
@@ -80,11 +100,13 @@ mod tests {
         let mut out = Exposition::default();
         out.gauge("turepe_a_bytes", "Bytes of a.", 1_234_567_890_123.0);
         out.counters("turepe_b_total", "Bs.", "kind", [("x", 2.5), ("a\"b\\c\nd", 0.0)]);
+        out.gauges_of_two("turepe_c", "Cs.", ["one", "two"], [(["x", "\"y\""], 1.0)]);
         assert_eq!(
             out.into_text(),
             "# HELP turepe_a_bytes Bytes of a.\n# TYPE turepe_a_bytes gauge\nturepe_a_bytes 1234567890123\n\
              # HELP turepe_b_total Bs.\n# TYPE turepe_b_total counter\nturepe_b_total{kind=\"x\"} 2.5\n\
-             turepe_b_total{kind=\"a\\\"b\\\\c\\nd\"} 0\n"
+             turepe_b_total{kind=\"a\\\"b\\\\c\\nd\"} 0\n# HELP turepe_c Cs.\n# TYPE turepe_c gauge\n\
+             turepe_c{one=\"x\",two=\"\\\"y\\\"\"} 1\n"
         );
     }
 }

@@ -1,12 +1,18 @@
 //! What stands around every request: headers, limits, the interface's files, health, and the end.
 
-use crate::node::{Node, path, problem};
+use crate::node::{Node, SECOND, path, problem};
+use archive::{Alarm, AlarmKind};
 use reqwest::header;
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+use world::{Disk as _, Fault, FaultRule, Operation};
 
 const NOW: &str = "2026-11-21T11:30:00Z";
 
@@ -77,6 +83,93 @@ async fn health_and_readiness() {
     let ready: serde_json::Value = response.json().await.unwrap();
     assert_eq!((&ready["ok"], &ready["checks"][1]["ok"]), (&false.into(), &false.into()));
     assert_eq!(gone.json("/healthz").await["ok"], true);
+}
+
+/// What looks at a node gives up after a few seconds: it has to hear what is wrong by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_is_told_while_the_disk_hangs() {
+    let disk = world::SimulatedDisk::new();
+    disk.create_dir_all(Path::new("/data")).unwrap();
+    let disk_of_node = disk.clone();
+    let node = Node::with(NOW, move |config| {
+        (config.disk, config.data) = (Arc::new(disk_of_node), "/data".into());
+    })
+    .await;
+    node.archive.wait_repaired().await;
+    assert_eq!(node.json("/readyz").await["ok"], true);
+    for operation in [Operation::Create, Operation::Append, Operation::Remove, Operation::FreeBytes] {
+        disk.inject(FaultRule::on(operation, Fault::Held));
+        node.clock.advance(2 * SECOND);
+        let asks = (0..8).map(|_| async { node.get("/readyz").send().await.unwrap() });
+        for response in futures_util::future::join_all(asks).await {
+            assert_eq!(response.status(), 503, "{operation:?}");
+            let ready: serde_json::Value = response.json().await.unwrap();
+            let failed: Vec<_> =
+                ready["checks"].as_array().unwrap().iter().filter(|check| check["ok"] == false).collect();
+            assert!(failed.len() == 1 && failed[0]["name"] == "disk", "{operation:?}: {ready}");
+        }
+        assert_eq!(node.json("/healthz").await["ok"], true);
+        disk.heal();
+        // What was looked at meanwhile comes back, and then it is well again.
+        loop {
+            node.clock.advance(2 * SECOND);
+            if node.get("/readyz").send().await.unwrap().status() == 200 {
+                break;
+            }
+        }
+    }
+}
+
+/// Alarms of others than the archive stand beside its own, wherever those are told.
+#[tokio::test]
+async fn whoever_watches_is_heard() {
+    struct Says(Mutex<Vec<Alarm>>);
+    impl turepe_serve::Watch for Says {
+        fn alarms(&self) -> Vec<Alarm> {
+            self.0.lock().unwrap().clone()
+        }
+    }
+    let says = Arc::new(Says(Mutex::default()));
+    let watch: Arc<dyn turepe_serve::Watch> = says.clone();
+    let node = Node::with(NOW, move |config| config.watch = Some(watch)).await;
+    node.archive.wait_repaired().await;
+    let told = async || {
+        node.clock.advance(2 * SECOND);
+        let response = node.get("/readyz").send().await.unwrap();
+        let status = response.status().as_u16();
+        let ready: serde_json::Value = response.json().await.unwrap();
+        (status, ready["alarms"].clone(), ready["checks"][3]["ok"].clone())
+    };
+    assert_eq!(told().await, (200, serde_json::json!([]), true.into()));
+    let alarm = |kind, channel: u128| Alarm {
+        kind,
+        channel_id: Some(uuid::Uuid::from_u128(channel)),
+        since_us: Some(0),
+        message: format!("channel {channel}"),
+    };
+    *says.0.lock().unwrap() = vec![alarm(AlarmKind::CameraSilent, 1), alarm(AlarmKind::CameraSilent, 2)];
+    assert_eq!(
+        told().await,
+        (200, serde_json::json!(["cameraSilent"]), true.into()),
+        "a camera is not the node"
+    );
+    *says.0.lock().unwrap() = vec![alarm(AlarmKind::ChannelNotRecorded, 3)];
+    assert_eq!(told().await, (503, serde_json::json!(["channelNotRecorded"]), false.into()));
+
+    let operator = |path: &str| node.get(path).bearer_auth(crate::node::TOKEN);
+    let ledger: serde_json::Value = operator("/api/node/ledger").send().await.unwrap().json().await.unwrap();
+    assert_eq!(ledger["alarms"][0]["channelId"], uuid::Uuid::from_u128(3).to_string());
+    // The catalog is away, and alarms are told all the same.
+    node.catalog.close().await.unwrap();
+    let metrics = operator("/metrics").send().await.unwrap().text().await.unwrap();
+    for line in [
+        "turepe_alarm{alarm=\"channelNotRecorded\"} 1",
+        "turepe_alarm{alarm=\"cameraSilent\"} 0",
+        "turepe_channel_alarm{alarm=\"channelNotRecorded\",channel=\"00000000-0000-0000-0000-000000000003\"} 1",
+        "turepe_catalog_up 0",
+    ] {
+        assert!(metrics.lines().any(|told| told == line), "{line}: {metrics}");
+    }
 }
 
 #[tokio::test]

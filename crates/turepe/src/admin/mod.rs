@@ -19,14 +19,19 @@ use catalog::{Catalog, CatalogError, Club, Court, Kind as RowKind};
 
 use serve::HandOutError;
 
-use crate::cli::Admin;
+use crate::cli::{Admin, ClubCommand};
 use crate::config::Config;
-use crate::data_folder;
+use crate::data_folder::{self, Setup};
 use crate::failure::{Failure, Kind};
 
 /// Runs the command. Call it inside a runtime.
 pub(crate) async fn run(command: &Admin, config: &Config) -> Result<(), Failure> {
-    let catalog = data_folder::open_catalog(config).await?;
+    // A club is what an installation begins with; all else is about what there is.
+    let setup = match command {
+        Admin::Club(ClubCommand::Add { .. }) => Setup::First,
+        _ => Setup::Never,
+    };
+    let catalog = data_folder::open_catalog(config, setup).await?;
     let result = match command {
         Admin::Club(command) => club::run(command, &catalog, config).await,
         Admin::Link(command) => link::run(command, &catalog, config).await,

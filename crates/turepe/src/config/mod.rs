@@ -19,7 +19,9 @@ pub(crate) use self::access::Access;
 pub(crate) use self::relay::Relay;
 pub(crate) use covers::Covers;
 pub(crate) use directory::Directory;
-pub(crate) use settings::{Config, Log, LogFormat, OperatorsRule, origin_of};
+pub(crate) use settings::{
+    CATALOG_KEY_FILE, Config, Log, LogFormat, OPERATORS_TOKEN_FILE, OperatorsRule, origin_of,
+};
 pub(crate) use size::Size;
 pub(crate) use sources::{DEFAULT_TOML, Sources};
 pub(crate) use span::Span;

@@ -198,10 +198,10 @@ impl FromStr for LogFormat {
 }
 
 /// The operators' token, in the data folder.
-const OPERATORS_TOKEN_FILE: &str = "operators.token";
+pub(crate) const OPERATORS_TOKEN_FILE: &str = "operators.token";
 
 /// The key of the catalog's secrets, in the data folder.
-const CATALOG_KEY_FILE: &str = "catalog.key";
+pub(crate) const CATALOG_KEY_FILE: &str = "catalog.key";
 
 /// With less, one download of a long match would be all there is room for.
 const LEAST_MEMORY: &str = "64MiB";

@@ -16,7 +16,7 @@ use world::{Clock as _, Disk, SystemClock, SystemDisk, write_whole};
 
 use crate::cli::Demo;
 use crate::config::{Config, Sources};
-use crate::data_folder::{self, Lock};
+use crate::data_folder::{self, Lock, Setup};
 use crate::failure::Failure;
 use crate::node::{Node, PortSearch};
 use crate::publish::Clip;
@@ -73,7 +73,7 @@ struct Prepared {
 async fn prepare(arguments: &Demo, config: &Config) -> Result<Prepared, Failure> {
     let lock = Lock::take(config)?;
     let (clip, path) = clip(arguments, config)?;
-    let catalog = data_folder::open_catalog_with_footage(config).await?;
+    let catalog = data_folder::open_catalog_with_footage(config, Setup::First).await?;
     let club = club::create_missing(&catalog).await?;
     let now_us = SystemClock.now_us();
     let plan = backfill::plan(&catalog, &club, &clip, now_us).await?;

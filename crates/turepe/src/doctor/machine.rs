@@ -8,6 +8,8 @@ use world::{Clock as _, Disk as _, SystemClock, SystemDisk};
 
 use super::{Finding, Patient};
 use crate::clock_state::is_synchronised;
+use crate::config::Config;
+use crate::data_folder;
 use crate::descriptors::Descriptors;
 use crate::progress::megabytes;
 
@@ -37,19 +39,69 @@ fn there(data: &Path) -> PathBuf {
     found.unwrap_or(Path::new("/")).to_owned()
 }
 
-pub(super) async fn data(patient: &Patient<'_>) -> Vec<Finding> {
-    let data = &patient.config.node.data;
-    let shown = data.display();
-    if !SystemDisk.exists(data) {
-        return vec![Finding::good(format!("{shown} is made at the first start"))];
+/// The folders that a start makes, by the setting that names another.
+fn folders(config: &Config) -> Vec<(&'static str, &Path)> {
+    let data = config.node.data.as_path();
+    fn above(file: &Path) -> Option<&Path> {
+        file.parent().filter(|folder| !folder.as_os_str().is_empty())
     }
-    vec![match probe(data, 1) {
-        Ok(_) => Finding::good(format!("{shown} can be written to")),
+    let mut folders = vec![("--data, `node.data`", data), ("`store.url`", config.store.folder.as_path())];
+    folders.extend(config.covers.shared.as_deref().map(|folder| ("`covers.folder`", folder)));
+    folders.extend(above(&config.database.key_file).map(|folder| ("`database.key_file`", folder)));
+    folders.extend(
+        above(&config.http.operators_token_file).map(|folder| ("`http.operators_token_file`", folder)),
+    );
+    let mut told: Vec<(&str, &Path)> = Vec::new();
+    for (setting, folder) in folders {
+        if told.iter().all(|(_, other)| !folder.starts_with(other)) {
+            told.push((setting, folder));
+        }
+    }
+    told
+}
+
+pub(super) async fn data(patient: &Patient<'_>) -> Vec<Finding> {
+    let is_installation = data_folder::is_installation(patient.config);
+    let all = folders(patient.config).into_iter();
+    let findings = all.map(|(setting, folder)| {
+        let is_data = folder == patient.config.node.data;
+        writable(setting, folder, !is_data || is_installation)
+    });
+    findings.collect()
+}
+
+/// Whether a start can write to a folder, or make it where it is not there.
+fn writable(setting: &str, folder: &Path, is_known: bool) -> Finding {
+    let shown = folder.display();
+    if SystemDisk.exists(folder) {
+        return match probe(folder, 1) {
+            Ok(_) if is_known => Finding::good(format!("{shown} can be written to")),
+            Ok(_) => Finding::good(format!("{shown} can be written to; there is no installation in it yet")),
+            Err(error) => Finding::bad(
+                format!("{shown} cannot be written to: {error}"),
+                format!("sudo chown -R \"$(id -un)\" {shown}   (or name another folder: {setting})"),
+            ),
+        };
+    }
+    // Whether it can be made shows where it would be made.
+    let above = there(folder);
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let first = absolute.strip_prefix(&above).ok().and_then(|rest| rest.components().next());
+    // A name that is there and leads nowhere: a link.
+    let is_in_the_way = first.is_some_and(|first| rustix::fs::lstat(above.join(first)).is_ok());
+    let trial = above.join(format!(".turepe-doctor-{}", uuid::Uuid::now_v7()));
+    let made = if is_in_the_way {
+        Err(io::Error::other("a link that leads nowhere is in the way"))
+    } else {
+        SystemDisk.create_dir_all(&trial).and_then(|()| SystemDisk.remove_dir(&trial))
+    };
+    match made {
+        Ok(()) => Finding::good(format!("{shown} is made at the first start")),
         Err(error) => Finding::bad(
-            format!("{shown} cannot be written to: {error}"),
-            format!("sudo chown -R \"$(id -un)\" {shown}   (or name another folder: --data, `node.data`)"),
+            format!("{shown} is not there and cannot be made: in {}, {error}", above.display()),
+            format!("name another folder: {setting}"),
         ),
-    }]
+    }
 }
 
 pub(super) async fn space(patient: &Patient<'_>) -> Vec<Finding> {

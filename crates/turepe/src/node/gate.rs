@@ -18,12 +18,13 @@ use super::audio::AudioNotes;
 use super::keys::StreamKeys;
 use super::relays::publishing;
 use super::sink::ChannelSink;
+use crate::descriptors::Door;
 
 /// Lets in whose key opens a channel, and opens a recording for them where this node records.
 pub(super) struct CatalogGate {
     keys: Arc<StreamKeys>,
-    /// [`None`] where nothing is recorded.
-    archive: Option<Archive>,
+    /// Where it is recorded, and who may come for that; [`None`] where nothing is.
+    archive: Option<(Archive, Door)>,
     live: Live,
     covers: Covers,
     relays: Relays,
@@ -34,7 +35,7 @@ pub(super) struct CatalogGate {
 impl CatalogGate {
     pub(super) fn new(
         keys: Arc<StreamKeys>,
-        archive: Option<Archive>,
+        archive: Option<(Archive, Door)>,
         live: Live,
         covers: Covers,
         relays: Relays,
@@ -47,13 +48,18 @@ impl CatalogGate {
     async fn judge(&self, key: StreamKey) -> Result<Publication, Refusal> {
         let route = self.keys.route(&key).await?;
         let channel_id = route.channel.id;
-        let recording = self.archive.clone().map(|archive| {
+        let (mut recording, mut place) = (None, None);
+        if let Some((archive, door)) = &self.archive {
+            let is_expected = self.live.is_live(channel_id);
+            let admitted = door.admit(is_expected, archive.status().open_segments);
+            place = Some(admitted.ok_or(Refusal::NoRoom)?);
             let target = RecorderTarget { channel_id, prefix: prefix(&route) };
-            (archive, target)
-        });
+            recording = Some((archive.clone(), target));
+        }
         let sink = ChannelSink::new(channel_id, recording, self.live.clone(), self.covers.clone())
             .with_relays(self.relays.clone(), publishing(&key))
-            .with_audio_notes(self.audio.clone());
+            .with_audio_notes(self.audio.clone())
+            .with_place(place);
         Ok(Publication { channel_id, sink: Box::new(sink) })
     }
 }

@@ -111,7 +111,7 @@ impl serve::Keys for StreamKeys {
             match self.route(key).await {
                 Ok(route) => Ok(Some(route.channel.id)),
                 Err(Refusal::UnknownKey | Refusal::OddKey) => Ok(None),
-                Err(Refusal::Unavailable) => Err(KeysAway),
+                Err(Refusal::Unavailable | Refusal::NoRoom) => Err(KeysAway),
             }
         })
     }

@@ -12,9 +12,11 @@ mod metrics;
 mod presence;
 mod relays;
 mod sink;
+mod watching;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,9 +41,10 @@ use self::keys::StreamKeys;
 pub(crate) use self::listen::PortSearch;
 use self::metrics::RoomMetrics;
 use self::relays::NodeRelays;
+use self::watching::{Watch, Watched};
 use crate::config::Config;
 use crate::data_folder::{self, Listening, Lock};
-use crate::descriptors::Descriptors;
+use crate::descriptors::{Descriptors, Door};
 use crate::failure::Failure;
 use crate::identity::{self, Held, Identity};
 use crate::tls::Tls;
@@ -86,6 +89,7 @@ pub(crate) struct Node {
     dvr: Option<Dvr>,
     monitor: Monitor,
     srs_api: Option<TcpListener>,
+    watch: Watch,
     name: String,
     _held: Held,
     /// Last: the folder is ours until everything else is gone.
@@ -98,6 +102,7 @@ impl Node {
         let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let lock = Lock::take(config)?;
+        data_folder::make_store(config)?;
         let (identity, held) = Identity::hold(&config.node.data)?;
         let tls = config.tls.as_ref().map(|files| Tls::open(files, disk.clone(), clock.clone())).transpose();
         let tls = tls.map_err(|error| Failure::usage(format!("configuration: {error}")))?;
@@ -137,7 +142,21 @@ impl Node {
                 "few files may be open: viewers get fewer connections (`turepe doctor`)"
             );
         }
+        let door = Door::here(descriptors);
+        let watch = Watch::new(Watched {
+            disk: disk.clone(),
+            clock: clock.clone(),
+            folders: watched_folders(config),
+            places: watched_places(config),
+            archive: archive.clone(),
+            catalog: catalog.clone(),
+            live: live.clone(),
+            door: door.clone(),
+            records: config.archive.record,
+            knows_cameras: config.archive.record && config.srs.dvr(config.node.data.join(DVR_FILE)).is_none(),
+        });
         let serve_config = ServeConfig {
+            watch: Some(Arc::new(watch.clone())),
             memory_bytes: config.http.memory.bytes(),
             max_connections: descriptors.max_viewers(),
             free_range_us: config.http.free_range.micros(),
@@ -161,7 +180,7 @@ impl Node {
         let keys = Arc::new(StreamKeys::new(Arc::clone(&publishers), catalog.clone(), directory.clone()));
         let gate = Arc::new(CatalogGate::new(
             keys.clone(),
-            config.archive.record.then(|| archive.clone()),
+            config.archive.record.then(|| (archive.clone(), door)),
             live.clone(),
             covers.clone(),
             relays.clone(),
@@ -169,7 +188,7 @@ impl Node {
             server.viewing(),
         ));
         let rtmp = listen::rtmp(config, ports, tls.as_ref(), |listen| {
-            RtmpServer::bind(rtmp_config(config, listen), gate.clone(), clock.clone())
+            RtmpServer::bind(rtmp_config(config, descriptors, listen), gate.clone(), clock.clone())
         })?;
         metrics.set_publishers(rtmp.publishers());
         let addresses = listen::addresses(&http, &rtmp)?;
@@ -207,6 +226,7 @@ impl Node {
             dvr,
             monitor,
             srs_api,
+            watch,
             name: identity::name(config),
             _held: held,
             _lock: lock,
@@ -233,6 +253,7 @@ impl Node {
         };
         let memory = tokio::spawn(keys::keep_fresh(self.publishers));
         let presence = tokio::spawn(presence::tell(self.catalog.clone(), self.name));
+        let watched = tokio::spawn(self.watch.run());
         let targets = tokio::spawn(relays::keep_fresh(self.catalog.clone(), self.relays.clone()));
         let relayed = tokio::spawn(self.relays.run(wait(stopped.clone())));
         let http = tokio::spawn(self.server.run(self.http, wait(stopped.clone())));
@@ -258,6 +279,7 @@ impl Node {
         memory.abort();
         presence.abort();
         targets.abort();
+        watched.abort();
         let archive = self.archive;
         let ending = async {
             let recorded = async {
@@ -298,6 +320,20 @@ impl Node {
             );
         }
     }
+}
+
+/// Folders that recording writes to.
+fn watched_folders(config: &Config) -> Vec<PathBuf> {
+    let (data, store) = (config.node.data.clone(), config.store.folder.clone());
+    if store.starts_with(&data) { vec![data] } else { vec![data, store] }
+}
+
+/// Folders and files that are not to be deleted or replaced while the node runs.
+fn watched_places(config: &Config) -> Vec<PathBuf> {
+    let mut places = vec![config.node.data.clone()];
+    places.extend(identity::sqlite_file(config));
+    places.extend([config.spool(), config.store.folder.clone()]);
+    places
 }
 
 /// Whoever has numbers for `/metrics`.
@@ -374,13 +410,13 @@ pub(crate) fn archive_config(config: &Config, former_nodes: Vec<Uuid>) -> Archiv
     }
 }
 
-fn rtmp_config(config: &Config, listen: SocketAddr) -> RtmpConfig {
+fn rtmp_config(config: &Config, descriptors: Descriptors, listen: SocketAddr) -> RtmpConfig {
     RtmpConfig {
         max_connections: config.rtmp.max_connections as usize,
         max_connections_per_address: config.rtmp.max_connections_per_address as usize,
-        max_players: config.rtmp.max_players as usize,
+        max_players: descriptors.at_most(config.rtmp.max_players as usize),
         max_players_per_address: config.rtmp.max_players_per_address as usize,
-        max_waiting: config.rtmp.max_waiting as usize,
+        max_waiting: descriptors.at_most(config.rtmp.max_waiting as usize),
         max_waiting_per_address: config.rtmp.max_waiting_per_address as usize,
         establish_timeout: config.rtmp.establish_timeout.duration(),
         idle_timeout: config.rtmp.idle_timeout.duration(),

@@ -11,6 +11,7 @@ use relay::{Publication, Publishing, Relays};
 use uuid::Uuid;
 
 use super::audio::AudioNotes;
+use crate::descriptors::Place;
 
 /// Takes a publication's samples. The channel is taken with the first of them: until then a stale connection may
 /// still be ending its session.
@@ -27,6 +28,8 @@ pub(super) struct ChannelSink {
     publication: Option<Publication>,
     /// Where it is noted that audio is left out, if it is recorded.
     audio: Option<AudioNotes>,
+    /// Held for as long as it may have files open.
+    _place: Option<Place>,
 }
 
 impl ChannelSink {
@@ -45,7 +48,13 @@ impl ChannelSink {
             relays: None,
             publication: None,
             audio: None,
+            _place: None,
         }
+    }
+
+    /// Holds a place at the door.
+    pub(super) fn with_place(self, place: Option<Place>) -> Self {
+        Self { _place: place, ..self }
     }
 
     /// Tells relays of the publication, once the channel is taken.

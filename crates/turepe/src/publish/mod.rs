@@ -181,9 +181,11 @@ fn summarise(
             "maxLateMs": max_late_ms,
             "failures": failures,
         }))?;
-    } else if !arguments.quiet {
+    } else if !arguments.quiet && (failures.len() < count || frames > 0) {
+        // Where nothing was published there is nothing to sum up: the error says it all.
+        let streams = if count == 1 { "1 stream".to_owned() } else { format!("{count} streams") };
         output::line(format_args!(
-            "{count} streams, {seconds:.1} s, {:.1} MB, {frames} frames, {reconnects} reconnects, at most {max_late_ms} ms late",
+            "{streams}, {seconds:.1} s, {:.1} MB, {frames} frames, {reconnects} reconnects, at most {max_late_ms} ms late",
             bytes as f64 / 1e6
         ))?;
     }

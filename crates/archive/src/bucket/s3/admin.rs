@@ -33,8 +33,10 @@ pub enum Checked {
     Get,
     /// Reading a range of it by a presigned URL.
     PresignedGet,
-    /// Uploading in parts, and finding and forgetting an upload.
+    /// Uploading in parts, and forgetting an upload.
     Multipart,
+    /// Listing uploads and their parts: what a restart goes on from, and how uploads that nobody completes are found.
+    ListUploads,
     /// Deleting an object with its versions.
     Delete,
     /// Whether browsers may play from the bucket.
@@ -112,11 +114,7 @@ impl S3Bucket {
         }
         let name = format!(".turepe-probe/{}", new_id(SystemClock.now_us()));
         self.check_object(&name, &mut findings).await;
-        findings.push(finding(
-            Checked::Multipart,
-            self.probe_multipart(&name).await,
-            "uploads in parts work",
-        ));
+        self.check_multipart(&name, &mut findings).await;
         if !origins.is_empty() {
             findings.push(self.check_cors(origins).await);
         }
@@ -229,16 +227,38 @@ impl S3Bucket {
         is_probe(&answer.body)
     }
 
-    async fn probe_multipart(&self, name: &str) -> Result<(), BucketError> {
-        let upload_id = self.begin_upload(name).await?;
-        let probed = self.probe_upload(name, &upload_id).await;
+    /// Uploading and listing are rights of their own, and the second is one to do without.
+    async fn check_multipart(&self, name: &str, findings: &mut Vec<Finding>) {
+        let upload_id = match self.begin_upload(name).await {
+            Ok(upload_id) => upload_id,
+            Err(error) => return findings.push(finding(Checked::Multipart, Err::<(), _>(error), "")),
+        };
+        let sent = self.put_part(name, &upload_id, 1, Bytes::from_static(PROBE)).await;
+        let listed = match &sent {
+            Ok(etag) => Some(self.probe_listing(name, &upload_id, etag).await),
+            Err(_) => None,
+        };
         // Forgotten in any case: what was found first is what is told.
         let aborted = self.abort_upload(name, &upload_id).await;
-        probed.and(aborted)
+        let uploaded = sent.map(drop).and(aborted);
+        findings.push(finding(Checked::Multipart, uploaded, "uploads in parts work"));
+        match listed {
+            Some(Ok(())) => {
+                findings.push(finding(Checked::ListUploads, Ok(()), "uploads and their parts can be listed"));
+            }
+            Some(Err(error)) => findings.push(warning(
+                Checked::ListUploads,
+                &format!(
+                    "{}: {error}. Uploading works without it; uploads that nobody completes are not found, and cost money until a \
+                     lifecycle rule forgets them",
+                    doing(Checked::ListUploads)
+                ),
+            )),
+            None => {}
+        }
     }
 
-    async fn probe_upload(&self, name: &str, upload_id: &str) -> Result<(), BucketError> {
-        let etag = self.put_part(name, upload_id, 1, Bytes::from_static(PROBE)).await?;
+    async fn probe_listing(&self, name: &str, upload_id: &str, etag: &str) -> Result<(), BucketError> {
         let parts = self.parts(name, upload_id).await?;
         if !parts.iter().any(|part| part.number == 1 && part.etag == etag) {
             return Err(BucketError::invalid("a part that was stored is not listed"));
@@ -346,6 +366,7 @@ fn doing(checked: Checked) -> &'static str {
         Checked::Get => "reading a range",
         Checked::PresignedGet => "reading a range by a presigned URL",
         Checked::Multipart => "uploading in parts",
+        Checked::ListUploads => "listing uploads",
         Checked::Delete => "deleting an object",
         Checked::Cors => "reading the CORS rules",
         Checked::Lifecycle => "reading the lifecycle rules",

@@ -1,11 +1,11 @@
 //! What a service answers, and what its errors mean.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use bytes::Bytes;
 use http::{
     HeaderMap, StatusCode,
-    header::{CONTENT_LENGTH, DATE, ETAG, LAST_MODIFIED, RETRY_AFTER},
+    header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, RETRY_AFTER},
 };
 use quick_xml::{Reader, events::Event};
 use serde::de::DeserializeOwned;
@@ -31,7 +31,24 @@ pub(super) struct Answer {
 impl Answer {
     /// The answer, if its status is one of success; else what its error means for the object `name`.
     pub(super) fn success(self, name: &str) -> Result<Self, BucketError> {
+        if self.status.is_success() {
+            self.no_page()?;
+        }
         if self.status.is_success() { Ok(self) } else { Err(self.error(self.status, name)) }
+    }
+
+    /// An error where the answer is a page for people: no S3 service speaks so, but what stands before one does while that is away
+    /// (a proxy, a provider's portal), with any status. Later it may be the service again.
+    pub(super) fn no_page(&self) -> Result<(), BucketError> {
+        if is_page(&self.headers) { Err(page(self.status)) } else { Ok(()) }
+    }
+
+    /// The range that the answer says it holds (RFC 9110, section 14.4).
+    pub(super) fn content_range(&self) -> Option<Range<u64>> {
+        let (first, last) =
+            self.text(CONTENT_RANGE.as_str())?.strip_prefix("bytes ")?.split('/').next()?.split_once('-')?;
+        let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+        (first <= last).then(|| first..last.saturating_add(1))
     }
 
     /// As [`Answer::success`] where an upload is named: what is not found is the upload.
@@ -213,6 +230,23 @@ impl Answer {
     }
 }
 
+/// Whether a body is a page for people.
+pub(super) fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    ["text/html", "application/xhtml+xml"].iter().any(|page| kind.eq_ignore_ascii_case(page))
+}
+
+/// The error of an answer that is one.
+pub(super) fn page(status: StatusCode) -> BucketError {
+    BucketError::Busy {
+        status: status.as_u16(),
+        retry_after: None,
+        message: "an HTML page in place of an answer: something else than the bucket answers at its address"
+            .into(),
+    }
+}
+
 /// What the service said, for people: on one line, and not longer than they read.
 fn message(status: StatusCode, body: &ErrorBody) -> String {
     let reason = || status.canonical_reason().unwrap_or("no reason given").to_owned();
@@ -321,6 +355,31 @@ mod tests {
         assert!(malformed.to_string().contains("us-east-2"), "{malformed}");
         let bare = answer(307, &[], "").success("x").map(|_| ()).unwrap_err();
         assert!(bare.to_string().contains("region"), "{bare}");
+    }
+
+    #[test]
+    fn a_page_is_no_answer_and_may_be_gone_later() {
+        for kind in ["text/html", "Text/HTML; charset=utf-8", "application/xhtml+xml"] {
+            let page = answer(200, &[("content-type", kind)], "<html>Welcome to the hotel</html>");
+            let error = page.success("x").map(|_| ()).unwrap_err();
+            assert!(error.is_transient() && error.to_string().contains("HTML page"), "{kind}: {error}");
+        }
+        for status in [206, 403, 404, 502] {
+            let page = answer(status, &[("content-type", "text/html")], "<html>");
+            assert!(page.no_page().unwrap_err().is_transient(), "{status}");
+        }
+        let footage = answer(206, &[("content-type", "video/mp4")], "mdat");
+        assert!(footage.no_page().is_ok() && footage.success("x").is_ok());
+    }
+
+    #[test]
+    fn ranges_of_headers() {
+        let range = |text: &str| answer(206, &[("content-range", text)], "").content_range();
+        assert_eq!(range("bytes 10-59/100"), Some(10..60));
+        assert_eq!(range("bytes 0-0/*"), Some(0..1));
+        for odd in ["", "bytes */100", "bytes 9-8/100", "bytes 1-x/3", "items 1-2/3", "1-2/3"] {
+            assert_eq!(range(odd), None, "{odd}");
+        }
     }
 
     #[test]

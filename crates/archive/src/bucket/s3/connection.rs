@@ -25,7 +25,7 @@ use object_store::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
 
-use super::answer::Answer;
+use super::answer::{Answer, is_page, page};
 use crate::{
     bucket::{BucketError, S3Credentials, S3Location},
     limits::{
@@ -110,6 +110,17 @@ pub(super) struct Request<'a> {
     only: Option<StatusCode>,
     /// Bytes of the answer's body that are asked for; 0 where that is not known.
     answer_bytes: u64,
+    /// How much of an answer is one.
+    extent: Extent,
+}
+
+/// How much of an answer's body is taken for one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Extent {
+    /// All of it.
+    Whole,
+    /// What came before it broke off, too.
+    Begun,
 }
 
 impl<'a> Request<'a> {
@@ -123,6 +134,7 @@ impl<'a> Request<'a> {
             digests: None,
             only: None,
             answer_bytes: 0,
+            extent: Extent::Whole,
         }
     }
 
@@ -140,7 +152,8 @@ impl<'a> Request<'a> {
     }
 
     /// Takes a part of an object of so many bytes for an answer, and nothing else.
-    pub(super) fn only_part(mut self, bytes: u64) -> Self {
+    pub(super) fn only_part(mut self, bytes: u64, extent: Extent) -> Self {
+        self.extent = extent;
         self.only = Some(StatusCode::PARTIAL_CONTENT);
         self.answer_bytes = bytes;
         self
@@ -218,10 +231,10 @@ impl Connection {
 
     /// Sends a request once. An answer of any status is an answer; an error is that none came.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Answer, BucketError> {
-        let (only, answer_bytes) = (request.only, request.answer_bytes);
+        let (only, answer_bytes, extent) = (request.only, request.answer_bytes, request.extent);
         let moved = answer_bytes.saturating_add(request.body.len() as u64);
         let request = self.signed(request)?;
-        self.within(moved, self.exchange(request, only, answer_bytes)).await
+        self.within(moved, self.exchange(request, only, answer_bytes, extent)).await
     }
 
     /// Gets a presigned URL, as a player would: without a signature of ours.
@@ -234,7 +247,8 @@ impl Connection {
         let mut request = HttpRequest::new(HttpRequestBody::empty());
         *request.uri_mut() = url.parse().map_err(|_| BucketError::invalid("the signed URL is none"))?;
         request.headers_mut().insert(http::header::RANGE, range);
-        self.within(bytes, self.exchange(request, Some(StatusCode::PARTIAL_CONTENT), bytes)).await
+        let exchange = self.exchange(request, Some(StatusCode::PARTIAL_CONTENT), bytes, Extent::Whole);
+        self.within(bytes, exchange).await
     }
 
     async fn within(
@@ -304,9 +318,13 @@ impl Connection {
         request: HttpRequest,
         only: Option<StatusCode>,
         answer_bytes: u64,
+        extent: Extent,
     ) -> Result<Answer, BucketError> {
         let client = if self.is_troubled.load(Ordering::Relaxed) { &self.fresh } else { &self.kept };
         let (head, body) = client.execute(request).await.map_err(|error| in_words(&error))?.into_parts();
+        if only.is_some() && is_page(&head.headers) {
+            return Err(page(head.status));
+        }
         if let Some(only) = only.filter(|only| head.status.is_success() && head.status != *only) {
             return Err(BucketError::Invalid {
                 status: Some(head.status.as_u16()),
@@ -323,7 +341,11 @@ impl Connection {
         let mut whole = BytesMut::with_capacity(if is_wanted { limit } else { 0 });
         let mut pieces = body.bytes_stream();
         while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|error| in_words(&error))?;
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(_) if is_wanted && extent == Extent::Begun && !whole.is_empty() => break,
+                Err(error) => return Err(in_words(&error)),
+            };
             if piece.len() > limit - whole.len() {
                 return Err(BucketError::Invalid {
                     status: Some(head.status.as_u16()),
