@@ -2,14 +2,20 @@
 //! and of the node's memory and descriptors.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use databases::free_port;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
+use testing::certificates::Authority;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::TlsConnector;
 
 use crate::clip::Clip;
 use crate::exact::us;
@@ -42,6 +48,8 @@ pub struct HostilePlan {
     pub lasting: Duration,
     /// Largest memory that the node may have at any time, bytes.
     pub memory: u64,
+    /// Longest time that a health check may take.
+    pub health: Duration,
     /// By how much more than before the attack its memory may be afterwards, bytes.
     pub memory_kept: u64,
 }
@@ -57,6 +65,10 @@ pub struct HostileReport {
     pub answered: u64,
     /// See above.
     pub refused: u64,
+    /// Of those let through, matches by HTTP/2, and segments of the live window.
+    pub answered_http_2: u64,
+    /// See above.
+    pub answered_live: u64,
     /// Resident memory in bytes: before, at its highest, and a minute after at most.
     pub memory: [u64; 3],
     /// Open descriptors, at the same times.
@@ -74,19 +86,32 @@ pub struct HostileReport {
 /// What the attackers know and count.
 struct Attack {
     http: SocketAddr,
+    https: SocketAddr,
     rtmp: SocketAddr,
     host: String,
+    trust: Arc<ClientConfig>,
     /// Addresses that any visitor gets: a match, and its playlist.
     download: String,
     playlist: String,
+    /// The folders of live channels.
+    live: Vec<String>,
     is_over: AtomicBool,
     answered: AtomicU64,
     refused: AtomicU64,
+    answered_http_2: AtomicU64,
+    answered_live: AtomicU64,
 }
 
 /// Runs the plan.
 pub fn attack(plan: &HostilePlan) -> HostileReport {
-    let node = Node::start(NodeOptions { is_on_all_addresses: true, ..NodeOptions::default() });
+    let authority = Authority::new();
+    let (folder, https) = (tempfile::tempdir().expect("a folder"), free_port());
+    let options = NodeOptions {
+        is_on_all_addresses: true,
+        settings: with_tls(&authority, folder.path(), https),
+        ..NodeOptions::default()
+    };
+    let node = Node::start(options);
     node.add_club("club", 60);
     let courts: Vec<Court> =
         (0..plan.publishers).map(|number| node.add_court("club", &format!("c{number}"))).collect();
@@ -109,13 +134,22 @@ pub fn attack(plan: &HostilePlan) -> HostileReport {
     let own = own_address();
     let attack = Arc::new(Attack {
         http: SocketAddr::new(own, node.http.port()),
+        https: SocketAddr::new(own, https),
+        trust: {
+            let mut trust = (*authority.client()).clone();
+            trust.alpn_protocols = vec![b"h2".to_vec()];
+            Arc::new(trust)
+        },
         rtmp: SocketAddr::new(own, node.rtmp.port()),
         host: SocketAddr::new(own, node.http.port()).to_string(),
         download: address("downloadUrl"),
         playlist: address("playlistUrl"),
+        live: courts.iter().map(|court| format!("/live/{}", court.channel)).collect(),
         is_over: AtomicBool::new(false),
         answered: AtomicU64::new(0),
         refused: AtomicU64::new(0),
+        answered_http_2: AtomicU64::new(0),
+        answered_live: AtomicU64::new(0),
     });
     let mut report = HostileReport::default();
     (report.memory[0], report.descriptors[0]) = usage(&node);
@@ -130,6 +164,7 @@ pub fn attack(plan: &HostilePlan) -> HostileReport {
         runtime.spawn(Arc::clone(&attack).keep_at_it(number, slow_head));
         runtime.spawn(Arc::clone(&attack).keep_at_it(number, half_open));
         runtime.spawn(Arc::clone(&attack).keep_at_it(number, closed_window));
+        runtime.spawn(Arc::clone(&attack).keep_at_it(number, stalled_live));
         // Of these each is worth many of the others.
         if number.is_multiple_of(8) {
             runtime.spawn(Arc::clone(&attack).keep_at_it(number, flood));
@@ -158,6 +193,14 @@ pub fn attack(plan: &HostilePlan) -> HostileReport {
     }
     report.answered = attack.answered.load(Ordering::Relaxed);
     report.refused = attack.refused.load(Ordering::Relaxed);
+    report.answered_http_2 = attack.answered_http_2.load(Ordering::Relaxed);
+    report.answered_live = attack.answered_live.load(Ordering::Relaxed);
+    if report.answered_http_2 == 0 || report.answered_live == 0 {
+        report.faults.push("some of the attackers met nobody".into());
+    }
+    if report.slowest_health > plan.health {
+        report.faults.push(format!("/healthz took {:?}", report.slowest_health));
+    }
 
     let after = Instant::now();
     loop {
@@ -196,6 +239,23 @@ fn check_court(court: &Court, replay: &Value, end_us: i64, report: &mut HostileR
     }
 }
 
+/// Settings of a node that speaks HTTPS as well, with which browsers speak HTTP/2.
+fn with_tls(authority: &Authority, folder: &Path, port: u16) -> Vec<(String, String)> {
+    let issued = authority.issue();
+    let put = |name: &str, text: &str| {
+        let path = folder.join(name);
+        #[expect(clippy::disallowed_methods, reason = "a test sets a node up")]
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let settings = [
+        ("TUREPE_TLS_CERTIFICATE", put("fullchain.pem", &issued.certificate)),
+        ("TUREPE_TLS_KEY", put("privkey.pem", &issued.key)),
+        ("TUREPE_HTTP_TLS_LISTEN", format!("0.0.0.0:{port}")),
+    ];
+    settings.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
 fn check_usage(plan: &HostilePlan, report: &mut HostileReport) {
     let [before, highest, after] = report.memory;
     if highest > plan.memory {
@@ -206,7 +266,7 @@ fn check_usage(plan: &HostilePlan, report: &mut HostileReport) {
     }
     let [before, highest, after] = report.descriptors;
     // Every connection costs one, however much it has asked for; recording goes on beside them.
-    let most = before + 5 * plan.crowd as u64 + 64;
+    let most = before + 6 * plan.crowd as u64 + 64;
     if highest > most {
         report.faults.push(format!("{highest} descriptors at the highest, {most} are explained"));
     }
@@ -328,7 +388,7 @@ async fn flood(attack: Arc<Attack>, number: usize) -> std::io::Result<()> {
             _ => {
                 let asked = format!("/api/clubs/club/courts/c0/replay?from={start}&to={end}");
                 stream.write_all(attack.head(&asked, "").as_bytes()).await?;
-                let replay: Value = serde_json::from_slice(&read_answer(&mut stream).await?)?;
+                let replay: Value = serde_json::from_slice(&read_answer(&mut stream).await?.1)?;
                 ["thumbnailUrl", "playlistUrl"]
                     .iter()
                     .filter_map(|name| Some(attack.head(replay[*name].as_str()?, "")))
@@ -337,8 +397,9 @@ async fn flood(attack: Arc<Attack>, number: usize) -> std::io::Result<()> {
         };
         for request in requests {
             stream.write_all(request.as_bytes()).await?;
-            read_answer(&mut stream).await?;
-            attack.answered.fetch_add(1, Ordering::Relaxed);
+            let (is_let_in, _) = read_answer(&mut stream).await?;
+            let count = if is_let_in { &attack.answered } else { &attack.refused };
+            count.fetch_add(1, Ordering::Relaxed);
         }
         if attack.is_over.load(Ordering::Relaxed) {
             break;
@@ -350,8 +411,8 @@ async fn flood(attack: Arc<Attack>, number: usize) -> std::io::Result<()> {
 /// Longest answer that is read.
 const MAX_ANSWER: u64 = 64 << 20;
 
-/// The body of one answer of HTTP/1.1 that says its length.
-async fn read_answer(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+/// Whether one answer of HTTP/1.1 that says its length gives what was asked for, and its body.
+async fn read_answer(stream: &mut TcpStream) -> std::io::Result<(bool, Vec<u8>)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() > 64 * 1024 {
@@ -366,12 +427,38 @@ async fn read_answer(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let length = length.ok_or_else(|| std::io::Error::other("no length that is read"))?;
     let mut body = vec![0; usize::try_from(length).unwrap_or_default()];
     stream.read_exact(&mut body).await?;
-    Ok(body)
+    Ok((text.starts_with("http/1.1 2"), body))
 }
 
-/// HTTP/2 without TLS: a hundred matches on one connection whose window stays shut, and a PING now and then.
+/// Asks for the newest whole segment of a live window, and stands still: the window goes on, and what is read of it stays.
+async fn stalled_live(attack: Arc<Attack>, number: usize) -> std::io::Result<()> {
+    let folder = attack.live.get(number % attack.live.len()).cloned().unwrap_or_default();
+    let mut stream = attack.connect(attack.http).await?;
+    stream.write_all(attack.head(&format!("{folder}/index.m3u8"), "").as_bytes()).await?;
+    let (is_let_in, playlist) = read_answer(&mut stream).await?;
+    let playlist = String::from_utf8_lossy(&playlist).into_owned();
+    let newest = playlist.lines().rfind(|line| line.ends_with(".m4s") && !line.starts_with('#'));
+    let (true, Some(segment)) = (is_let_in, newest) else { return Err(std::io::Error::other("refused")) };
+    stream.write_all(attack.head(&format!("{folder}/{segment}"), "").as_bytes()).await?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await?;
+    if !head.ends_with(b" 200") {
+        return Err(std::io::Error::other("refused"));
+    }
+    attack.answered.fetch_add(1, Ordering::Relaxed);
+    attack.answered_live.fetch_add(1, Ordering::Relaxed);
+    let mut byte = [0; 1];
+    while stream.read(&mut byte).await? > 0 {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    Ok(())
+}
+
+/// HTTP/2: a hundred matches on one connection whose window stays shut, and a PING now and then.
 async fn closed_window(attack: Arc<Attack>, number: usize) -> std::io::Result<()> {
-    let stream = attack.connect(attack.http).await?;
+    let stream = attack.connect(attack.https).await?;
+    let name = ServerName::try_from("localhost").map_err(std::io::Error::other)?;
+    let stream = TlsConnector::from(Arc::clone(&attack.trust)).connect(name, stream).await?;
     let mut builder = h2::client::Builder::new();
     builder.initial_window_size(1).initial_connection_window_size(65_535);
     let other = |error: h2::Error| std::io::Error::other(error);
@@ -389,12 +476,13 @@ async fn closed_window(attack: Arc<Attack>, number: usize) -> std::io::Result<()
         let mut answers = Vec::new();
         for _ in 0..=number % 100 {
             client = client.clone().ready().await.map_err(other)?;
-            let request = http::Request::get(format!("http://{}{}", attack.host, attack.download)).body(());
+            let request = http::Request::get(format!("https://localhost{}", attack.download)).body(());
             let request = request.map_err(std::io::Error::other)?;
             let (answer, _) = client.send_request(request, true).map_err(other)?;
             let answer = answer.await.map_err(other)?;
             if answer.status() == http::StatusCode::OK {
                 attack.answered.fetch_add(1, Ordering::Relaxed);
+                attack.answered_http_2.fetch_add(1, Ordering::Relaxed);
             } else {
                 attack.refused.fetch_add(1, Ordering::Relaxed);
             }

@@ -20,6 +20,7 @@ fn strangers_at_every_door_cost_no_frame() {
         publishers: whole("SOAK_PUBLISHERS", 4),
         crowd: whole("SOAK_CROWD", 100),
         lasting: Duration::from_secs(asked("SOAK_SECONDS", 20)),
+        health: Duration::from_millis(asked("SOAK_HEALTH_MS", 10_000)),
         memory: 1 << 30,
         // Caches (docs/operations.md), and what the allocator keeps of what was in use at the same time (docs/security.md).
         memory_kept: 128 << 20,
@@ -28,13 +29,16 @@ fn strangers_at_every_door_cost_no_frame() {
     let report = attack(&plan);
     let megabytes = report.memory.map(|bytes| bytes >> 20);
     println!(
-        "{} of {} camera-seconds recorded; /healthz answered {} times, the slowest in {:.0} ms; {} answers given, {} refused; \
+        "{} of {} camera-seconds recorded; /healthz answered {} times, the slowest in {:.0} ms; {} answers given ({} matches by HTTP/2, {} live \
+         segments), {} refused; \
          memory {megabytes:?} MB, descriptors {:?} (before, highest, after), {} lines of log",
         report.recorded_us / 1_000_000,
         report.elapsed_us / 1_000_000,
         report.healthy,
         report.slowest_health.as_secs_f64() * 1e3,
         report.answered,
+        report.answered_http_2,
+        report.answered_live,
         report.refused,
         report.descriptors,
         report.log_lines,

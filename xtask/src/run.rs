@@ -147,7 +147,8 @@ pub(crate) fn soak_hostile(seconds: u64, publishers: u32, crowd: u32) -> Result<
     command
         .env("SOAK_SECONDS", seconds.to_string())
         .env("SOAK_PUBLISHERS", publishers.to_string())
-        .env("SOAK_CROWD", crowd.to_string());
+        .env("SOAK_CROWD", crowd.to_string())
+        .env("SOAK_HEALTH_MS", "1000");
     run(&mut command)
 }
 

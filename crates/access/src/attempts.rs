@@ -30,8 +30,8 @@ impl Limit {
     ///
     /// # Errors
     ///
-    /// When the next attempt may be made, UTC microseconds, where there were too many.
-    pub fn attempt(self, counter: Option<Counter>, now_us: i64) -> Result<Counter, i64> {
+    /// Where there were too many: when the next attempt may be made, UTC microseconds, and the counter, which is to be kept as well.
+    pub fn attempt(self, counter: Option<Counter>, now_us: i64) -> Result<Counter, (i64, Counter)> {
         let fresh = Counter { window_from_us: now_us, failures: 1 };
         let Some(Counter { window_from_us, failures }) = counter else { return Ok(fresh) };
         // A clock that was set back makes nobody wait for it to catch up, and forgets nothing.
@@ -41,7 +41,7 @@ impl Limit {
             return Ok(fresh);
         }
         if failures >= self.failures {
-            return Err(end_us);
+            return Err((end_us, Counter { window_from_us, failures }));
         }
         Ok(Counter { window_from_us, failures: failures + 1 })
     }
@@ -60,9 +60,12 @@ mod tests {
         for now_us in [10, 20, 30] {
             counter = Some(limit.attempt(counter, now_us).unwrap());
         }
-        assert_eq!(limit.attempt(counter, 1_009), Err(1_010));
+        assert_eq!(limit.attempt(counter, 1_009), Err((1_010, counter.unwrap())));
         assert_eq!(limit.attempt(counter, 1_010), Ok(Counter { window_from_us: 1_010, failures: 1 }));
         // Set back by a day: as many as there were, and no longer a pause than ever.
-        assert_eq!(limit.attempt(counter, -90_000), Err(-89_000));
+        let (next_us, moved) = limit.attempt(counter, -90_000).unwrap_err();
+        assert_eq!(next_us, -89_000);
+        assert_eq!(limit.attempt(Some(moved), -89_500), Err((-89_000, moved)), "the end stays where it is");
+        assert!(limit.attempt(Some(moved), next_us).is_ok());
     }
 }

@@ -27,7 +27,7 @@ impl Catalog {
         let now_us = self.now_us();
         self.write(|| async {
             let transaction = self.begin().await?;
-            let mut counted = Vec::new();
+            let (mut counted, mut refused) = (Vec::new(), None);
             for (subject, limit) in subjects {
                 let known = code_attempt::Entity::find_by_id(subject.as_str()).one(&transaction).await?;
                 let counter = known.map(|row| Counter {
@@ -36,7 +36,12 @@ impl Catalog {
                 });
                 match limit.attempt(counter, now_us) {
                     Ok(counter) => counted.push((subject, counter)),
-                    Err(next_us) => return Ok(Err(next_us)),
+                    Err((next_us, counter)) => {
+                        // A clock that was set back has moved it: kept, or nobody gets in until the clock has caught up.
+                        refused = Some(next_us);
+                        counted = vec![(subject, counter)];
+                        break;
+                    }
                 }
             }
             for (subject, counter) in counted {
@@ -62,7 +67,7 @@ impl Catalog {
                     .await?;
             }
             transaction.commit().await?;
-            Ok(Ok(()))
+            Ok(refused.map_or(Ok(()), Err))
         })
         .await
     }

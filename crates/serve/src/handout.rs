@@ -140,7 +140,9 @@ pub async fn make_codes(
     let mut handed = Vec::with_capacity(slots.len());
     for slot in slots {
         let kept = catalog.slot_code(court.id, slot.start_us).await?;
-        if let Some(kept) = kept.filter(|kept| !renew && kept.expires_us > now_us) {
+        // One of before the matches became longer or shorter opens nothing.
+        let is_right = |kept: &SlotCode| kept.expires_us > now_us && kept.end_us == slot.end_us;
+        if let Some(kept) = kept.filter(|kept| !renew && is_right(kept)) {
             handed.push(HandedCode { slot, kept, code: None });
             continue;
         }

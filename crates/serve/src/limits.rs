@@ -51,6 +51,9 @@ pub const MAX_REWIND_AGE_US: i64 = 12 * 3_600 * 1_000_000;
 /// after it.
 pub const ACCESS_CACHE_US: i64 = 2_000_000;
 
+/// While the catalog is away, what it said of access stands if it was used within so long, in microseconds.
+pub const MAX_STALE_US: i64 = 10 * 60 * 1_000_000;
+
 /// Channels whose policy is remembered, and links and codes whose state is: those that are being watched.
 pub const MAX_ACCESS_CACHED: usize = 4_096;
 

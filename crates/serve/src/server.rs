@@ -8,8 +8,9 @@ use crate::{
     http::{
         guard, listen,
         listen::Listeners,
-        memory::{Memory, accounted},
+        memory::{Accountant, Memory, accounted},
     },
+    limits::GZIP_BYTES,
     monitor::{FlvPlayers, Monitor},
     openapi::Document,
     patterns,
@@ -143,12 +144,14 @@ impl Server {
             .route("/openapi.json", get(handlers::openapi))
             .method_not_allowed_fallback(wrong_method);
         // What is made in memory counts; files count for themselves, and operators are answered in any case.
-        let counted = || from_fn_with_state(self.app.clone(), accounted);
-        let pictures = pictures().method_not_allowed_fallback(wrong_method).layer(counted());
-        let live = live_media().method_not_allowed_fallback(wrong_method).layer(counted()).layer(cors());
-        let answers = api.layer(counted()).layer(compression()).layer(map_response(not_stored));
-        let media = playlists.layer(counted()).layer(compression()).merge(files).layer(cors());
-        let covers = covers().method_not_allowed_fallback(wrong_method).layer(counted()).layer(cors());
+        let counted = |encoder_bytes| {
+            from_fn_with_state(Accountant { app: self.app.clone(), encoder_bytes }, accounted)
+        };
+        let pictures = pictures().method_not_allowed_fallback(wrong_method).layer(counted(0));
+        let live = live_media().method_not_allowed_fallback(wrong_method).layer(counted(0)).layer(cors());
+        let answers = api.layer(counted(GZIP_BYTES)).layer(compression()).layer(map_response(not_stored));
+        let media = playlists.layer(counted(GZIP_BYTES)).layer(compression()).merge(files).layer(cors());
+        let covers = covers().method_not_allowed_fallback(wrong_method).layer(counted(0)).layer(cors());
         let routes = guard::paced(answers.merge(media))
             // What strangers try keeps nobody from what is there.
             .merge(guard::tried(entry.layer(map_response(not_stored))))

@@ -2,8 +2,7 @@
 //! past it: addresses are handed out by [`Door::judge`], and used by [`Door::still`], which asks the same again.
 //!
 //! - [`visitor`]: what a request shows.
-//! - [`remembered`]: what was fetched is remembered for a moment, and beyond it while the catalog is away: nothing can be taken back
-//!   then.
+//! - [`remembered`]: what was fetched is remembered for a moment, and while the catalog is away for who goes on using it.
 
 mod remembered;
 mod visitor;
@@ -138,7 +137,7 @@ impl Door {
                 let policy = self.policy(place);
                 decide(policy, place.place, access::Visitor::default(), Wish::Cover, now_us).is_err()
             });
-            Ok(Arc::new(hidden.map(|(id, _)| CoverId::of(id)).collect::<HashSet<_>>()))
+            Ok::<_, CatalogError>(Arc::new(hidden.map(|(id, _)| CoverId::of(id)).collect::<HashSet<_>>()))
         };
         Ok(!hidden.get((), clock.monotonic_us(), look).await?.contains(&cover))
     }

@@ -6,7 +6,7 @@
 
 use crate::{
     app::App,
-    limits::MAX_PASSES_CARRIED,
+    limits::{MAX_GRANT_LIFE_US, MAX_PASSES_CARRIED},
     operators::OperatorByToken,
     token::{PASS_CHARS, Signer},
 };
@@ -57,14 +57,14 @@ fn passes(headers: &HeaderMap, signer: &Signer) -> Vec<Pass> {
     passes
 }
 
-/// The cookie of a visitor who has shown one thing more. `until_us` is when the last of it opens nothing any more.
+/// The cookie of a visitor who has shown one thing more. It lives as long as anything can that is in it: what of it still opens something is
+/// looked up when it is shown.
 pub(crate) fn cookie(
     visitor: &Visitor,
     pass: Pass,
     club: &str,
     headers: &HeaderMap,
     signer: &Signer,
-    life_us: i64,
 ) -> Option<HeaderValue> {
     let mut passes: Vec<Pass> = visitor.passes.iter().copied().filter(|known| *known != pass).collect();
     passes.push(pass);
@@ -72,7 +72,7 @@ pub(crate) fn cookie(
     let newest = passes.split_off(passes.len().saturating_sub(MAX_PASSES_CARRIED));
     let value: Vec<String> = newest.into_iter().map(|pass| signer.sign_pass(pass)).collect();
     let value = value.join(&SEPARATOR.to_string());
-    let life_s = life_us.max(0) / 1_000_000 + 1;
+    let life_s = MAX_GRANT_LIFE_US / 1_000_000;
     // A page that came by HTTPS says so: what it carries is not to go out in the clear.
     let is_https =
         headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
@@ -103,9 +103,12 @@ mod tests {
         let mut visitor = Visitor::default();
         let mut sent = HeaderMap::new();
         for number in 0..MAX_PASSES_CARRIED as u128 + 3 {
-            let set = cookie(&visitor, pass(number), "club", &HeaderMap::new(), &signer, 5_000_000).unwrap();
+            let set = cookie(&visitor, pass(number), "club", &HeaderMap::new(), &signer).unwrap();
             let text = set.to_str().unwrap().to_owned();
-            assert!(text.ends_with("; Path=/api/clubs/club; Max-Age=6; HttpOnly; SameSite=Strict"), "{text}");
+            assert!(
+                text.ends_with("; Path=/api/clubs/club; Max-Age=63244800; HttpOnly; SameSite=Strict"),
+                "{text}"
+            );
             let pair = text.split(';').next().unwrap();
             sent.insert(header::COOKIE, HeaderValue::from_str(&format!("a=b; {pair}; c=d")).unwrap());
             visitor.passes = passes(&sent, &signer);
@@ -118,7 +121,7 @@ mod tests {
         assert_eq!(passes(&sent, &signer), []);
         let mut https = HeaderMap::new();
         https.insert(header::ORIGIN, HeaderValue::from_static("https://video.club.example"));
-        let set = cookie(&visitor, pass(1), "club", &https, &signer, 0).unwrap();
+        let set = cookie(&visitor, pass(1), "club", &https, &signer).unwrap();
         assert!(set.to_str().unwrap().ends_with("; Secure"));
     }
 }

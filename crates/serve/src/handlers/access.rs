@@ -9,8 +9,8 @@ use crate::{
     app::App,
     door::{Visitor, cookie},
     handout::{HandOutError, LinkTo, make_codes, make_link, slot_subject},
-    http::{Peer, client_of},
-    limits::{CODE_PAUSE, JSON_TIMEOUT, LINK_LIFE_US, MAX_JSON_BYTES, TURN_TIMEOUT},
+    http::{Peer, client_of, guard::small_body},
+    limits::{CODE_PAUSE, LINK_LIFE_US, TURN_TIMEOUT},
     operators::OperatorByToken,
     problem::{Problem, ProblemCode, ProblemDocument},
     query::{self, ApiPath, Fields},
@@ -18,9 +18,8 @@ use crate::{
 use access::{By, Grant, PER_ADDRESS, PER_SLOT, Policy};
 use axum::{
     Json,
-    body::to_bytes,
     extract::{FromRequest, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use catalog::{CatalogError, Club, schedule};
@@ -42,16 +41,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
             return Err(bad("the body is JSON, with `Content-Type: application/json`"));
         }
-        let body = to_bytes(request.into_body(), MAX_JSON_BYTES);
-        let body = match tokio::time::timeout(JSON_TIMEOUT, body).await {
-            Ok(Ok(body)) => body,
-            Ok(Err(_)) => {
-                let detail = format!("the body is longer than {MAX_JSON_BYTES} bytes, or ended early");
-                return Err(Problem::new(ProblemCode::BodyTooLarge, detail)
-                    .with_header(header::CONNECTION, HeaderValue::from_static("close")));
-            }
-            Err(_) => return Err(Problem::new(ProblemCode::Timeout, "the body did not come in time")),
-        };
+        let body = small_body(request.into_body()).await?;
         // What was sent may be a secret: the reason names the field and where, and of the words only the type.
         let read = serde_json::from_slice(&body).map_err(|error| {
             bad(format!("the body cannot be read (line {}, column {})", error.line(), error.column()))
@@ -109,9 +99,8 @@ pub(crate) async fn open_access(
         from: range.map(|range| Instant(range.from_us)),
         to: range.map(|range| Instant(range.to_us)),
     };
-    let life_us = grant.until_us.saturating_sub(now_us);
     let mut response = Json(opened).into_response();
-    if let Some(cookie) = cookie(&visitor, grant.pass, &club.slug, &headers, &app.signer, life_us) {
+    if let Some(cookie) = cookie(&visitor, grant.pass, &club.slug, &headers, &app.signer) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
     Ok(response)
@@ -161,23 +150,46 @@ async fn by_code(
             "many codes are being tried at this moment; try again in a second",
         ));
     };
+    // Whoever leaves meanwhile leaves this behind: it goes on to its end, and so does its turn.
+    let (app, code, court) = (app.clone(), code.to_owned(), scope.court.id);
     let mut subjects = vec![(slot_subject(scope.court.id, slot.start_us), PER_SLOT)];
     subjects.extend(address_subject(peer, headers).map(|subject| (subject, PER_ADDRESS)));
-    let counted = app.catalog.count_attempt(&subjects).await?;
-    if let Err(next_us) = counted {
+    let club = club.id;
+    let (told, outcome) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let tried = try_code(&app, club, court, (slot.start_us, slot.end_us), &code, &subjects).await;
+        // Nobody waits any more.
+        drop(told.send(tried));
+        tokio::time::sleep(CODE_PAUSE).await;
+        drop(turn);
+    });
+    outcome.await.unwrap_or_else(|_| Err(Problem::new(ProblemCode::Internal, "the server stops")))
+}
+
+/// Counts an attempt, and compares.
+async fn try_code(
+    app: &App,
+    club: Uuid,
+    court: Uuid,
+    (start_us, end_us): (i64, i64),
+    code: &str,
+    subjects: &[(String, access::Limit)],
+) -> Result<Grant, Problem> {
+    if let Err(next_us) = app.catalog.count_attempt(subjects).await? {
         let detail = "wrong codes were typed too often; wait a while, or ask the club for a link";
         let problem = Problem::new(ProblemCode::TooManyAttempts, detail);
         return Err(problem.with_retry_at(next_us, app.clock.now_us()));
     }
-    let found = app.catalog.match_slot_code(scope.court.id, slot.start_us, code).await;
-    tokio::spawn(async move {
-        tokio::time::sleep(CODE_PAUSE).await;
-        drop(turn);
-    });
-    let kept = found?.ok_or_else(wrong)?;
-    let subjects: Vec<String> = subjects.into_iter().map(|(subject, _)| subject).collect();
-    app.catalog.forgive_attempt(&subjects).await?;
-    Ok(kept.grant(club.id))
+    let found = app.catalog.match_slot_code(court, start_us, code).await?;
+    // A code of before the hours or lengths of matches were changed is of another match.
+    let found = found.filter(|kept| kept.end_us == end_us);
+    let kept =
+        found.ok_or_else(|| Problem::new(ProblemCode::CodeWrong, "this is not the code of this match"))?;
+    let subjects: Vec<String> = subjects.iter().map(|(subject, _)| subject.clone()).collect();
+    if let Err(error) = app.catalog.forgive_attempt(&subjects).await {
+        tracing::warn!(%error, "an attempt that was right counts as one that was not");
+    }
+    Ok(kept.grant(club))
 }
 
 /// As which attempts of an address are counted: IPv4 whole, IPv6 by its /64 network. `None` for a proxy on this machine that does not

@@ -3,6 +3,7 @@
 use super::{live_playlist, playlist::PLAYLIST_TYPE};
 use crate::{
     app::App,
+    http::memory::{Accounted, HeldBody, Reader},
     limits::LIVE_WAIT,
     problem::{Problem, ProblemCode, ProblemDocument},
     query::{ApiPath, Fields},
@@ -57,6 +58,7 @@ enum File {
 pub(crate) async fn get_live_file(
     State(app): State<App>,
     ApiPath((name, file)): ApiPath<(String, String)>,
+    reader: Reader,
     fields: Fields,
 ) -> Result<Response, Problem> {
     let file = named(&file)
@@ -75,8 +77,17 @@ pub(crate) async fn get_live_file(
             let text = live_playlist::rewind(&app, &window, permit, &fields).await?;
             Ok(playlist(text))
         }
-        File::Segment(number) => segment(&window, number, kept(permit.by)),
-        File::Part(number, part) => self::part(&window, number, part, kept(permit.by)).await,
+        File::Segment(number) => {
+            let parts = segment(&window, number)?;
+            // Shared by all who read it: what it holds stays after the window has gone on.
+            let name = format!("live/{}/{number}", permit.channel);
+            media(&app, &reader, name, parts, kept(permit.by)).await
+        }
+        File::Part(number, part) => {
+            let name = format!("live/{}/{number}.{part}", permit.channel);
+            let part = self::part(&window, number, part).await?;
+            media(&app, &reader, name, vec![part], kept(permit.by)).await
+        }
         File::Init(hash) => init(&window, &hash),
     }
 }
@@ -112,26 +123,21 @@ fn gone() -> Problem {
     Problem::new(ProblemCode::SegmentNotFound, "this is not in the live window any more, or not yet")
 }
 
-fn segment(window: &WindowReader, number: u64, kept: HeaderValue) -> Result<Response, Problem> {
+fn segment(window: &WindowReader, number: u64) -> Result<Vec<Arc<Fragment>>, Problem> {
     let snapshot = window.snapshot().ok_or_else(not_live)?;
     let segment = snapshot.segment(number).filter(|segment| segment.is_closed).ok_or_else(gone)?;
-    Ok(media(segment.parts.clone(), kept))
+    Ok(segment.parts.clone())
 }
 
 /// A part; the one that comes next is waited for, as its address is told beforehand (`EXT-X-PRELOAD-HINT`).
-async fn part(
-    window: &WindowReader,
-    number: u64,
-    part: usize,
-    kept: HeaderValue,
-) -> Result<Response, Problem> {
+async fn part(window: &WindowReader, number: u64, part: usize) -> Result<Arc<Fragment>, Problem> {
     let mut snapshot = window.snapshot().ok_or_else(not_live)?;
     if snapshot.next() == (number, part) {
         let come = window.wait(|now| now.is_none_or(|now| now.next() != (number, part)));
         snapshot = tokio::time::timeout(LIVE_WAIT, come).await.ok().flatten().ok_or_else(gone)?;
     }
     let segment = snapshot.segment(number).ok_or_else(gone)?;
-    Ok(media(vec![segment.parts.get(part).ok_or_else(gone)?.clone()], kept))
+    Ok(segment.parts.get(part).ok_or_else(gone)?.clone())
 }
 
 fn init(window: &WindowReader, hash: &str) -> Result<Response, Problem> {
@@ -141,8 +147,14 @@ fn init(window: &WindowReader, hash: &str) -> Result<Response, Problem> {
     Ok(([(header::CONTENT_TYPE, MP4), (header::CACHE_CONTROL, KEPT)], bytes).into_response())
 }
 
-/// Fragments one after the other, without a copy.
-fn media(parts: Vec<Arc<Fragment>>, kept: HeaderValue) -> Response {
+/// Fragments one after the other, without a copy. They are held until the last of them has gone, under a name for all who read the same.
+async fn media(
+    app: &App,
+    reader: &Reader,
+    name: String,
+    parts: Vec<Arc<Fragment>>,
+    kept: HeaderValue,
+) -> Result<Response, Problem> {
     let length: u64 = parts.iter().map(|part| u64::from(part.size_bytes)).sum();
     let pieces = parts.into_iter().flat_map(|part| {
         let count = part.payload.len() + 1;
@@ -151,11 +163,14 @@ fn media(parts: Vec<Arc<Fragment>>, kept: HeaderValue) -> Response {
             Some(at) => part.payload.get(at).cloned(),
         })
     });
+    let hold = app.memory.share_of(reader, &name, length).await?;
     let body = Body::from_stream(stream::iter(pieces.map(Ok::<Bytes, Infallible>)));
     let headers = [
         (header::CONTENT_TYPE, MP4),
         (header::CACHE_CONTROL, kept),
         (header::CONTENT_LENGTH, HeaderValue::from(length)),
     ];
-    (headers, body).into_response()
+    let mut response = (headers, HeldBody::wrap(body, [hold])).into_response();
+    response.extensions_mut().insert(Accounted);
+    Ok(response)
 }

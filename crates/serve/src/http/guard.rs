@@ -3,14 +3,14 @@
 use super::answers::Answers;
 use crate::{
     limits::{
-        ANSWER_TIMEOUT, MAX_BODY_BYTES, MAX_ENTRIES_IN_WORK, MAX_LIVE_REQUESTS, MAX_REQUESTS_IN_WORK,
-        MAX_URI_BYTES, TURN_TIMEOUT,
+        ANSWER_TIMEOUT, JSON_TIMEOUT, MAX_BODY_BYTES, MAX_ENTRIES_IN_WORK, MAX_JSON_BYTES, MAX_LIVE_REQUESTS,
+        MAX_REQUESTS_IN_WORK, MAX_URI_BYTES, TURN_TIMEOUT,
     },
     problem::{Problem, ProblemCode},
 };
 use axum::{
     Router,
-    body::{Body, HttpBody},
+    body::{Body, Bytes, HttpBody, to_bytes},
     extract::Request,
     http::{HeaderName, HeaderValue, Response, Uri, header},
     middleware::{Next, from_fn, map_response},
@@ -60,6 +60,34 @@ pub(crate) fn waiting<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Ro
 /// The same for what strangers try: few at once, so that they keep nobody from anything else.
 pub(crate) fn tried<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
     paced_at(routes, Pace { at_once: MAX_ENTRIES_IN_WORK, turn: TURN_TIMEOUT, answer: ANSWER_TIMEOUT })
+        // Outside of the turns: who sends slowly takes nobody's.
+        .layer(from_fn(with_small_body))
+}
+
+/// Reads a body before anybody waits for a turn.
+async fn with_small_body(request: Request, next: Next) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    match small_body(body).await {
+        Ok(body) => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// A body of at most [`MAX_JSON_BYTES`] that comes within [`JSON_TIMEOUT`].
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub(crate) async fn small_body(body: Body) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(JSON_TIMEOUT, to_bytes(body, MAX_JSON_BYTES)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => {
+            let detail = format!("the body is longer than {MAX_JSON_BYTES} bytes, or ended early");
+            Err(Problem::new(ProblemCode::BodyTooLarge, detail)
+                .with_header(header::CONNECTION, HeaderValue::from_static("close")))
+        }
+        Err(_) => Err(Problem::new(ProblemCode::Timeout, "the body did not come in time")),
+    }
 }
 
 fn paced_at<S: Clone + Send + Sync + 'static>(routes: Router<S>, pace: Pace) -> Router<S> {
@@ -124,7 +152,7 @@ async fn within_limits(request: Request, next: Next) -> Response<Body> {
         .into_response();
     }
     // Few operations read a body, and those no more than they need: one of unknown length is left in the socket, and the connection
-    // closes after it.
+    // closes after it (HTTP/2: up to the window of the connection waits here).
     let body = request.body().size_hint().lower();
     if body > MAX_BODY_BYTES {
         return Problem::new(

@@ -4,14 +4,15 @@
 //! for open downloads when it stops.
 
 use super::{
+    client_of,
     memory::Reader,
     progress::Progress,
     seats::{Answering, Seat, SeatLimits, Seats, TurnedAway},
 };
 use crate::direct::Peer;
 use crate::limits::{
-    ACCEPT_RETRY, HEAD_TIMEOUT, IDLE_TIMEOUT, MAX_HEAD_BYTES, MAX_HEADERS, MAX_STREAM_BUFFER_BYTES,
-    MAX_STREAMS, SHUTDOWN_GRACE, TLS_HANDSHAKE_TIMEOUT, WRITE_STALL_TIMEOUT,
+    ACCEPT_RETRY, HEAD_TIMEOUT, IDLE_TIMEOUT, MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HEADERS,
+    MAX_STREAM_BUFFER_BYTES, MAX_STREAMS, SHUTDOWN_GRACE, TLS_HANDSHAKE_TIMEOUT, WRITE_STALL_TIMEOUT,
 };
 use crate::problem;
 use axum::{
@@ -261,6 +262,10 @@ async fn http_2(
     let mut builder = http2::Builder::new(Streams { stuck: stuck.clone() });
     builder.timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
     builder.max_header_list_size(MAX_HEAD_BYTES as u32).max_send_buf_size(MAX_STREAM_BUFFER_BYTES);
+    // Of what is sent to us no more waits here than is ever read: a body before it is looked at is nobody's budget.
+    builder
+        .initial_stream_window_size(MAX_BODY_BYTES as u32)
+        .initial_connection_window_size(MAX_BODY_BYTES as u32);
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let result = tokio::select! {
         result = served.as_mut() => result,
@@ -324,7 +329,8 @@ fn answer(
     connection: &Arc<Progress>,
 ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + use<> {
     let (answering, moved, connection) = (seat.answering(), Arc::clone(moved), Arc::clone(connection));
-    let network = seat.network();
+    // Behind a proxy on this machine its clients have their shares, each his own.
+    let network = client_of(peer, request.headers());
     moved.fetch_add(1, Ordering::Relaxed);
     async move {
         let stream = STREAM.try_with(Arc::clone);

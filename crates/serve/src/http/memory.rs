@@ -31,7 +31,7 @@ use tokio::{sync::Notify, time::Instant};
 use super::progress::Progress;
 use crate::{
     app::App,
-    limits::{GZIP_BYTES, MEMORY_SHARE, STALLED_AFTER, TURN_TIMEOUT},
+    limits::{MEMORY_SHARE, STALLED_AFTER, TURN_TIMEOUT},
     problem::{Problem, ProblemCode},
 };
 
@@ -73,8 +73,21 @@ struct Table {
 
 #[derive(Debug)]
 struct Held {
-    reader: Reader,
+    /// Who has it: one, or all who share it. The first one's address is charged.
+    readers: Vec<Reader>,
+    network: IpAddr,
     bytes: u64,
+}
+
+impl Held {
+    /// Takes in another one who shares it.
+    fn shared_with(&mut self, reader: &Reader) {
+        // Now and then, so that it costs next to nothing: those whose answer is nowhere but in this list are gone.
+        if self.readers.len().is_power_of_two() {
+            self.readers.retain(|reader| Arc::strong_count(&reader.progress) > 1);
+        }
+        self.readers.push(reader.clone());
+    }
 }
 
 /// Why there is no room.
@@ -164,22 +177,26 @@ impl Memory {
     fn take(self: &Arc<Self>, reader: &Reader, bytes: u64, key: Option<&str>) -> Result<Arc<Hold>, Full> {
         let mut table = self.lock();
         if let Some(shared) = key.and_then(|key| table.shared.get(key)).and_then(Weak::upgrade) {
+            if let Some(held) = table.held.get_mut(&shared.number) {
+                held.shared_with(reader);
+            }
             return Ok(shared);
         }
         // What is larger than all there is gets all there is, once nobody else has any of it.
         let bytes = bytes.min(self.share(reader.network));
+        // First: whose share is used up is to wait for nobody, and nobody has to go for him.
+        let here = table.by_network.get(&reader.network).copied().unwrap_or(0);
+        if here + bytes > self.share(reader.network) && here > 0 && !reader.network.is_loopback() {
+            return Err(Full::Share);
+        }
         if table.used + bytes > self.limit {
             return Err(Full::Total);
-        }
-        let here = table.by_network.get(&reader.network).copied().unwrap_or(0);
-        if here + bytes > self.share(reader.network) {
-            return Err(Full::Share);
         }
         table.used += bytes;
         *table.by_network.entry(reader.network).or_default() += bytes;
         table.next += 1;
         let number = table.next;
-        table.held.insert(number, Held { reader: reader.clone(), bytes });
+        table.held.insert(number, Held { readers: vec![reader.clone()], network: reader.network, bytes });
         let hold = Arc::new(Hold { memory: Arc::clone(self), number, key: key.map(str::to_owned) });
         if let Some(key) = key {
             table.shared.insert(key.to_owned(), Arc::downgrade(&hold));
@@ -193,15 +210,17 @@ impl Memory {
         let stalled = table
             .held
             .values()
-            .filter(|held| full == Full::Total || held.reader.network == network)
-            .filter(|held| !held.reader.progress.is_ended())
-            .filter_map(|held| Some((held.reader.progress.waiting_since()?, held)))
+            .flat_map(|held| &held.readers)
+            .filter(|reader| full == Full::Total || reader.network == network)
+            // Of those who are gone there is nothing to end.
+            .filter(|reader| !reader.progress.is_ended() && Arc::strong_count(&reader.progress) > 1)
+            .filter_map(|reader| Some((reader.progress.waiting_since()?, reader)))
             .min_by_key(|(since, _)| *since);
-        if let Some((since, held)) = stalled
+        if let Some((since, reader)) = stalled
             && since.elapsed() >= STALLED_AFTER
         {
-            held.reader.progress.end();
-            tracing::debug!(network = %held.reader.network, "a reader that took nothing made room for a newcomer");
+            reader.progress.end();
+            tracing::debug!(network = %reader.network, "a reader that took nothing made room for a newcomer");
         }
     }
 }
@@ -223,7 +242,7 @@ impl Hold {
     fn set(&self, bytes: impl FnOnce(u64) -> u64) {
         let mut table = self.memory.lock();
         let Some(held) = table.held.get_mut(&self.number) else { return };
-        let (before, network) = (held.bytes, held.reader.network);
+        let (before, network) = (held.bytes, held.network);
         let now = bytes(before);
         held.bytes = now;
         table.used = table.used.saturating_sub(before) + now;
@@ -310,10 +329,18 @@ impl HttpBody for HeldBody {
 #[derive(Clone, Copy)]
 pub(crate) struct Accounted;
 
+/// Who accounts for a group of routes.
+#[derive(Clone)]
+pub(crate) struct Accountant {
+    pub(crate) app: App,
+    /// What the encoder of an answer holds; nothing where none stands around the group.
+    pub(crate) encoder_bytes: u64,
+}
+
 /// Takes what an answer made in memory holds from the budget, its encoder included. It stands inside the compression: there the
 /// length is known.
 pub(crate) async fn accounted(
-    State(app): State<App>,
+    State(Accountant { app, encoder_bytes }): State<Accountant>,
     reader: Reader,
     request: Request,
     next: Next,
@@ -326,7 +353,7 @@ pub(crate) async fn accounted(
         Some(length) if !is_held => length,
         _ => 0,
     };
-    let encoder = if is_encoded && !response.status().is_redirection() { GZIP_BYTES } else { 0 };
+    let encoder = if is_encoded && !response.status().is_redirection() { encoder_bytes } else { 0 };
     if length + encoder == 0 || response.status().is_server_error() {
         return response;
     }
@@ -415,6 +442,40 @@ mod tests {
         held[1] = None;
         assert!(newcomer.await.unwrap());
         assert!([0, 2, 3].iter().all(|number| !all[*number].progress.is_ended()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whose_share_is_used_up_waits_for_nobody_and_ends_nobody() {
+        let memory = Memory::new(8);
+        let greedy = reader(1);
+        let mut held = vec![memory.hold(&greedy, 2).await.unwrap()];
+        let others: Vec<_> = (2..=4).map(reader).collect();
+        for other in &others {
+            held.push(memory.hold(other, 2).await.unwrap());
+            other.progress.given();
+        }
+        tokio::time::sleep(STALLED_AFTER).await;
+        let before = Instant::now();
+        assert!(is_refused(&memory, &greedy, 1).await);
+        assert_eq!(before.elapsed(), Duration::ZERO);
+        assert!(others.iter().all(|other| !other.progress.is_ended()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_those_who_share_the_one_who_stalls_goes_and_not_the_one_who_is_gone() {
+        let memory = Memory::new(100);
+        let (first, second) = (reader(1), reader(2));
+        let _one = memory.share_of(&first, "live", 100).await.unwrap();
+        first.progress.given();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let shared = memory.share_of(&second, "live", 100).await.unwrap();
+        second.progress.given();
+        drop(first);
+        tokio::time::sleep(STALLED_AFTER).await;
+        assert!(is_refused(&memory, &reader(3), 1).await, "it has yet to go");
+        assert!(second.progress.is_ended());
+        drop((shared, _one));
+        assert_eq!(memory.used(), 0);
     }
 
     #[tokio::test(start_paused = true)]

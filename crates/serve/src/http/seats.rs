@@ -117,7 +117,7 @@ impl Seats {
         *table.by_network.entry(network).or_default() += 1;
         let taken = Taken { network, answers: BTreeMap::new(), idle_since: number, close: close.clone() };
         table.taken.insert(number, taken);
-        Ok(Seat { seats: Arc::clone(self), number, network, close })
+        Ok(Seat { seats: Arc::clone(self), number, close })
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -168,7 +168,6 @@ impl Table {
 pub(crate) struct Seat {
     seats: Arc<Seats>,
     number: u64,
-    network: IpAddr,
     close: CancellationToken,
 }
 
@@ -190,11 +189,6 @@ impl Seat {
             table.idle.remove(&idle_since);
         }
         Answering { seat: Arc::clone(self), number }
-    }
-
-    /// Whose seat it is: an address, or an IPv6 /64 network.
-    pub(crate) fn network(&self) -> IpAddr {
-        self.network
     }
 }
 

@@ -167,6 +167,33 @@ async fn absurd_questions_are_refused_and_make_nothing() {
     assert_eq!(hubs.channels().len(), 1);
 }
 
+async fn held(node: &Node) -> u64 {
+    let metrics = text(node, "/metrics").await;
+    let line = metrics.lines().find(|line| line.starts_with("turepe_http_held_bytes ")).unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// The window goes on, and what somebody still reads of it stays in memory: that is counted, once for all who read the same. An encoder
+/// that is not there is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_of_the_window_is_held_within_the_budget() {
+    let (node, _hubs, channel, mut camera) = live_node().await;
+    camera.frames(9);
+    let playlist = text(&node, &format!("/live/{channel}/index.m3u8")).await;
+    let segment = playlist.lines().find(|line| line.ends_with(".m4s") && !line.starts_with('#')).unwrap();
+    let address = format!("/live/{channel}/{segment}");
+    let length = node.bytes(&address).await.len() as u64;
+    let asked = || node.get(&address).header("accept-encoding", "gzip").send();
+    let (one, other) = (asked().await.unwrap(), asked().await.unwrap());
+    // Small bodies go into the socket at once; then nothing is held, and never more than one of them.
+    assert!(held(&node).await <= length, "{} of {length}", held(&node).await);
+    drop((one, other));
+    let flv =
+        node.get(&format!("/live/{channel}.flv")).header("accept-encoding", "gzip").send().await.unwrap();
+    assert_eq!(flv.status(), 200);
+    assert!(held(&node).await <= length);
+}
+
 #[tokio::test]
 async fn a_club_may_want_addresses_signed() {
     let (node, _hubs, channel, mut camera) = live_node().await;

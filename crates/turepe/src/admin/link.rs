@@ -41,9 +41,12 @@ pub(super) async fn run(command: &LinkCommand, catalog: &Catalog, config: &Confi
                 return output::json(&value);
             }
             let warning = if club.access == access::Policy::Open {
-                "\n\nThe club is open to everybody: turepe admin club set --access link"
+                format!(
+                    "\n\nThe club is open to everybody: turepe admin club set --club {} --access link",
+                    club.slug
+                )
             } else {
-                ""
+                String::new()
             };
             output::line(format_args!(
                 "{url}\n\nOpens {} until {}. It is shown this once. To take it back: turepe admin link revoke {}{warning}",

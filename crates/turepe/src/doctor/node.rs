@@ -69,9 +69,13 @@ pub(super) async fn access(patient: &Patient<'_>) -> Vec<Finding> {
     let named = open.iter().take(MAX_CLUBS_NAMED).copied().collect::<Vec<_>>().join(", ");
     vec![Finding::good(match (open.len(), more) {
         (0, _) => "no club shows its matches to everybody".to_owned(),
-        (_, 0) => format!("everybody may watch: {named} (turepe admin club set --access link|code)"),
+        (_, 0) => {
+            format!("everybody may watch: {named} (turepe admin club set --club SLUG --access link|code)")
+        }
         _ => {
-            format!("everybody may watch: {named} and {more} more (turepe admin club set --access link|code)")
+            format!(
+                "everybody may watch: {named} and {more} more (turepe admin club set --club SLUG --access link|code)"
+            )
         }
     })]
 }

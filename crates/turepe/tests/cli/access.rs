@@ -10,7 +10,7 @@ fn a_link_is_printed_once_and_taken_back() {
     tool.club();
     let said = tool.text(&["admin", "link", "create", "--club", "c"]);
     assert!(said.contains("/c#link=") && said.contains("admin link revoke"), "{said}");
-    assert!(said.contains("open to everybody: turepe admin club set --access link"), "{said}");
+    assert!(said.contains("open to everybody: turepe admin club set --club c --access link"), "{said}");
     tool.text(&["admin", "club", "set", "--club", "c", "--access", "link"]);
     let public = ["--set", "http.public_url=https://video.club.example"];
     let create = ["admin", "link", "create", "--club", "c", "--court", "k", "--note", "Ana", "--json"];
