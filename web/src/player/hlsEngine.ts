@@ -31,6 +31,8 @@ export function createHlsEngine(video: HTMLVideoElement, events: EngineEvents): 
     maxBufferLength: BUFFER_AHEAD_S,
     maxMaxBufferLength: MAX_BUFFER_AHEAD_S,
     backBufferLength: BUFFER_BEHIND_S,
+    // A segment of 4 s is eight fragments: each is shown when it is there, and not when the last one is.
+    progressive: true,
     fragLoadPolicy: {
       default: {
         maxTimeToFirstByteMs: FIRST_BYTE_TIMEOUT_MS,
@@ -65,8 +67,13 @@ export function createHlsEngine(video: HTMLVideoElement, events: EngineEvents): 
   hls.on(Events.LEVEL_PTS_UPDATED, (_, { details }) => {
     tellSpans(details);
   });
-  hls.on(Events.FRAG_LOADED, (_, { frag, payload }) => {
-    if (!isFootage(frag) || startsWithIdr(frag.initSegment?.data, new Uint8Array(payload)) !== false) return;
+  // What is appended first of each segment: loaded progressively, it is never there whole.
+  let lookedAt: unknown = null;
+  hls.on(Events.BUFFER_APPENDING, (_, { frag, data }) => {
+    if (!isFootage(frag) || lookedAt === frag) return;
+    const startsSo = startsWithIdr(frag.initSegment?.data, data);
+    if (startsSo !== null) lookedAt = frag;
+    if (startsSo !== false) return;
     // Not every browser minds. Those that do say nothing: they drop the pictures, and the seek never ends.
     hls.stopLoad();
     window.setTimeout(() => {
@@ -134,6 +141,6 @@ function troubleOf({ type, details, fatal, response, networkDetails, frag }: Err
 
 /** Whether the answer came from where the node had sent to. */
 function isElsewhere(request: unknown): boolean {
-  if (!(request instanceof XMLHttpRequest) || request.responseURL === "") return false;
-  return new URL(request.responseURL).origin !== window.location.origin;
+  const url = request instanceof XMLHttpRequest ? request.responseURL : request instanceof Response ? request.url : "";
+  return url !== "" && new URL(url).origin !== window.location.origin;
 }
