@@ -110,7 +110,7 @@ describe("a court that is live", () => {
     const address = `${base ?? ""}/${club ?? ""}/${court ?? ""}`;
     // The page learns within seconds that the court is live.
     await page.goto(address);
-    await page.getByRole("button", { name: "En directo" }).click({ timeout: 60_000 });
+    await page.getByRole("button", { name: /^En vivo/ }).click({ timeout: 60_000 });
     await until("a live picture", 20_000, async () => (await clock()) < LIVE_LIMIT_MS);
     await until("the word live", 20_000, async () => (await page.locator(".live").getAttribute("data-state")) === "live");
     const behind: number[] = [];
@@ -138,7 +138,7 @@ describe("a court that is live", () => {
     await page.waitForTimeout(1_500);
     const after = await page.evaluate(() => document.querySelector<HTMLVideoElement>(".live-video")?.currentTime ?? 0);
     expect(after - before).toBeGreaterThan(0.8);
-    await page.getByRole("button", { name: "Ir al directo" }).click();
+    await page.getByRole("button", { name: "Ir al vivo" }).click();
     await until("the live edge", 20_000, async () => (await clock()) < LIVE_LIMIT_MS);
   });
 

@@ -2,6 +2,7 @@ import { getClub, type MatchPath } from "../api/client";
 import type { ProblemCode } from "../api/types";
 import { useResource } from "../api/useResource";
 import { useI18n } from "../i18n/context";
+import { capitalise, longDate } from "../i18n/format";
 import { Link } from "../router/Link";
 import { courtHref } from "../router/routes";
 import { Heading } from "../ui/Layout";
@@ -17,7 +18,7 @@ interface LockedProps {
 
 /** A match that is not open to the one who looks: what opens it, and where to get that. */
 export function Locked({ path, code, onOpened }: LockedProps) {
-  const { t } = useI18n();
+  const { t, intl } = useI18n();
   const a = t.access;
   // Which of the two the club asks for is its page's to say: of something that has expired, the refusal does not.
   const club = useResource(`club/${path.club}`, (signal) => getClub(path.club, signal));
@@ -29,7 +30,7 @@ export function Locked({ path, code, onOpened }: LockedProps) {
   return (
     <>
       <Heading
-        title={path.time}
+        title={`${capitalise(longDate(path.date, intl))}, ${path.time}`}
         back={{ href: courtHref(path.club, path.court, path.date), label: court ?? t.back }}
       />
       <Notice icon="lock" title={title} help={help} isPage={false}>

@@ -1,7 +1,8 @@
-import { useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 
 import { useI18n } from "../i18n/context";
-import { Icon } from "../ui/Icon";
+import { focusOf, keyToCommand } from "../player/keyboard";
+import { Icon, type IconName } from "../ui/Icon";
 import { LiveBadge } from "../ui/LiveBadge";
 import "./live.css";
 import type { LiveEngine, LiveState } from "./liveEngine";
@@ -34,6 +35,8 @@ function LiveScreen({ url }: { readonly url: string }) {
   const video = useRef<HTMLVideoElement>(null);
   const frame = useRef<HTMLDivElement>(null);
   const engine = useRef<LiveEngine | null>(null);
+  const [isPlaying, setPlaying] = useState(false);
+  const [isMuted, setMuted] = useState(false);
   const [state, setState] = useState<LiveState>("loading");
 
   useEffect(() => {
@@ -52,23 +55,63 @@ function LiveScreen({ url }: { readonly url: string }) {
     };
   }, [url]);
 
-  const fullscreen = (): void => {
+  const fullscreen = useCallback((): void => {
     const target = frame.current;
     if (document.fullscreenElement !== null) void document.exitFullscreen();
     else if (target !== null && "requestFullscreen" in target) void target.requestFullscreen();
-  };
-  const said = { loading: t.loading, lost: t.liveView.lost, unsupported: t.liveView.unsupported, live: null, behind: null }[state];
+  }, []);
+  const togglePlay = useCallback((): void => {
+    const element = video.current;
+    if (element === null) return;
+    if (element.paused) element.play().catch(() => undefined);
+    else element.pause();
+  }, []);
+  const toggleMute = useCallback((): void => {
+    if (video.current !== null) video.current.muted = !video.current.muted;
+  }, []);
+
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent): void => {
+      if (event.defaultPrevented) return;
+      const command = keyToCommand(event, focusOf(document.activeElement), false);
+      if (command?.do === "togglePlay") togglePlay();
+      else if (command?.do === "toggleMute") toggleMute();
+      else if (command?.do === "toggleFullscreen") fullscreen();
+      else return;
+      event.preventDefault();
+    };
+    document.addEventListener("keydown", onKey);
+    return () => {
+      document.removeEventListener("keydown", onKey);
+    };
+  }, [togglePlay, toggleMute, fullscreen]);
+
+  const said = { loading: t.loading, stalled: t.liveView.stalled, lost: t.liveView.lost, unsupported: t.liveView.unsupported, live: null, behind: null }[state];
   return (
     <section className="live" ref={frame} aria-label={t.liveView.title} data-state={state}>
       {/* Live pictures of a court: nobody speaks, and there is nothing to caption. */}
-      <video ref={video} className="live-video" playsInline />
+      <video
+        ref={video}
+        className="live-video"
+        playsInline
+        onClick={togglePlay}
+        onPlay={() => { setPlaying(true); }}
+        onPause={() => { setPlaying(false); }}
+        onVolumeChange={(event) => { setMuted(event.currentTarget.muted); }}
+      />
       {said !== null && (
         <p className="live-said" role="status">
           {said}
         </p>
       )}
       <div className="live-controls">
-        <button type="button" className="control" onClick={() => engine.current?.rewind(BACK_S)}>
+        <LiveButton name={isPlaying ? "pause" : "play"} label={isPlaying ? t.player.pause : t.player.play} onClick={togglePlay} />
+        <button
+          type="button"
+          className="control"
+          onClick={() => engine.current?.rewind(BACK_S)}
+          title={t.player.back(BACK_S)}
+        >
           <Icon name="back" />
           <span>{t.liveView.back(BACK_S)}</span>
         </button>
@@ -76,10 +119,25 @@ function LiveScreen({ url }: { readonly url: string }) {
           <span className="dot" aria-hidden="true" />
           <span>{state === "behind" ? t.liveView.goLive : t.liveView.title}</span>
         </button>
+        <LiveButton name={isMuted ? "muted" : "sound"} label={isMuted ? t.player.unmute : t.player.mute} onClick={toggleMute} />
         <button type="button" className="control" onClick={fullscreen} aria-label={t.liveView.fullscreen} title={t.liveView.fullscreen}>
           <Icon name="expand" />
         </button>
       </div>
     </section>
+  );
+}
+
+interface LiveButtonProps {
+  readonly name: IconName;
+  readonly label: string;
+  readonly onClick: () => void;
+}
+
+function LiveButton({ name, label, onClick }: LiveButtonProps) {
+  return (
+    <button type="button" className="control" onClick={onClick} aria-label={label} title={label}>
+      <Icon name={name} />
+    </button>
   );
 }

@@ -2,6 +2,7 @@
 import Hls, { ErrorTypes, Events } from "hls.js/light";
 
 import { startsWithIdr } from "../player/idr";
+import { stallWatch } from "./stall";
 
 /** How far one can go back, in seconds; the server allows up to four hours. */
 const WINDOW_S = 3600;
@@ -13,7 +14,7 @@ const RETRY_MS = 2_000;
 /** A browser that has shown nothing by then, of fragments that begin with no IDR picture, will not show any. */
 const STARTS_WITHIN_MS = 8_000;
 
-export type LiveState = "loading" | "live" | "behind" | "lost" | "unsupported";
+export type LiveState = "loading" | "live" | "behind" | "stalled" | "lost" | "unsupported";
 
 export interface LiveEngine {
   /** Goes back from where it is. */
@@ -36,6 +37,7 @@ function withHls(video: HTMLVideoElement, url: string, onState: (state: LiveStat
 
   const open = (address: string, behindS: number): void => {
     window.clearTimeout(retry);
+    retry = undefined;
     window.clearTimeout(starting);
     starting = undefined;
     hls = new Hls({
@@ -76,7 +78,12 @@ function withHls(video: HTMLVideoElement, url: string, onState: (state: LiveStat
     video.play().catch(() => undefined);
   };
 
+  const stall = stallWatch();
   const watch = window.setInterval(() => {
+    if (stall(video.currentTime, video.paused, Date.now())) {
+      if (retry === undefined) onState("stalled");
+      return;
+    }
     if (video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) return;
     onState(hls.latency - (hls.targetLatency ?? 0) > BEHIND_S || video.paused ? "behind" : "live");
   }, 500);
@@ -141,7 +148,12 @@ function native(video: HTMLVideoElement, url: string, onState: (state: LiveState
     },
     { signal: abort.signal },
   );
+  const stall = stallWatch();
   const watch = window.setInterval(() => {
+    if (stall(video.currentTime, video.paused, Date.now())) {
+      onState("stalled");
+      return;
+    }
     if (video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) return;
     onState(edge() - video.currentTime > BEHIND_S * 2 || video.paused ? "behind" : "live");
   }, 500);

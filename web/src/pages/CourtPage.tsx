@@ -82,7 +82,7 @@ function Day({ club, court, date }: DayProps) {
         )}
         {slots.status === "loading" && <Skeleton rows={6} kind="card" />}
         {slots.status === "ready" && (
-          <Slots path={path} date={shown} today={today} slots={slots.value.slots} zone={slots.value.zone} footage={footage} />
+          <Slots path={path} date={shown} today={today} slots={slots.value.slots} zone={slots.value.zone} footage={footage} court={court} />
         )}
       </section>
     </>
@@ -112,12 +112,17 @@ interface SlotsProps {
   readonly slots: readonly Slot[];
   readonly zone: string;
   readonly footage: ReadonlyMap<string, number>;
+  readonly court: Court;
 }
 
-function Slots({ path, date, today, slots, zone, footage }: SlotsProps) {
+function Slots({ path, date, today, slots, zone, footage, court }: SlotsProps) {
   const { t, intl } = useI18n();
   const of = (state: Slot["state"]): readonly Slot[] => slots.filter((slot) => slot.state === state);
   const [live, past, future] = [of("live"), of("past"), of("future")];
+  // Newest first: matches are looked for soon after they were played.
+  const played = past.filter((slot) => slot.coverage > 0).reverse();
+  const unrecorded = past.filter((slot) => slot.coverage <= 0).reverse();
+  const hasCamera = court.channels.length > 0;
   const isEmpty = past.length > 0 && [...past, ...live].every((slot) => slot.coverage === 0);
   const lastDay = [...footage.keys()].filter((day) => day !== date).sort().at(-1);
   const elsewhere =
@@ -138,16 +143,16 @@ function Slots({ path, date, today, slots, zone, footage }: SlotsProps) {
     <ul className="slots">
       {group.map((slot) => (
         <li key={slot.start}>
-          <SlotCard path={path} date={date} slot={slot} zone={zone} />
+          <SlotCard path={path} date={date} slot={slot} zone={zone} hasCamera={hasCamera} />
         </li>
       ))}
     </ul>
   );
   return (
     <>
-      {isEmpty && (
+      {(isEmpty || !hasCamera) && (
         <div className="hint">
-          <p>{t.court.nothingRecorded}</p>
+          <p>{hasCamera ? t.court.nothingRecorded : t.court.noCamera(court.name)}</p>
           {elsewhere}
         </div>
       )}
@@ -160,7 +165,13 @@ function Slots({ path, date, today, slots, zone, footage }: SlotsProps) {
       {past.length > 0 && (
         <div className="slot-group" data-state="past">
           {(live.length > 0 || future.length > 0) && <h3>{t.court.played}</h3>}
-          {cards(past)}
+          {played.length > 0 && cards(played)}
+          {unrecorded.length > 0 && (
+            <details className="slots-unrecorded">
+              <summary>{t.court.unrecorded(unrecorded.length)}</summary>
+              {cards(unrecorded)}
+            </details>
+          )}
         </div>
       )}
       {future.length > 0 && (

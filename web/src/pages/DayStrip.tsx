@@ -61,11 +61,13 @@ export function DayStrip({ path, today, shown, footage }: DayStripProps) {
                 href={courtHref(path.club, path.court, date === today ? undefined : date)}
                 replace
                 aria-current={date === shown ? "date" : undefined}
-                aria-label={`${nameOf(date)}, ${longDate(date, intl)}, ${has ? t.court.hasFootage : t.court.noFootage}`}
                 data-footage={has}
               >
                 <span className="day-name">{nameOf(date)}</span>
                 <span className="day-number">{Number(date.slice(8))}</span>
+                <span className="visually-hidden">
+                  , {longDate(date, intl)}, {has ? t.court.hasFootage : t.court.noFootage}
+                </span>
                 <span className="day-mark" />
               </Link>
             </li>

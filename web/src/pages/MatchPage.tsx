@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useMemo } from "react";
 
 import { getReplay, type MatchPath } from "../api/client";
+import type { Problem } from "../api/problem";
 import type { Replay } from "../api/types";
 import { useResource } from "../api/useResource";
 import { useI18n } from "../i18n/context";
@@ -58,6 +59,11 @@ function refreshAfterMs({ isLive, start, expiresAt }: Replay): number {
   return Math.min(Math.max(Date.parse(expiresAt) - now, LEAST_RENEWAL_MS), MAX_TIMER_MS);
 }
 
+/** Whether the server said no, and not only that it cannot answer now. */
+function isRefusal(problem: Problem): boolean {
+  return problem.kind === "refused" && !["busy", "timeout", "internal"].includes(problem.code);
+}
+
 interface WatchProps {
   readonly path: MatchPath;
   readonly replay: Replay;
@@ -73,9 +79,11 @@ function Watch({ path, replay, at }: WatchProps) {
   const day = capitalise(longDate(path.date, intl));
   useTitle(t.match.title(replay.court.name, from), day, replay.club.name);
 
-  const renew = useCallback(async (): Promise<Match | null> => {
+  const renew = useCallback(async (): Promise<Match | "gone" | null> => {
     const outcome = await getReplay(path, AbortSignal.timeout(RENEW_TIMEOUT_MS)).catch(() => null);
-    return outcome?.ok === true ? readMatch(outcome.value) : null;
+    if (outcome === null) return null;
+    if (outcome.ok) return readMatch(outcome.value) ?? "gone";
+    return isRefusal(outcome.problem) ? "gone" : null;
   }, [path]);
 
   if (match === null) return <NoFootage path={path} replay={replay} />;

@@ -30,6 +30,10 @@ export function NoFootage({ path, replay }: { readonly path: MatchPath; readonly
         <Notice icon="clock" title={p.future} help={p.futureHelp(from)} isPage={false}>
           <OtherSlots path={path} />
         </Notice>
+      ) : replay.channelId === null ? (
+        <Notice icon="noVideo" title={p.noCamera} help={p.noCameraHelp} isPage={false}>
+          <OtherSlots path={path} />
+        </Notice>
       ) : replay.isLive ? (
         <Notice icon="noVideo" title={p.waiting} help={p.waitingHelp} isPage={false}>
           <OtherSlots path={path} />

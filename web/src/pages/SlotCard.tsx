@@ -15,10 +15,12 @@ interface SlotCardProps {
   readonly slot: Slot;
   /** The club's. */
   readonly zone: string;
+  /** Where there is none, nothing failed to record. */
+  readonly hasCamera?: boolean;
 }
 
 /** A start time: its picture, its share recorded, its state in time. Without footage it says why one cannot watch it. */
-export function SlotCard({ path, date, slot, zone }: SlotCardProps) {
+export function SlotCard({ path, date, slot, zone, hasCamera = true }: SlotCardProps) {
   const { t } = useI18n();
   const offset = slot.isAmbiguous ? slot.offset : undefined;
   const look = slot.state === "future" ? "future" : slot.coverage > 0 ? "recorded" : "missing";
@@ -46,13 +48,19 @@ export function SlotCard({ path, date, slot, zone }: SlotCardProps) {
           {look !== "future" && <small>– {localTime(Date.parse(slot.end), zone)}</small>}
           {slot.isAmbiguous && <small>{t.slot.secondTime(slot.offset)}</small>}
         </span>
-        <SlotState slot={slot} look={look} />
+        <SlotState slot={slot} look={look} hasCamera={hasCamera} />
       </span>
     </Link>
   );
 }
 
-function SlotState({ slot, look }: { readonly slot: Slot; readonly look: "future" | "recorded" | "missing" }) {
+interface SlotStateProps {
+  readonly slot: Slot;
+  readonly look: "future" | "recorded" | "missing";
+  readonly hasCamera: boolean;
+}
+
+function SlotState({ slot, look, hasCamera }: SlotStateProps) {
   const { t, intl } = useI18n();
   switch (look) {
     case "future":
@@ -60,8 +68,8 @@ function SlotState({ slot, look }: { readonly slot: Slot; readonly look: "future
     case "missing":
       return (
         <span className="slot-state">
-          {slot.state === "live" ? t.notLive : t.slot.none}
-          <small>{t.slot.noneHelp}</small>
+          {!hasCamera ? t.club.noCamera : slot.state === "live" ? t.notLive : t.slot.none}
+          {hasCamera && <small>{t.slot.noneHelp}</small>}
         </span>
       );
     case "recorded":

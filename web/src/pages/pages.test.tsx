@@ -70,8 +70,8 @@ describe("the way to a match", () => {
     const days = within(await screen.findByRole("navigation", { name: "Elige el día" }));
     const [today, yesterday] = days.getAllByRole("link");
     expect(today?.getAttribute("aria-current")).toBe("date");
-    expect(today?.getAttribute("aria-label")).toMatch(/^Hoy, sábado, 21 de noviembre/);
-    expect(yesterday?.getAttribute("aria-label")).toMatch(/^Ayer, .* sin grabación$/);
+    expect(today?.textContent).toMatch(/^Hoy.*sábado, 21 de noviembre/);
+    expect(yesterday?.textContent).toMatch(/^Ayer.* sin grabación$/);
     expect(await days.findByRole("link", { name: /jueves, 19 de noviembre, con grabación/ })).toBeDefined();
   });
 
@@ -82,6 +82,38 @@ describe("the way to a match", () => {
     expect(within(screen.getByRole("link", { name: /^13:00/ })).getByText("99 % grabado")).toBeDefined();
     expect(within(screen.getByRole("link", { name: /^En vivo ?19:00/ })).getByText("Míralo desde el principio")).toBeDefined();
     expect(screen.getByRole("link", { name: /^20:30/ }).dataset["look"]).toBe("future");
+  });
+});
+
+describe("the start times of a day", () => {
+  const day = (slots: readonly ReturnType<typeof slot>[]): Answers => ({
+    ...BASE,
+    [`${COURT_PATH}/slots?date=2026-11-21`]: { date: "2026-11-21", zone: "Europe/Madrid", slots },
+  });
+  const empty = (time: string) => slot(time, { coverage: 0, thumbnailUrl: null });
+
+  it.each([
+    [["08:30"], "1 horario sin grabación"],
+    [["08:30", "11:30", "14:30"], "3 horarios sin grabación"],
+  ])("come newest first, and those without footage (%s) are one line that opens", async (without, said) => {
+    open("/padel-sur/cancha-1/2026-11-21", day([...without.map(empty), slot("10:00"), slot("13:00")]));
+    const line = await screen.findByText(said);
+    const shown = screen.getAllByRole("link", { name: /^1[03]:00/ }).map((link) => link.textContent.slice(0, 5));
+    expect(shown).toEqual(["13:00", "10:00"]);
+    const folded = line.closest("details");
+    expect(folded?.open).toBe(false);
+    expect([...(folded?.querySelectorAll("a") ?? [])].map((link) => link.textContent.slice(0, 5))).toEqual([...without].reverse());
+  });
+
+  it("of a court without a camera blame no camera", async () => {
+    const path = `${CLUB_PATH}/courts/cancha-2`;
+    open("/padel-sur/cancha-2/2026-11-21", {
+      ...BASE,
+      [`${path}/days?month=2026-11`]: { month: "2026-11", days: [] },
+      [`${path}/slots?date=2026-11-21`]: { date: "2026-11-21", zone: "Europe/Madrid", slots: [empty("10:00"), empty("11:30")] },
+    });
+    expect(await screen.findByText(/^Cancha 2 no tiene cámara/)).toBeDefined();
+    expect(screen.queryByText("La cámara no grabó este turno")).toBeNull();
   });
 });
 
@@ -104,7 +136,7 @@ describe("a match", () => {
     const replay = { ...REPLAY, audioLeftOut: { codec: "G.711 A-law", detail: "G.711 A-law audio cannot be carried" } };
     open("/padel-sur/cancha-1/2026-11-21/10:00", { ...BASE, [REPLAY_PATH]: replay });
     expect(await screen.findByText(/Sin sonido: la cámara envía G\.711 A-law/)).toBeDefined();
-    await userEvent.click(screen.getByRole("button", { name: "Switch to English" }));
+    await userEvent.click(screen.getByRole("button", { name: "EN: Switch to English" }));
     expect(await screen.findByText(/No sound: the camera sends G\.711 A-law/)).toBeDefined();
   });
 
@@ -180,7 +212,7 @@ describe("a match that is not open to everybody", () => {
     open(MATCH, locked("link"));
     await screen.findByRole("heading", { name: "Este partido se abre con un enlace del club" });
     expect(screen.queryByLabelText("Código del partido")).toBeNull();
-    await userEvent.click(screen.getByRole("button", { name: "Switch to English" }));
+    await userEvent.click(screen.getByRole("button", { name: "EN: Switch to English" }));
     await screen.findByText(/Ask for it at the desk/);
   });
 
@@ -216,7 +248,7 @@ describe("a match that is not open to everybody", () => {
     const live = { ...first, isLive: true, liveUrl: null };
     open("/padel-sur/cancha-1", { ...BASE, [CLUB_PATH]: { ...CLUB, access: "code", courts: [live, ...others] } });
     await screen.findByText(/Cada partido se abre con el código/);
-    expect(screen.getByText(/El directo se ve con el código/)).toBeDefined();
+    expect(screen.getByText(/En vivo se ve con el código/)).toBeDefined();
     expect(await screen.findByRole("link", { name: /^13:00/ })).toBeDefined();
   });
 });
@@ -224,7 +256,7 @@ describe("a match that is not open to everybody", () => {
 describe("what cannot be found", () => {
   it.each([
     ["an unknown club", "/nada", { "/api/clubs/nada": problem(404, "club_not_found") }, "No conocemos este club", "/"],
-    ["an unknown court", "/padel-sur/otra", BASE, "Este club no tiene esa cancha", "/padel-sur"],
+    ["an unknown court", "/padel-sur/otra", BASE, "Eso no existe en este club", "/padel-sur"],
     ["a date that is none", "/padel-sur/cancha-1/2026-02-30", BASE, "Esa fecha no existe", "/padel-sur/cancha-1"],
     ["an address that is none", "/a/b/c/d/e", BASE, "Esta página no existe", "/"],
     [
@@ -294,8 +326,8 @@ describe("language", () => {
     await waitFor(() => {
       expect(document.documentElement.lang).toBe("en");
     });
-    await userEvent.click(screen.getByRole("button", { name: "Cambiar a español" }));
-    expect(screen.getByRole("heading", { name: "¿En qué cancha jugaste?" })).toBeDefined();
+    await userEvent.click(screen.getByRole("button", { name: "ES: Cambiar a español" }));
+    expect(screen.getByRole("heading", { name: "¿Dónde jugaste?" })).toBeDefined();
     await waitFor(() => {
       expect(document.documentElement.lang).toBe("es");
     });

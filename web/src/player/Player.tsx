@@ -20,7 +20,7 @@ interface PlayerProps {
   readonly beginMs?: number | undefined;
   readonly poster: string | null;
   readonly downloadUrl: string | null;
-  readonly renew: () => Promise<Match | null>;
+  readonly renew: () => Promise<Match | "gone" | null>;
   /** What stands below the controls and needs to know where the player is. */
   readonly children?: (at: { readonly wallMs: number; readonly controller: Controller | null }) => ReactNode;
 }

@@ -1,3 +1,5 @@
+import { useEffect, useState } from "react";
+
 import { useI18n } from "../i18n/context";
 import { Icon } from "../ui/Icon";
 import type { Controller } from "./controller";
@@ -14,9 +16,29 @@ interface ScreenProps {
   readonly attach: (video: HTMLVideoElement) => () => void;
 }
 
+/** Waiting for longer than this is the line's doing: between waits that seeks cause, and patience. */
+const SLOW_AFTER_MS = 3_000;
+
+/** Whether something has been so for a while without a break. */
+function useLasting(is: boolean, forMs: number): boolean {
+  const [lasts, setLasts] = useState(false);
+  useEffect(() => {
+    if (!is) return undefined;
+    const timer = window.setTimeout(() => {
+      setLasts(true);
+    }, forMs);
+    return () => {
+      window.clearTimeout(timer);
+      setLasts(false);
+    };
+  }, [is, forMs]);
+  return is && lasts;
+}
+
 /** The picture and what is said on top of it. */
 export function Screen({ match, snapshot, controller, poster, downloadUrl, attach }: ScreenProps) {
   const { t } = useI18n();
+  const isSlow = useLasting(snapshot.isWaiting && !snapshot.isReconnecting && !snapshot.needsTap, SLOW_AFTER_MS);
   const isCovered = snapshot.phase === "failed" || snapshot.phase === "ended";
   return (
     <div className="screen">
@@ -51,6 +73,7 @@ export function Screen({ match, snapshot, controller, poster, downloadUrl, attac
       )}
       <div className="screen-told" role="status">
         {snapshot.toldGap !== null && <p>{gapText(snapshot, match, t)}</p>}
+        {isSlow && !isCovered && <p>{t.player.slow}</p>}
         {snapshot.isReconnecting && !isCovered && <p>{t.player.reconnecting}</p>}
       </div>
     </div>
@@ -73,6 +96,7 @@ function Failure({ failure, controller, downloadUrl }: FailureProps) {
   const { t } = useI18n();
   const said = {
     network: [t.problems.playbackNetwork, t.problems.playbackNetworkHelp],
+    gone: [t.problems.playbackGone, t.problems.playbackGoneHelp],
     playback: [t.problems.playback, t.problems.playbackHelp],
     unsupported: [t.problems.unsupported, t.problems.unsupportedHelp],
   } as const;
@@ -87,7 +111,7 @@ function Failure({ failure, controller, downloadUrl }: FailureProps) {
             {t.retry}
           </button>
         )}
-        {downloadUrl !== null && failure !== "network" && (
+        {downloadUrl !== null && failure !== "network" && failure !== "gone" && (
           <a className="button button-ghost" href={downloadUrl} download>
             {t.match.download}
           </a>

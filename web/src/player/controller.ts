@@ -31,7 +31,7 @@ export interface ControllerOptions {
   readonly createEngine: CreateEngine;
   readonly createFileEngine: CreateFileEngine;
   /** Asks the API for fresh addresses; `null` if it has none. */
-  readonly renew: () => Promise<Match | null>;
+  readonly renew: () => Promise<Match | "gone" | null>;
 }
 
 export class Controller {
@@ -552,6 +552,10 @@ export class Controller {
   async #renew(): Promise<void> {
     const match = await this.#options.renew();
     if (this.#abort.signal.aborted) return;
+    if (match === "gone") {
+      this.#act({ do: "giveUp", failure: "gone" });
+      return;
+    }
     if (match === null) {
       this.#onTrouble("network");
       return;

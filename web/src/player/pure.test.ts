@@ -102,7 +102,7 @@ describe("recovery", () => {
 
   it("asks the node when new addresses do not help", () => {
     expect(run("expired", MAX_RENEWALS + 1, true, false).map((action) => action.do)).toEqual(["renew", "renew", "renew", "detour"]);
-    expect(run("expired", MAX_RENEWALS + 1, true, true).at(-1)).toEqual({ do: "giveUp", failure: "network" });
+    expect(run("expired", MAX_RENEWALS + 1, true, true).at(-1)).toEqual({ do: "giveUp", failure: "gone" });
   });
 
   it("asks for new addresses at once when the old are no longer good", () => {

@@ -17,7 +17,8 @@ export type Trouble =
   /** hls.js has no idea either. */
   | "other";
 
-export type Failure = "network" | "playback" | "unsupported";
+/** `gone`: refused for good, whatever the network does. */
+export type Failure = "network" | "gone" | "playback" | "unsupported";
 
 export type Action =
   | { readonly do: "retry"; readonly afterMs: number }
@@ -87,7 +88,7 @@ export function recover(
     case "expired":
       // Browsers that play by themselves say no more of a bucket that they cannot reach.
       if (attempts.renewals >= MAX_RENEWALS && !isDetour) return { action: { do: "detour" }, attempts };
-      return renew(attempts, "network");
+      return renew(attempts, "gone");
     case "other":
       return renew(attempts, "playback");
   }

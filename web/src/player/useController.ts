@@ -8,7 +8,7 @@ import { firstSnapshot, type Snapshot } from "./snapshot";
 interface Options {
   readonly match: Match;
   readonly beginMs?: number | undefined;
-  readonly renew: () => Promise<Match | null>;
+  readonly renew: () => Promise<Match | "gone" | null>;
 }
 
 interface Running {

@@ -26,7 +26,7 @@ export function Layout({ children }: { readonly children: ReactNode }) {
           className="language"
           lang={other}
           title={t.switchLanguage.title}
-          aria-label={t.switchLanguage.title}
+          aria-label={`${t.switchLanguage.label}: ${t.switchLanguage.title}`}
           onClick={() => {
             setLocale(other);
           }}
