@@ -33,10 +33,11 @@ export function LinkEntry({ club, children }: { readonly club: string | null; re
 
   useEffect(() => {
     if (link === null || club === null) return undefined;
-    clearLinkInAddress();
     let isGone = false;
     void openAccess(club, { link }).then((outcome) => {
       if (isGone) return;
+      // Not before the server has had it: on a bad line it would be lost with the page.
+      if (outcome.ok || outcome.problem.kind === "refused") clearLinkInAddress();
       forgetAnswers();
       setEntry(outcome.ok ? null : { link, problem: outcome.problem });
     });

@@ -10,13 +10,15 @@ use super::{
     trust::Trust,
 };
 use media::rtmp::StreamKey;
+use refusals::{Kind, Refusals};
 use std::{
     future::Future,
+    net::SocketAddr,
     path::{Path, PathBuf},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 use tokio::sync::Semaphore;
@@ -113,8 +115,26 @@ pub(super) struct Inner {
     lookups: Semaphore,
     /// Whether keys could not be looked up the last time, which is said once.
     is_away: AtomicBool,
-    /// When a refused caller was logged the last time.
-    pub(super) refused_us: AtomicI64,
+    pub(super) refusals: Refusals<Refused>,
+}
+
+/// Who is refused here.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Refused {
+    /// It is no SRS of ours: one on another machine is silent about it.
+    Caller,
+    /// SRS is told not to take it.
+    Publisher,
+}
+
+impl Kind for Refused {
+    fn say(self, peer: Option<SocketAddr>, times: u64, reason: &str) {
+        let peer = peer.map(|peer| tracing::field::display(peer.ip()));
+        match self {
+            Self::Caller => tracing::warn!(peer, times, reason, "a callback of SRS is refused"),
+            Self::Publisher => tracing::warn!(peer, times, reason, "SRS publisher refused"),
+        }
+    }
 }
 
 /// What a callback is answered.
@@ -176,7 +196,7 @@ impl Srs {
                 cache: Mutex::default(),
                 lookups: Semaphore::new(MAX_LOOKUPS),
                 is_away: AtomicBool::new(false),
-                refused_us: AtomicI64::new(i64::MIN),
+                refusals: Refusals::default(),
             }),
         }
     }
@@ -198,7 +218,13 @@ impl Srs {
                     Answer::Granted
                 }
                 Err(refusal) => {
-                    tracing::warn!(client = %call.client.id, server = %call.client.server, ip = ?call.ip, code = refusal.code(), "SRS publisher refused");
+                    let (client, server) = (&call.client.id, &call.client.server);
+                    let reason = format!("code {}, client {client} of server {server}", refusal.code());
+                    self.inner.refusals.note(
+                        Refused::Publisher,
+                        call.ip.map(|ip| SocketAddr::new(ip, 0)),
+                        &reason,
+                    );
                     Answer::Refused(refusal)
                 }
             },

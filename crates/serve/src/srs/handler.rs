@@ -1,10 +1,9 @@
 //! `POST /srs/hooks` and `POST /srs/forward`: who may call is looked at before a byte of the body is.
 
 use super::{
-    backend::{Answer, Srs},
+    backend::{Answer, Refused, Srs},
     call::Call,
-    limits::{CALL_BODY_TIMEOUT, MAX_CALL_BYTES, REFUSED_LOG_INTERVAL_US},
-    trust::Untrusted,
+    limits::{CALL_BODY_TIMEOUT, MAX_CALL_BYTES},
 };
 use crate::{
     direct::Peer,
@@ -20,7 +19,7 @@ use axum::{
     response::IntoResponse as _,
     routing::post,
 };
-use std::{net::IpAddr, sync::atomic::Ordering};
+use std::net::SocketAddr;
 
 impl Srs {
     /// Both addresses take every callback, so that a mistake between them does no harm. SRS's own documents describe them, so
@@ -38,7 +37,7 @@ impl Srs {
 async fn callback(State(srs): State<Srs>, request: Request) -> Response<Body> {
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
     if let Err(why) = srs.inner.config.trust.admits(peer, request.headers(), request.uri()) {
-        srs.note_refused(peer, &why);
+        srs.inner.refusals.note(Refused::Caller, peer.map(|ip| SocketAddr::new(ip, 0)), &why);
         return Problem::new(ProblemCode::OperatorsOnly, why.to_string()).into_response();
     }
     // As SRS sends it. A page of another site cannot, without a browser asking us first whether it may.
@@ -85,19 +84,6 @@ fn answer(answer: &Answer) -> Response<Body> {
         Answer::Forward(urls) => serde_json::json!({ "code": 0, "data": { "urls": urls } }).to_string(),
     };
     ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
-}
-
-impl Srs {
-    /// Says now and then that somebody is refused: an SRS on another machine is silent about it.
-    fn note_refused(&self, peer: Option<IpAddr>, why: &Untrusted) {
-        let (now_us, last_us) = (self.inner.clock.now_us(), self.inner.refused_us.load(Ordering::Relaxed));
-        if (0..REFUSED_LOG_INTERVAL_US).contains(&now_us.saturating_sub(last_us)) {
-            return;
-        }
-        self.inner.refused_us.store(now_us, Ordering::Relaxed);
-        let peer = peer.map(tracing::field::display);
-        tracing::warn!(peer, %why, "a callback of SRS is refused");
-    }
 }
 
 #[cfg(test)]

@@ -84,9 +84,6 @@ pub(crate) const MAX_DVR_FILES: usize = 100_000;
 /// Folders inside each other that are looked into.
 pub(crate) const MAX_DVR_DEPTH: usize = 8;
 
-/// Refused callers are logged at most this often.
-pub(crate) const REFUSED_LOG_INTERVAL_US: i64 = 10_000_000;
-
 const _: () = assert!(KNOWN_KEY_AGE_US < KNOWN_KEY_AGE_WHILE_AWAY_US);
 const _: () = assert!(MAX_SESSIONS <= LISTING_PAGE * MAX_LISTING_PAGES);
 const _: () = assert!(MAX_STREAM_BYTES + MAX_PARAM_BYTES + 2 * MAX_PATH_BYTES < MAX_CALL_BYTES);

@@ -67,7 +67,7 @@ pub(super) async fn access(patient: &Patient<'_>) -> Vec<Finding> {
         clubs.iter().filter(|club| club.access == Policy::Open).map(|club| club.slug.as_str()).collect();
     let more = open.len().saturating_sub(MAX_CLUBS_NAMED);
     let named = open.iter().take(MAX_CLUBS_NAMED).copied().collect::<Vec<_>>().join(", ");
-    vec![Finding::good(match (open.len(), more) {
+    let mut found = vec![Finding::good(match (open.len(), more) {
         (0, _) => "no club shows its matches to everybody".to_owned(),
         (_, 0) => {
             format!("everybody may watch: {named} (turepe admin club set --club SLUG --access link|code)")
@@ -77,7 +77,14 @@ pub(super) async fn access(patient: &Patient<'_>) -> Vec<Finding> {
                 "everybody may watch: {named} and {more} more (turepe admin club set --club SLUG --access link|code)"
             )
         }
-    })]
+    })];
+    if patient.config.covers.shared.is_some() && open.len() < clubs.len() {
+        found.push(Finding::warning(
+            "covers of clubs that are not open lie in `covers.folder`, for every user of this machine and for the web server that shows it",
+            "take `covers.folder` out, or let this node alone answer /thumbs/: it shows the slate for them",
+        ));
+    }
+    found
 }
 
 /// Whether the folder is the node that it was, and has what that node recorded.

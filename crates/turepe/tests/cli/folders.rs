@@ -138,6 +138,12 @@ fn an_operator_elsewhere_needs_the_key_and_no_folder() {
     let add =
         ["admin", "club", "add", "--slug", "c", "--name", "C", "--zone", "UTC", "--open", "00:00-24:00"];
     tool.text(&[&add[..], &["--appointment-duration", "60", "--set", &url]].concat());
+    // The key is the first node's.
+    let ports = ["http", "rtmp", "srs_api"].map(|name| format!("{name}.listen={}", crate::tool::free_port()));
+    let sets: Vec<&str> = ports.iter().chain([&url]).flat_map(|set| ["--set", set.as_str()]).collect();
+    let mut node = tool.start(&[&["serve"][..], &sets].concat());
+    node.wait_for("Website");
+    drop(node);
     let desk = Tool::new();
     std::fs::copy(tool.folder().join("data/catalog.key"), desk.folder().join("key")).unwrap();
     let list = ["admin", "club", "list", "--json", "--set", &url];
