@@ -138,7 +138,6 @@ export const en: Messages = {
     disk: "could not be saved",
     process: "the recorder restarted",
     clock: "the recorder's clock was set",
-    codec: "this browser does not play that video format",
     unknown: "unknown cause",
   },
 

@@ -137,7 +137,6 @@ export const es = {
     disk: "no se pudo guardar",
     process: "la grabadora se reinició",
     clock: "se ajustó el reloj de la grabadora",
-    codec: "este navegador no reproduce ese formato de vídeo",
     unknown: "causa desconocida",
   },
 

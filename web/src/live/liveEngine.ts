@@ -1,5 +1,5 @@
 /** Plays a live address: at the live edge with low latency, or some time behind it. hls.js where it works, else the browser. */
-import Hls, { ErrorDetails, ErrorTypes, Events } from "hls.js/light";
+import Hls, { ErrorTypes, Events } from "hls.js/light";
 
 import { startsWithIdr } from "../player/idr";
 import { stallWatch } from "./stall";
@@ -11,14 +11,6 @@ const BEHIND_S = 4;
 /** A stall leaves a viewer behind: a little faster than real time, which nobody hears, brings it back. */
 const CATCH_UP_RATE = 1.08;
 const RETRY_MS = 2_000;
-/** A stream that breaks again so soon is opened anew at its live edge, with buffers for what comes there. */
-const RECOVER_EVERY_MS = 10_000;
-/** This browser does not know the codec. */
-const CODEC_UNKNOWN: ReadonlySet<ErrorDetails> = new Set([
-  ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR,
-  ErrorDetails.BUFFER_ADD_CODEC_ERROR,
-  ErrorDetails.BUFFER_INCOMPATIBLE_CODECS_ERROR,
-]);
 /** A browser that has shown nothing by then, of fragments that begin with no IDR picture, will not show any. */
 const STARTS_WITHIN_MS = 8_000;
 
@@ -42,7 +34,6 @@ function withHls(video: HTMLVideoElement, url: string, onState: (state: LiveStat
   let isRewound = false;
   let retry: number | undefined;
   let starting: number | undefined;
-  let recoveredAt = Number.NEGATIVE_INFINITY;
 
   const open = (address: string, behindS: number): void => {
     window.clearTimeout(retry);
@@ -57,16 +48,13 @@ function withHls(video: HTMLVideoElement, url: string, onState: (state: LiveStat
       backBufferLength: 30,
       maxLiveSyncPlaybackRate: CATCH_UP_RATE,
     });
-    hls.on(Events.ERROR, (_, { fatal, type, details }) => {
+    hls.on(Events.ERROR, (_, { fatal, type }) => {
       if (!fatal) return;
-      const isUnknown = CODEC_UNKNOWN.has(details);
-      if (type === ErrorTypes.MEDIA_ERROR && !isUnknown && Date.now() - recoveredAt > RECOVER_EVERY_MS) {
-        recoveredAt = Date.now();
+      if (type === ErrorTypes.MEDIA_ERROR) {
         hls.recoverMediaError();
         return;
       }
-      // The camera may go on with what this browser knows: it is asked again all the same.
-      onState(isUnknown ? "unsupported" : "lost");
+      onState("lost");
       hls.destroy();
       retry = window.setTimeout(() => {
         isRewound = false;

@@ -4,11 +4,10 @@
  */
 import type { CreateEngine, CreateFileEngine, Engine, EngineEvents } from "./engine";
 import { DEFAULT_FRAME_S, frameDuration, frameStep, type ShownFrame } from "./frames";
-import { gapAt, gapCrossed, MIN_TOLD_GAP_MS, withLeftOut, type Gap } from "./gaps";
+import { gapAt, gapCrossed, MIN_TOLD_GAP_MS, type Gap } from "./gaps";
 import { fileTimes, type Match } from "./match";
 import { viaNode } from "./playlist";
 import { NO_ATTEMPTS, recover, type Action, type Attempts, type Trouble } from "./recovery";
-import type { Stretch } from "./playable";
 import { firstSnapshot, type Snapshot } from "./snapshot";
 import { neighbourSpeed } from "./speed";
 import { edge, mediaRangesToWall, mediaToPosition, mediaToWall, wallToPosition, type Position, type Span } from "./timeline";
@@ -41,8 +40,6 @@ export class Controller {
   readonly #listeners = new Set<() => void>();
   readonly #abort = new AbortController();
   #match: Match;
-  /** What this browser cannot play of the match. */
-  #leftOut: readonly Stretch[] = [];
   #engine: Engine | null = null;
   #snapshot: Snapshot;
   #spans: readonly Span[] = [];
@@ -85,7 +82,7 @@ export class Controller {
   /** The match as the API tells it now: while it is played, gaps come and the end stays. */
   update(match: Match): void {
     // The running playlist's address stays: it is good until it expires, and a new one would start over.
-    this.#match = { ...match, gaps: withLeftOut(match.gaps, this.#leftOut), playlistUrl: this.#match.playlistUrl };
+    this.#match = { ...match, playlistUrl: this.#match.playlistUrl };
     this.#engine?.reread?.();
     this.#refresh();
   }
@@ -213,11 +210,6 @@ export class Controller {
         this.#spans = spans;
         this.#isComplete = isComplete;
         this.#refresh();
-      },
-      onLeftOut: (stretches) => {
-        const told = this.#match.gaps.filter((gap) => gap.cause !== "codec");
-        this.#leftOut = stretches;
-        this.#match = { ...this.#match, gaps: withLeftOut(told, stretches) };
       },
       onTrouble: (trouble) => {
         this.#onTrouble(trouble);

@@ -1,6 +1,5 @@
 /** What plays a playlist on a video element: hls.js, or the browser itself. The controller knows only this. */
 import type { FileTimes } from "./match";
-import type { Stretch } from "./playable";
 import type { Trouble } from "./recovery";
 import type { Span } from "./timeline";
 
@@ -11,8 +10,6 @@ export interface EngineEvents {
   readonly onTrouble: (trouble: Trouble) => void;
   /** Something did not come and is being tried again. */
   readonly onHiccup: () => void;
-  /** Footage that this browser cannot play, by wall time: it is left out. */
-  readonly onLeftOut: (stretches: readonly Stretch[]) => void;
   /** Media arrived. */
   readonly onProgress: () => void;
 }

@@ -5,8 +5,7 @@ import { localTime, localTimeOfDay } from "../time/zone";
 export interface Gap {
   readonly startMs: number;
   readonly endMs: number;
-  /** Why it is missing; `codec`: it was recorded, and this browser cannot play it. */
-  readonly cause: GapCause | "codec";
+  readonly cause: GapCause;
 }
 
 /** Shorter ones are drawn, but nobody is interrupted for them. */
@@ -22,12 +21,6 @@ export function readGaps(gaps: readonly ApiGap[]): readonly Gap[] {
   return gaps
     .map(({ start, end, cause }) => ({ startMs: Date.parse(start), endMs: Date.parse(end), cause }))
     .filter((gap) => gap.endMs > gap.startMs);
-}
-
-/** The gaps of a match, with what this browser cannot play of it. */
-export function withLeftOut(gaps: readonly Gap[], leftOut: readonly { readonly startMs: number; readonly endMs: number }[]): readonly Gap[] {
-  const added = leftOut.map(({ startMs, endMs }) => ({ startMs, endMs, cause: "codec" as const }));
-  return [...gaps, ...added].sort((one, other) => one.startMs - other.startMs);
 }
 
 /** The gap that holds this instant. */

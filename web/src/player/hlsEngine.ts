@@ -1,19 +1,7 @@
-import Hls, {
-  ErrorDetails,
-  ErrorTypes,
-  Events,
-  type ErrorData,
-  type HlsConfig,
-  type LevelDetails,
-  type Loader,
-  type LoaderCallbacks,
-  type LoaderConfiguration,
-  type PlaylistLoaderContext,
-} from "hls.js/light";
+import Hls, { ErrorDetails, ErrorTypes, Events, type ErrorData, type LevelDetails } from "hls.js/light";
 
 import type { Engine, EngineEvents } from "./engine";
 import { startsWithIdr } from "./idr";
-import { initsOf, playable, readTracks, type Playable, type Tracks } from "./playable";
 import type { Trouble } from "./recovery";
 import { buildSpans, type Span } from "./timeline";
 
@@ -29,13 +17,6 @@ const LOAD_TIMEOUT_MS = 60_000;
 
 const ADDRESS_NOT_GOOD = new Set([401, 403, 404, 410]);
 
-/** This browser does not know the codec: no attempt helps. */
-const CODEC_UNKNOWN: ReadonlySet<ErrorDetails> = new Set([
-  ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR,
-  ErrorDetails.BUFFER_ADD_CODEC_ERROR,
-  ErrorDetails.BUFFER_INCOMPATIBLE_CODECS_ERROR,
-]);
-
 export function isHlsSupported(): boolean {
   return Hls.isSupported();
 }
@@ -50,14 +31,6 @@ export function createHlsEngine(video: HTMLVideoElement, events: EngineEvents): 
     maxBufferLength: BUFFER_AHEAD_S,
     maxMaxBufferLength: MAX_BUFFER_AHEAD_S,
     backBufferLength: BUFFER_BEHIND_S,
-    pLoader: playableLoader(({ leftOut, needsFile }) => {
-      if (leftOut.length > 0) events.onLeftOut(leftOut);
-      if (needsFile) {
-        window.setTimeout(() => {
-          events.onTrouble("unstartable");
-        });
-      }
-    }),
     fragLoadPolicy: {
       default: {
         maxTimeToFirstByteMs: FIRST_BYTE_TIMEOUT_MS,
@@ -131,55 +104,6 @@ export function createHlsEngine(video: HTMLVideoElement, events: EngineEvents): 
   };
 }
 
-type PlaylistLoader = new (config: HlsConfig) => Loader<PlaylistLoaderContext>;
-
-/** Reads playlists without what this browser cannot play, and tells what that was. */
-function playableLoader(tell: (playable: Playable) => void): PlaylistLoader {
-  const known = new Map<string, Tracks>();
-  const Usual = Hls.DefaultConfig.loader as unknown as PlaylistLoader;
-  return class extends Usual {
-    #isGone = false;
-
-    override load(context: PlaylistLoaderContext, config: LoaderConfiguration, callbacks: LoaderCallbacks<PlaylistLoaderContext>): void {
-      super.load(context, config, {
-        ...callbacks,
-        onSuccess: (response, stats, asked, details) => {
-          const text = typeof response.data === "string" ? response.data : "";
-          void learn(text, new URL(response.url, window.location.href), known).then(() => {
-            if (this.#isGone) return;
-            const read = playable(text, known, canPlay);
-            tell(read);
-            // The match is about to be played as a file: what hls.js would make of it is no matter.
-            if (!read.needsFile) callbacks.onSuccess({ ...response, data: read.text }, stats, asked, details);
-          });
-        },
-      });
-    }
-
-    override destroy(): void {
-      this.#isGone = true;
-      super.destroy();
-    }
-  };
-}
-
-/** Reads the init sections that are new. One that does not come is left to hls.js, which asks again and says why. */
-async function learn(text: string, base: URL, known: Map<string, Tracks>): Promise<void> {
-  await Promise.all(
-    initsOf(text)
-      .filter((uri) => !known.has(uri))
-      .map(async (uri) => {
-        const answer = await fetch(new URL(uri, base)).catch(() => null);
-        if (answer?.ok === true) known.set(uri, readTracks(new Uint8Array(await answer.arrayBuffer())));
-      }),
-  );
-}
-
-function canPlay({ video, audio }: Tracks): boolean {
-  const codecs = [video, audio].filter((codec) => codec !== null).join(",");
-  return codecs === "" || MediaSource.isTypeSupported(`${video === null ? "audio" : "video"}/mp4; codecs="${codecs}"`);
-}
-
 /** Not an init segment, which always comes from the node. */
 function isFootage(fragment: { readonly sn: number | "initSegment" } | undefined): boolean {
   return typeof fragment?.sn === "number";
@@ -196,7 +120,6 @@ function troubleOf({ type, details, fatal, response, networkDetails, frag }: Err
     if (isFootage(frag) && (isRefused || isSilent || fatal)) return "unreached";
   }
   if (!fatal) return null;
-  if (CODEC_UNKNOWN.has(details)) return "undecodable";
   switch (type) {
     case ErrorTypes.NETWORK_ERROR:
       return "network";

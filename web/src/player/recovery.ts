@@ -14,8 +14,6 @@ export type Trouble =
   | "media"
   /** It came, and nothing of it is a place where this browser starts a stream. */
   | "unstartable"
-  /** It is of a codec that this browser does not know. */
-  | "undecodable"
   /** hls.js has no idea either. */
   | "other";
 
@@ -87,8 +85,6 @@ export function recover(
       return isFile ? giveUp("unsupported", attempts) : renew(attempts, "playback");
     case "unstartable":
       return hasFile && !isFile ? { action: { do: "playFile" }, attempts } : giveUp("playback", attempts);
-    case "undecodable":
-      return giveUp("unsupported", attempts);
     case "expired":
       // Browsers that play by themselves say no more of a bucket that they cannot reach.
       if (attempts.renewals >= MAX_RENEWALS && !isDetour) return { action: { do: "detour" }, attempts };
