@@ -277,7 +277,7 @@ mod tests {
         let other = format!(
             "chmod 000 {catalog} && echo mode; chown root {catalog} && echo owner; touch -d 2020-01-01 {catalog} && echo time; \
              truncate -s 0 {catalog} && echo cut; prlimit --pid $PPID --nofile=4 && echo limits; renice -n 5 -p $PPID && echo priority; \
-             kill -0 $PPID && echo signal; taskset -p 1 $PPID && echo processors; \
+             kill -0 $PPID && echo signal; taskset -p 1 $PPID >/dev/null && echo processors; \
              prlimit --nofile=40 -- sh -c 'ulimit -n'; nice true && echo whole"
         );
         assert_eq!(shell(&sandbox, &other).await, "40\nwhole\n");

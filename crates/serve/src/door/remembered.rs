@@ -107,7 +107,8 @@ mod tests {
         assert_eq!(all.get(1, used_us + MAX_STALE_US - 1, away()).await.unwrap(), 8, "who watches goes on");
         assert!(all.get(1, used_us + 2 * MAX_STALE_US, away()).await.is_err());
         // What failed for good is told, and not covered up by what was.
-        let failed = all.get(1, 2 * ACCESS_CACHE_US, async { Err(CatalogError::NotFound(Kind::Club)) }).await;
+        let failed =
+            all.get(1, used_us + 3 * MAX_STALE_US, async { Err(CatalogError::NotFound(Kind::Club)) }).await;
         assert!(failed.is_err());
         for key in 0..2 * MAX_ACCESS_CACHED {
             all.get(key, 0, async { Ok::<_, Away>(0) }).await.unwrap();

@@ -464,8 +464,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_those_who_share_the_one_who_stalls_goes_and_not_the_one_who_is_gone() {
         let memory = Memory::new(100);
-        let (first, second) = (reader(1), reader(2));
-        let _one = memory.share_of(&first, "live", 100).await.unwrap();
+        let proxy = Reader { network: IpAddr::from([127, 0, 0, 1]), progress: Progress::new() };
+        let (first, second) = (proxy, reader(2));
+        let one = memory.share_of(&first, "live", 100).await.unwrap();
         first.progress.given();
         tokio::time::sleep(Duration::from_secs(1)).await;
         let shared = memory.share_of(&second, "live", 100).await.unwrap();
@@ -474,7 +475,7 @@ mod tests {
         tokio::time::sleep(STALLED_AFTER).await;
         assert!(is_refused(&memory, &reader(3), 1).await, "it has yet to go");
         assert!(second.progress.is_ended());
-        drop((shared, _one));
+        drop((shared, one));
         assert_eq!(memory.used(), 0);
     }
 
