@@ -72,8 +72,8 @@ impl AlarmKind {
         Self::CameraSilent,
     ];
 
-    /// Whether a node with this alarm does not do its work: what comes is not recorded, or nobody will find it. Others are to be seen
-    /// to, and recording goes on.
+    /// Whether a node with this alarm fails at its work: footage is not recorded, or cannot be found later. With other alarms
+    /// recording goes on, and somebody should look at the cause.
     #[must_use]
     pub fn stops_recording(self) -> bool {
         match self {

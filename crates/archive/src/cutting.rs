@@ -1,8 +1,8 @@
 //! Where cuts are worked out: a few threads of their own, one cut at a time each.
 //!
 //! A cut of a day needs a hundred megabytes of tables for a moment. The allocator keeps a heap for each thread: if cuts ran on any
-//! thread of the runtime, many heaps would keep that much. These few threads use theirs again. And whoever asks for many cuts at
-//! once waits for a turn instead of filling the memory. Not here: what a cut is made of (`reading`).
+//! thread of the runtime, many heaps would keep that much. These few threads use their heaps again. Somebody who asks for many cuts
+//! at once waits for a turn instead of filling the memory. Not here: what a cut is made of (`reading`).
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

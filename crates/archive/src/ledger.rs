@@ -90,7 +90,7 @@ impl Archive {
 }
 
 impl Archive {
-    /// The alarms that are on, from memory: they are told whatever has become of catalog and disk.
+    /// The alarms that are on, from memory: they can be read while the catalog or the disk is away.
     #[must_use]
     pub fn alarms(&self) -> Vec<Alarm> {
         let core = &self.inner.core;

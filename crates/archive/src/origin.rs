@@ -51,7 +51,7 @@ impl Object {
         Self { bucket, name: name.into() }
     }
 
-    /// Exactly the range. Where an answer breaks off it goes on behind what came; a bucket that is busy for a moment is asked again.
+    /// Exactly the range. Where an answer breaks off, the rest is asked for; a bucket that is busy for a moment is asked again.
     pub(crate) async fn read(&self, range: Range<u64>) -> io::Result<Bytes> {
         let (mut at, mut pieces) = (range.start, Vec::new());
         // Answers in a row that brought nothing.

@@ -149,7 +149,7 @@ mod tests {
         let due = refusals.due(later);
         assert_eq!(due.len(), 1);
         assert_eq!((due[0].0, due[0].1.more, due[0].1.peer), (Matter::One, 1000, peer(1)));
-        // It goes on being gathered; the others are new again.
+        // The first address is still counted; the second was forgotten, and is said at once.
         assert_eq!((note(1, later), note(2, later)), (None, Some(1)));
         assert_eq!(refusals.due(later + INTERVAL)[0].1.more, 1);
     }

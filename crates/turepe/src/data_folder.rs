@@ -20,23 +20,17 @@ use crate::installation::{self, OpenError};
 
 /// Makes the folder.
 pub(crate) fn make(config: &Config) -> Result<(), Failure> {
-    let path = &config.node.data;
-    SystemDisk.create_dir_all(path).map_err(|error| {
-        Failure::new(
-            Kind::Failed,
-            format!("cannot make the data folder {} (`node.data`): {error}", path.display()),
-        )
-    })
+    make_folder(&config.node.data, "the data folder", "node.data")
 }
 
 /// Makes the folder that sealed segments go to: one that cannot be made is an error of the start, and not of the first seal.
 pub(crate) fn make_store(config: &Config) -> Result<(), Failure> {
-    let path = &config.store.folder;
+    make_folder(&config.store.folder, "the folder of footage", "store.url")
+}
+
+fn make_folder(path: &Path, what: &str, setting: &str) -> Result<(), Failure> {
     SystemDisk.create_dir_all(path).map_err(|error| {
-        Failure::new(
-            Kind::Failed,
-            format!("cannot make the folder of footage {} (`store.url`): {error}", path.display()),
-        )
+        Failure::new(Kind::Failed, format!("cannot make {what} {} (`{setting}`): {error}", path.display()))
     })
 }
 

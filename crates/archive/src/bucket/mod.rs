@@ -50,8 +50,8 @@ pub trait Bucket: Send + Sync + 'static {
     /// Exactly the range, or an error: whoever answers with the whole object or with less does not get away with it.
     fn read<'a>(&'a self, name: &'a str, range: Range<u64>) -> BoxFuture<'a, Result<Bytes, BucketError>>;
 
-    /// What came of the range, from its first byte on: all of it, or less where the answer broke off or the service gave less; one
-    /// byte at least, or an error. Who reads goes on behind it. Buckets that cannot tell give all or an error.
+    /// The beginning of the range: all of it, or less where the answer broke off or the service gave less; one byte at least, or an
+    /// error. The caller asks again for the rest. Buckets that cannot tell how much came give all of it or an error.
     fn read_some<'a>(
         &'a self,
         name: &'a str,

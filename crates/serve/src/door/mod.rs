@@ -2,7 +2,7 @@
 //! past it: addresses are handed out by [`Door::judge`], and used by [`Door::still`], which asks the same again.
 //!
 //! - [`visitor`]: what a request shows.
-//! - [`remembered`]: what was fetched is remembered for a moment, and while the catalog is away for who goes on using it.
+//! - [`remembered`]: answers are kept for a moment; while the catalog is away, for as long as they are used.
 
 mod remembered;
 mod visitor;

@@ -186,7 +186,8 @@ impl Memory {
         let bytes = bytes.min(self.share(reader.network));
         // First: whose share is used up is to wait for nobody, and nobody has to go for him.
         let here = table.by_network.get(&reader.network).copied().unwrap_or(0);
-        if here + bytes > self.share(reader.network) && here > 0 && !reader.network.is_loopback() {
+        // A proxy's share is all there is: it waits like everybody.
+        if here + bytes > self.share(reader.network) && !reader.network.is_loopback() {
             return Err(Full::Share);
         }
         if table.used + bytes > self.limit {

@@ -35,7 +35,7 @@ pub enum Checked {
     PresignedGet,
     /// Uploading in parts, and forgetting an upload.
     Multipart,
-    /// Listing uploads and their parts: what a restart goes on from, and how uploads that nobody completes are found.
+    /// Listing uploads and their parts: a restart resumes from them, and abandoned uploads are found by them.
     ListUploads,
     /// Deleting an object with its versions.
     Delete,
