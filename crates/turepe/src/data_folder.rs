@@ -266,12 +266,10 @@ impl Lock {
     }
 
     /// Notes where the node listens, for commands that ask it something: a port in the settings may be somebody else's.
-    pub(crate) fn note(&self, listening: Listening) -> Result<(), Failure> {
+    pub(crate) fn note(&self, listening: Listening) -> Result<(), Errno> {
         let Listening { http, monitoring } = listening;
         let monitoring = monitoring.map(|address| address.to_string()).unwrap_or_default();
-        write(&self.file, format!("{http}\n{monitoring}\n").as_bytes())
-            .map(drop)
-            .map_err(|error| Failure::context("cannot note where the node listens", error))
+        write(&self.file, format!("{http}\n{monitoring}\n").as_bytes()).map(drop)
     }
 }
 

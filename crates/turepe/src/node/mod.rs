@@ -201,7 +201,10 @@ impl Node {
         let srs = Srs::new(config.srs.config(addresses.rtmp), keys, node_relays, files, clock.clone());
         let srs_api = listen::srs_api(&config.srs_api)?;
         let monitoring = srs_api.as_ref().and_then(|listener| listener.local_addr().ok());
-        lock.note(Listening { http: addresses.http, monitoring })?;
+        if let Err(error) = lock.note(Listening { http: addresses.http, monitoring }) {
+            // Recording does not depend on it, on a full disk for one.
+            tracing::warn!(%error, "cannot note where the node listens: `turepe ask` does not find it");
+        }
         let facts = NodeFacts {
             live: live.clone(),
             connections: rtmp.connections(),
